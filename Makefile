@@ -1,0 +1,37 @@
+PYTHON ?= python3
+BIN = .venv/bin
+
+.PHONY: run test test-long chaos lint format browser
+
+run: .venv/run
+	$(BIN)/python app.py
+
+test: .venv/test browser
+	$(BIN)/python -m pytest
+
+test-long: .venv/test browser
+	$(BIN)/python -m pytest -n 0 -m long
+
+chaos: .venv/test
+	$(BIN)/python -m tests.chaos --kills 200
+
+lint: .venv/test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict s2v_core
+
+format: .venv/test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+browser: .venv/test
+	@PATH="$(CURDIR)/$(BIN):$$PATH" sh tests/browser.sh
+
+.venv/run: requirements.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --requirement requirements.txt
+	touch $@
+
+.venv/test: tests/requirements.txt .venv/run
+	$(BIN)/python -m pip install --quiet --requirement tests/requirements.txt
+	touch $@
