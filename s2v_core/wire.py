@@ -1,0 +1,315 @@
+"""The service's contract, pure: paths, bodies, answers, codes.
+
+From the public documentation of MiniMax and 302.AI and from recorded answers, 2025 to 2026.
+What nobody published is marked "assumed".
+"""
+
+import json
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+from urllib.parse import urlsplit
+
+from .errors import Busy, Failed, PromptRejected, Refused, Unclear, Unfinished
+
+MODEL = "S2V-01"
+BASE_URL = "https://api.302.ai/minimaxi/v1"
+SUBMIT, QUERY, RETRIEVE = "/video_generation", "/query/video_generation", "/files/retrieve"
+
+PROMPT_CHARACTERS = 2000
+PHOTO_BYTES = 20_000_000
+PHOTO_SIDE = 300
+PHOTO_RATIO = 2.5
+# Longer than this and a task is overdue; "1 to 4 minutes, at times 10 and more" were seen.
+DEADLINE_SECONDS = 1200.0
+CLIP_SIZE = (1280, 720)
+CLIP_SECONDS = 6
+
+_PROVIDERS = {
+    "simulator": "Simulator",
+    "api.302.ai": "302.AI",
+    "api.minimax.io": "MiniMax",
+    "api.minimaxi.com": "MiniMax",
+}
+_PRICES = {"simulator": 0, "api.302.ai": 700}
+
+
+def provider(base_url: str) -> str:
+    """Who is asked, as a person calls it: `302.AI`, `MiniMax`, or the host."""
+    host = urlsplit(base_url).netloc
+    return _PROVIDERS.get(host, host)
+
+
+def price(base_url: str) -> int | None:
+    """A call's price in thousandths of a PTC; None where only the provider knows."""
+    return _PRICES.get(urlsplit(base_url).netloc)
+
+
+def price_words(base_url: str) -> str:
+    """`free`, `0.7 PTC a clip`, or who prices it."""
+    match price(base_url):
+        case None:
+            return f"priced by {provider(base_url)}"
+        case 0:
+            return "free"
+        case thousandths:
+            return f"{thousandths / 1000:g} PTC a clip"
+
+
+class Status(StrEnum):
+    """The documented ones; any other text means that it is still running."""
+
+    PREPARING = "Preparing"
+    QUEUEING = "Queueing"
+    PROCESSING = "Processing"
+    SUCCESS = "Success"
+    FAIL = "Fail"
+
+
+_STATUSES = {status.lower(): status for status in Status} | {"failed": Status.FAIL}
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One answer to a query. `file_id` is empty until there is a clip."""
+
+    id: str
+    status: str
+    file_id: str = ""
+    width: int = 0
+    height: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Where a clip can be downloaded, for an hour or so; pre-signed, so never logged."""
+
+    url: str
+    backup_url: str = ""
+
+
+class NoNews(Exception):
+    """A free call told us nothing; ask again. `slow` asks for more patience."""
+
+    def __init__(self, what: str, *, slow: bool = False, unknown_task: bool = False) -> None:
+        super().__init__(what)
+        self.slow = slow
+        self.unknown_task = unknown_task
+
+
+class _OnSubmit(StrEnum):
+    REFUSED = "refused"
+    BUSY = "busy"
+    UNCLEAR = "unclear"
+
+
+class _OnRead(StrEnum):
+    AGAIN = "again"
+    SLOWLY = "slowly"
+    STOP = "stop"
+    FAILED = "failed"
+    UNKNOWN_TASK = "unknown task"
+
+
+@dataclass(frozen=True, slots=True)
+class _Meaning:
+    what: str
+    advice: str = ""
+    on_submit: _OnSubmit = _OnSubmit.REFUSED
+    on_read: _OnRead = _OnRead.AGAIN
+
+
+_TROUBLE = _Meaning("The service had an internal error.", on_submit=_OnSubmit.UNCLEAR)
+_BUSY = _Meaning("The service is taking no more requests just now.", on_submit=_OnSubmit.BUSY, on_read=_OnRead.SLOWLY)
+_KEY = _Meaning(
+    "The service does not accept this key.",
+    "Check that the key is complete, and that it belongs to this provider and region.",
+    on_read=_OnRead.STOP,
+)
+_BALANCE = _Meaning("The account's balance is too low.", "Top up the account, then try again.", on_read=_OnRead.STOP)
+_QUOTA = _Meaning(
+    "The key has reached its usage limit.", "Raise the limit or wait until it renews.", on_read=_OnRead.SLOWLY
+)
+_INVALID = _Meaning(
+    "The service did not accept the request.",
+    "Change the photo or the prompt.",
+    on_read=_OnRead.UNKNOWN_TASK,  # assumed: what a task id that it does not know gets
+)
+
+_CODES: Mapping[int, _Meaning] = {
+    **dict.fromkeys((1000, 1001, 1013, 1024, 1033), _TROUBLE),
+    **dict.fromkeys((1002, 1039, 1041, 2045), _BUSY),
+    **dict.fromkeys((1004, 2049), _KEY),
+    1008: _BALANCE,
+    1026: _Meaning(
+        "The service judged the prompt or the photo to be sensitive.",
+        "Change the prompt or the photo.",
+        on_read=_OnRead.FAILED,
+    ),
+    1027: _Meaning(
+        "The service judged the finished video to be sensitive.",
+        "Change the prompt or the photo.",
+        on_submit=_OnSubmit.UNCLEAR,
+        on_read=_OnRead.FAILED,
+    ),
+    1042: _Meaning("The prompt has too many invisible characters.", "Type the prompt again."),
+    2013: _INVALID,
+    2056: _Meaning(_QUOTA.what, _QUOTA.advice, on_read=_OnRead.STOP),
+}
+
+_GATEWAY: Mapping[int, _Meaning] = {
+    **dict.fromkeys((-10001, -10005), _KEY),
+    -10003: _TROUBLE,
+    -10004: _BALANCE,
+    **dict.fromkeys((-10006, -10007, -10018), _QUOTA),
+    -10008: _Meaning("The service has no capacity for this model just now.", "Try again in a few minutes."),
+    -10011: _INVALID,
+}
+_GATEWAY_REFUSES = -10008
+
+_HTTP: Mapping[int, _Meaning] = {401: _KEY, 402: _BALANCE, 429: _BUSY}
+_HTTP_REFUSES = {*range(300, 400), 400, 401, 402, 403, 404, 405, 413, 415, 422, 429}
+
+
+def plain(text: object, most: int = 200) -> str:
+    """Text from outside as one line without control, bidi and lone surrogate characters."""
+    line = " ".join(str(text)[: 4 * most].split())
+    line = "".join(c for c in line if unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Co", "Cn"})
+    return line if len(line) <= most else line[: most - 1] + "…"
+
+
+def check_prompt(prompt: str) -> str:
+    """The prompt as it is sent. Raises `PromptRejected`."""
+    prompt = "".join(c for c in prompt if c in "\n\t" or unicodedata.category(c) not in {"Cc", "Cs"}).strip()
+    if not prompt:
+        raise PromptRejected("The prompt is empty: write what the person does, and where.")
+    if len(prompt) > PROMPT_CHARACTERS:
+        raise PromptRejected(
+            f"The prompt has {len(prompt)} characters; the service takes {PROMPT_CHARACTERS}: shorten it."
+        )
+    return prompt
+
+
+def submit_body(image: str, prompt: str, *, prompt_optimizer: bool) -> bytes:
+    """`image` is a data URL or a public https URL; nothing undocumented is sent."""
+    body = {
+        "model": MODEL,
+        "prompt": prompt,
+        "prompt_optimizer": prompt_optimizer,
+        "subject_reference": [{"type": "character", "image": [image]}],
+    }
+    return json.dumps(body, ensure_ascii=False).encode()
+
+
+def task_id_in(body: bytes) -> str:
+    """The task id of a submit's answer, also of one that was cut off behind its JSON; empty if there is none."""
+    return _id(_json(body).get("task_id"))
+
+
+def read_submit(http_status: int, body: bytes) -> str:
+    """The task id. Raises `Refused`, `Busy` or `Unclear`: the charge table of the service."""
+    answer = _json(body)
+    if task_id := _id(answer.get("task_id")):
+        return task_id
+    code, message = _base_resp(answer)
+    gateway, gateway_message = _gateway(answer)
+    said = _said(message if code else gateway_message, http_status)
+    if meaning := _CODES.get(code):
+        verdict = meaning.on_submit
+    elif http_status in _HTTP_REFUSES or gateway == _GATEWAY_REFUSES:
+        meaning = _GATEWAY.get(gateway) or _HTTP.get(http_status) or _Meaning("The service refused the request.")
+        verdict = _OnSubmit.BUSY if meaning.on_submit is _OnSubmit.BUSY else _OnSubmit.REFUSED
+    else:
+        meaning, verdict = _Meaning("The service answered, but not with a task."), _OnSubmit.UNCLEAR
+    match verdict:
+        case _OnSubmit.REFUSED:
+            raise Refused(meaning.what + said, advice=meaning.advice)
+        case _OnSubmit.BUSY:
+            raise Busy(meaning.what + said)
+        case _OnSubmit.UNCLEAR:
+            raise Unclear(meaning.what + said)
+
+
+def read_query(task_id: str, http_status: int, body: bytes) -> Task:
+    """The task as it stands. Raises `Failed`, `Unfinished` (stop asking) or `NoNews` (ask again)."""
+    answer = _json(body)
+    raw = answer.get("status")
+    status = _STATUSES.get(str(raw or "").strip().lower(), plain(raw or "", 40))
+    code, meaning, said = _read_meaning(answer, http_status)
+    if meaning and meaning.on_read is _OnRead.STOP:
+        raise Unfinished(meaning.what + said, advice=meaning.advice, task_id=task_id)
+    if status == Status.FAIL or (meaning and meaning.on_read is _OnRead.FAILED):
+        reason = meaning.what if meaning else "" if code else "It gave no reason."
+        raise Failed(f"The service gave up on this clip. {reason}".rstrip() + said, task_id=task_id)
+    if code or meaning or not 200 <= http_status < 300 or not status:
+        raise _no_news(meaning, said)
+    file_id = _id(answer.get("file_id")) if status == Status.SUCCESS else ""
+    return Task(task_id, status, file_id, _int(answer.get("video_width")), _int(answer.get("video_height")))
+
+
+def read_retrieve(http_status: int, body: bytes) -> Link:
+    """Where the clip is. Raises `Unfinished` (stop asking) or `NoNews` (ask again)."""
+    answer = _json(body)
+    code, meaning, said = _read_meaning(answer, http_status)
+    if meaning and meaning.on_read is _OnRead.STOP:
+        raise Unfinished(meaning.what + said, advice=meaning.advice)
+    file = answer.get("file")
+    url = file.get("download_url") if isinstance(file, dict) else None
+    if code or meaning or not isinstance(file, dict) or not isinstance(url, str) or not url:
+        raise _no_news(meaning, said)
+    backup = file.get("backup_download_url")
+    return Link(url, backup if isinstance(backup, str) else "")
+
+
+def _json(body: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _id(value: object) -> str:
+    # A string of digits, in some answers an integer; a float has already lost digits.
+    text = str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    return text if text.isascii() and text.isprintable() and 0 < len(text) <= 200 and text != "0" else ""
+
+
+def _int(value: object) -> int:
+    if isinstance(value, int):
+        return value
+    return int(value) if isinstance(value, str) and value.isascii() and value.lstrip("-").isdigit() else 0
+
+
+def _base_resp(answer: Mapping[str, Any]) -> tuple[int, str]:
+    base = answer.get("base_resp")
+    return (_int(base.get("status_code")), plain(base.get("status_msg") or "")) if isinstance(base, dict) else (0, "")
+
+
+def _gateway(answer: Mapping[str, Any]) -> tuple[int, str]:
+    error = answer.get("error")
+    return (_int(error.get("err_code")), plain(error.get("message") or "")) if isinstance(error, dict) else (0, "")
+
+
+def _read_meaning(answer: Mapping[str, Any], http_status: int) -> tuple[int, _Meaning | None, str]:
+    code, message = _base_resp(answer)
+    gateway, gateway_message = _gateway(answer)
+    meaning = _CODES.get(code) or _GATEWAY.get(gateway) or _HTTP.get(http_status)
+    return code or gateway, meaning, _said(message if code else gateway_message, http_status)
+
+
+def _said(message: str, http_status: int) -> str:
+    if message and message.lower() != "success":
+        return f" It said: “{message}”."
+    return "" if 200 <= http_status < 300 else f" It answered HTTP {http_status}."
+
+
+def _no_news(meaning: _Meaning | None, said: str) -> NoNews:
+    on_read = meaning.on_read if meaning else _OnRead.AGAIN
+    return NoNews(
+        (meaning.what if meaning else "The service's answer says nothing.") + said,
+        slow=on_read is _OnRead.SLOWLY,
+        unknown_task=on_read is _OnRead.UNKNOWN_TASK,
+    )
