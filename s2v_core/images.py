@@ -1,0 +1,254 @@
+"""A photo → exactly the JPEG that is sent, or why not; pure."""
+
+import base64
+import binascii
+import math
+import struct
+import zlib
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from io import SEEK_END, BytesIO
+from pathlib import Path
+from typing import BinaryIO, TypeAlias
+from urllib.parse import urlsplit
+
+from PIL import ExifTags, Image, ImageChops, ImageCms, ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from . import wire
+from .errors import ImageRejected
+
+Source: TypeAlias = str | Path | bytes | BinaryIO
+
+PIXELS = 40_000_000
+LONG_SIDE = 2048
+# As base64 with the longest prompt beside it, this keeps the body under 900 kB.
+JPEG_BYTES = 640_000
+_QUALITIES = (92, 88, 84, 79, 73)
+
+# Each reader is named, rather than asked of `Image.open`, so that no other decoder ever sees the bytes.
+_READERS: dict[bytes, type[ImageFile.ImageFile]] = {
+    b"\xff\xd8\xff": JpegImageFile,
+    b"\x89PNG\r\n\x1a\n": PngImageFile,
+    b"RIFF": WebPImageFile,
+}
+_OTHERS = {
+    b"GIF8": "GIF", b"BM": "BMP", b"II*\0": "TIFF", b"MM\0*": "TIFF", b"%PDF": "PDF", b"8BPS": "PSD",
+    b"%!PS": "EPS", b"\xc5\xd0\xd3\xc6": "EPS", b"SIMPLE": "FITS", b"\0\0\1\0": "ICO", b"\xff\x0a": "JPEG XL",
+    b"\0\0\0\x0cJXL": "JPEG XL", b"\0\0\0\x0cjP": "JPEG 2000",
+}  # fmt: skip
+_BRANDS = {b"avif": "AVIF", b"avis": "AVIF", b"heic": "HEIC", b"heix": "HEIC", b"hevc": "HEIC", b"mif1": "HEIC",
+           b"msf1": "HEIC", b"qt  ": "a QuickTime video"}  # fmt: skip
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # fmt: skip
+# What Pillow raises over damaged files.
+_DAMAGE = (
+    OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, MemoryError, EOFError, RuntimeError,
+    struct.error, zlib.error, Image.DecompressionBombError,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """The JPEG that is sent, and in sentences' parts what was changed on the way to it."""
+
+    jpeg: bytes = field(repr=False)
+    width: int
+    height: int
+    changes: tuple[str, ...] = ()
+
+    @property
+    def data_url(self) -> str:
+        return "data:image/jpeg;base64," + base64.b64encode(self.jpeg).decode()
+
+
+def prepare(source: Source) -> Photo:
+    """Upright, sRGB, on white, at most 2048 px, without metadata. Raises `ImageRejected`."""
+    data = _read(source)
+    reader = _reader(data)
+    try:
+        with reader(BytesIO(data)) as image:
+            _check_size(*image.size)
+            return _make(image)
+    except _DAMAGE:
+        raise ImageRejected("The photo is damaged: it cannot be read to its end.") from None
+
+
+def accept(source: Photo | Source) -> Photo | str:
+    """The photo made ready, or a public link as it is. Raises `ImageRejected`."""
+    if isinstance(source, Photo):
+        return source
+    return public_link(source) if isinstance(source, str) and is_link(source) else prepare(source)
+
+
+def is_link(text: str) -> bool:
+    return text.strip().lower().startswith(("http:", "https:"))
+
+
+def from_data_url(url: str) -> bytes:
+    """The bytes in a data URL. Raises `ImageRejected`."""
+    head, comma, data = url.partition(",")
+    if not (comma and head.startswith("data:image/") and head.endswith(";base64")):
+        raise ImageRejected("The photo is neither a data URL nor a public https link.")
+    try:
+        return base64.b64decode(data, validate=True)
+    except (binascii.Error, ValueError):
+        raise ImageRejected("The photo's base64 is damaged.") from None
+
+
+def public_link(url: str) -> str:
+    """A link that is passed on to the service and never opened here. Raises `ImageRejected`."""
+    url = url.strip()
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        host, port = "", None
+    if not host or parts.scheme != "https" or parts.username or parts.password or port not in (None, 443):
+        raise ImageRejected("A link to a photo is a public one: it begins with https:// and has no password.")
+    if len(url) > 2000 or not url.isascii() or not url.isprintable() or " " in url or "." not in host.strip("."):
+        raise ImageRejected("The link to the photo is not one that can be opened from outside.")
+    return url
+
+
+def _read(source: Source) -> bytes:
+    try:
+        if isinstance(source, bytes):
+            data, size = source, len(source)
+        else:
+            with Path(source).open("rb") if isinstance(source, str | Path) else nullcontext(source) as file:
+                data = file.read(wire.PHOTO_BYTES + 1)
+                size = file.seek(0, SEEK_END) if len(data) > wire.PHOTO_BYTES and file.seekable() else len(data)
+    except OSError as error:
+        raise ImageRejected(f"The photo cannot be opened: {error.strerror or 'it cannot be read'}.") from None
+    except ValueError:
+        raise ImageRejected("The photo cannot be opened: this is no file name.") from None
+    if not data:
+        raise ImageRejected("The photo is empty: it has 0 bytes.")
+    if size > wire.PHOTO_BYTES:
+        limit = wire.PHOTO_BYTES // 1_000_000
+        raise ImageRejected(f"The photo has {math.ceil(size / 1e5) / 10:g} MB; the limit is {limit} MB.")
+    return data
+
+
+def _reader(data: bytes) -> type[ImageFile.ImageFile]:
+    for magic, reader in _READERS.items():
+        if data.startswith(magic) and (magic != b"RIFF" or data[8:12] == b"WEBP"):
+            return reader
+    name = next((name for magic, name in _OTHERS.items() if data.startswith(magic)), "")
+    if data[4:8] == b"ftyp":
+        name = _BRANDS.get(data[8:12], "a video")
+    if b"<svg" in data[:1000]:
+        name = "SVG"
+    if name:
+        raise ImageRejected(f"The photo is {name}; the service takes JPEG, PNG and WebP.")
+    raise ImageRejected("The file is not a picture; the service takes JPEG, PNG and WebP.")
+
+
+def _check_size(width: int, height: int) -> None:
+    short, long = sorted((width, height))
+    if width * height > PIXELS:
+        millions = math.ceil(width * height / 1e5) / 10
+        raise ImageRejected(f"The photo has {millions:g} million pixels; the limit is {PIXELS // 10**6} million.")
+    if short <= wire.PHOTO_SIDE:
+        raise ImageRejected(f"The photo is {width} × {height} px; its short side must be over {wire.PHOTO_SIDE} px.")
+    if long > wire.PHOTO_RATIO * short:
+        raise ImageRejected(
+            f"The photo is {width} × {height} px, a ratio of {width / short:.2g}:{height / short:.2g}; "
+            "it must be between 2:5 and 5:2."
+        )
+
+
+def _make(image: ImageFile.ImageFile) -> Photo:
+    original = image.size
+    orientation, removed = _metadata(image)
+    if isinstance(image, JpegImageFile):
+        # The decoder halves while it decodes, as long as 1600 px are left: a quarter of the time and memory.
+        image.draft(None, _fit(original, 1600))
+    image.load()
+    icc = image.info.get("icc_profile")
+    changes = []
+
+    picture: Image.Image = image
+    if picture.mode.startswith("I"):
+        # `convert` would clip 16 bits to 255.
+        picture = picture.point(lambda value: value / 257).convert("L")
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        alpha = picture.getchannel("A")
+        if alpha.getextrema()[0] != 255:
+            picture.paste("white", mask=ImageChops.invert(alpha))
+            changes.append("transparency put on white")
+    elif picture.mode in {"P", "1"}:
+        picture = picture.convert("RGB")
+    picture = _shrink(picture, _fit(original, min(LONG_SIDE, max(picture.size))))
+    if icc and (converted := _to_srgb(picture, icc)):
+        picture = converted
+        changes.append("colours converted to sRGB")
+    if orientation in _TURNS:
+        picture = picture.transpose(_TURNS[orientation])
+        changes.append("turned upright")
+
+    # On a new image: nothing that the file carried can follow the pixels.
+    clean = Image.new("RGB", picture.size)
+    clean.paste(picture.convert("RGB"))
+    jpeg = _encode(clean)
+    while len(jpeg) > JPEG_BYTES:
+        clean = _shrink(clean, _fit(clean.size, round(max(clean.size) * 0.85)))
+        jpeg = _encode(clean)
+    if max(clean.size) < max(original):
+        changes.append("made smaller")
+    return Photo(jpeg, *clean.size, tuple(changes + removed))
+
+
+def _metadata(image: Image.Image) -> tuple[int, list[str]]:
+    try:
+        exif = image.getexif()
+        orientation, camera = exif.get(ExifTags.Base.Orientation, 1), bool(exif)
+        location = bool(exif.get_ifd(ExifTags.IFD.GPSInfo))
+    except _DAMAGE:
+        orientation, camera, location = 1, True, False
+    if location:
+        return orientation, ["location and camera data removed"]
+    hidden = {"comment", "xmp", "XML:com.adobe.xmp", "photoshop", "exif"} & image.info.keys()
+    return orientation, ["camera data removed"] if camera else ["hidden text removed"] if hidden else []
+
+
+def _fit(size: tuple[int, int], long_side: int) -> tuple[int, int]:
+    # Rounded up, so that a photo of exactly 5:2 does not leave the allowed ratio by a pixel.
+    width, height = size
+    long = max(size)
+    return math.ceil(width * long_side / long), math.ceil(height * long_side / long)
+
+
+def _shrink(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+    # A channel at a time: at 40 million pixels Pillow's own resize of an RGBA picture needs 320 MB.
+    if picture.size == size:
+        return picture
+    mode = picture.mode.removesuffix("A")
+    bands = [picture.getchannel(band).resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0) for band in mode]
+    return Image.merge(mode, bands)
+
+
+def _to_srgb(picture: Image.Image, icc: bytes) -> Image.Image | None:
+    try:
+        profile = ImageCms.ImageCmsProfile(BytesIO(icc))
+        if "sRGB" in ImageCms.getProfileDescription(profile):
+            return None
+        return ImageCms.profileToProfile(picture, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except (ImageCms.PyCMSError, *_DAMAGE):
+        return None
+
+
+def _encode(picture: Image.Image) -> bytes:
+    for quality in _QUALITIES:
+        out = BytesIO()
+        picture.save(out, "JPEG", quality=quality)
+        if out.tell() <= JPEG_BYTES:
+            break
+    return out.getvalue()
