@@ -1,0 +1,122 @@
+"""The environment, read once and checked."""
+
+import math
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from . import wire
+from .errors import SettingsError
+
+_Value = TypeVar("_Value")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the owner of an installation can turn. Seconds are floats."""
+
+    api_key: str = field(default="", repr=False)
+    base_url: str = wire.BASE_URL
+    data_dir: Path = Path("data")
+    database_url: str = field(default="", repr=False)
+    clips_a_day: int = 20
+    keep_hours: float | None = None
+    poll_seconds: float = 5.0
+    simulator_seconds: float = 8.0
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
+        """Raises `SettingsError`, which names the variable and never its content."""
+
+        def read(name: str, check: Callable[[str], _Value], default: _Value) -> _Value:
+            text = environment.get(name, "")
+            if not text:
+                return default
+            try:
+                return check(text)
+            except SettingsError as error:
+                raise SettingsError(f"{name}: {error}") from None
+
+        usual = cls()
+        on_space = "SPACE_ID" in environment and Path("/data").is_dir()
+        return cls(
+            api_key=read("S2V_API_KEY", check_key, usual.api_key),
+            base_url=read("S2V_BASE_URL", check_base_url, usual.base_url),
+            data_dir=read("S2V_DATA_DIR", _folder, Path("/data/s2v") if on_space else usual.data_dir),
+            database_url=read("S2V_DATABASE_URL", str, usual.database_url),
+            clips_a_day=read("S2V_CLIPS_PER_DAY", _count, usual.clips_a_day),
+            keep_hours=read("S2V_KEEP_HOURS", _hours, 24.0 if "SPACE_ID" in environment else None),
+            poll_seconds=read("S2V_POLL_SECONDS", _seconds, usual.poll_seconds),
+            simulator_seconds=read("S2V_SIMULATOR_SECONDS", _seconds, usual.simulator_seconds),
+        )
+
+    @property
+    def ledger_url(self) -> str:
+        return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'ledger.db'}"
+
+
+def check_key(key: str) -> str:
+    """A key that fits into a header. Raises `SettingsError`."""
+    if not key or not key.isascii() or not key.isprintable() or " " in key:
+        raise SettingsError("a key is one line of printable ASCII without spaces.")
+    return key
+
+
+def check_base_url(url: str) -> str:
+    """`https`, or `http` on a loopback address; no user, query or fragment. Raises `SettingsError`."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        raise SettingsError("this is no URL.") from None
+    if not parts.hostname or parts.username or parts.password or parts.query or parts.fragment or " " in url:
+        raise SettingsError("a base URL has a scheme, a host and a path, and nothing else.")
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
+        raise SettingsError("a base URL is https, or http on a loopback address.")
+    return url.rstrip("/")
+
+
+def is_loopback(host: str) -> bool:
+    """By what is written, without asking a name server."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _folder(text: str) -> Path:
+    try:
+        Path(text).mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError):
+        raise SettingsError("this folder cannot be made.") from None
+    if not os.access(text, os.W_OK):
+        raise SettingsError("this folder cannot be written to.")
+    return Path(text)
+
+
+def _number(text: str, least: float, most: float, unit: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not least <= number <= most:
+        raise SettingsError(f"this is a number of {unit}, from {least:g} to {most:g}.")
+    return number
+
+
+def _seconds(text: str) -> float:
+    return _number(text, 0.01, 3600, "seconds")
+
+
+def _hours(text: str) -> float:
+    return _number(text, 0.01, 100_000, "hours")
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 6:
+        raise SettingsError("this is a whole number of clips, from 0 to 999999.")
+    return int(text)
