@@ -1,0 +1,102 @@
+"""No half file is ever shown."""
+
+from pathlib import Path
+
+import pytest
+
+from s2v_core.download import Broken, check_whole, download
+
+from .service import Answer, Service
+
+
+def test_a_whole_clip_is_whole_and_no_shorter_one_is(clip: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(clip)
+    check_whole(path)
+    for length in range(len(clip)):
+        path.write_bytes(clip[:length])
+        with pytest.raises(Broken):
+            check_whole(path)
+
+
+def box(kind: bytes, body: bytes = b"", size: int | None = None) -> bytes:
+    return (8 + len(body) if size is None else size).to_bytes(4) + kind + body
+
+
+FTYP, MOOV, MDAT = box(b"ftyp", b"isom"), box(b"moov", b"m" * 20), box(b"mdat", b"d" * 50)
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (FTYP + MOOV, "lacks mdat"),
+        (FTYP + MDAT, "lacks moov"),
+        (MOOV + MDAT, "not an MP4"),
+        (FTYP + MOOV + MDAT + b"\0", "cut off"),
+        (FTYP + MOOV + box(b"mdat", size=7), "cut off"),
+        (FTYP + MOOV + box(b"mdat", b"d" * 50, size=0), "cut off"),
+        (FTYP + MOOV + box(b"mdat", (4).to_bytes(8) + b"d" * 50, size=1), "cut off"),
+        (FTYP + MOOV + box(b"mdat", (2**63).to_bytes(8) + b"d" * 50, size=1), "cut off"),
+    ],
+)  # fmt: skip
+def test_what_is_not_a_whole_mp4_says_why(data: bytes, says: str, tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(data)
+    with pytest.raises(Broken, match=says):
+        check_whole(path)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [FTYP + MOOV + MDAT, FTYP + MDAT + MOOV, FTYP + MOOV + box(b"mdat", (66).to_bytes(8) + b"d" * 50, size=1)],
+    ids=["index in front", "index behind", "a 64-bit size"],
+)
+def test_whole_mp4s_of_other_layouts_pass(data: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(data)
+    check_whole(path)
+
+
+def test_a_last_box_without_a_size_passes_only_where_the_length_is_known(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(FTYP + MOOV + box(b"mdat", b"d" * 50, size=0))
+    check_whole(path, length_is_known=True)
+
+
+@pytest.mark.parametrize("length", [True, False], ids=["with Content-Length", "without"])
+async def test_no_truncation_on_the_way_leaves_a_file(
+    length: bool, service: Service, clip: bytes, tmp_path: Path
+) -> None:
+    path = tmp_path / "clip.mp4"
+    for cut in range(0, len(clip), len(clip) // 12):
+        service.file = [Answer(clip, cut=cut, length=length)]
+        with pytest.raises(Broken):
+            await download(f"{service.origin}/output_aigc.mp4", path)
+        assert list(tmp_path.iterdir()) == []
+
+
+async def test_more_than_200_mb_are_not_taken(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("s2v_core.download.MAX_BYTES", 1_000_000)
+    service.file = [Answer(FTYP + b"x" * 1_100_000, length=False)]
+    with pytest.raises(Broken, match="over 1 MB"):
+        await download(f"{service.origin}/output_aigc.mp4", tmp_path / "clip.mp4")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("limit", ["SECONDS", "STALLED_SECONDS"])
+async def test_a_stalled_download_ends(
+    limit: str, service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"s2v_core.download.{limit}", 0.3)
+    service.file = [Answer(stall=2)]
+    with pytest.raises(Broken, match=r"longer than|ReadTimeout"):
+        await download(f"{service.origin}/output_aigc.mp4", tmp_path / "clip.mp4")
+
+
+@pytest.mark.parametrize("url", ["", "nonsense", "ftp://cdn.example/x", "https://[::1", "file:///etc/passwd"])
+async def test_a_url_that_is_none_breaks_the_download_alone(url: str, tmp_path: Path) -> None:
+    with pytest.raises(Broken):
+        await download(url, tmp_path / "clip.mp4")
+    assert list(tmp_path.iterdir()) == []
