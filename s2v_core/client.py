@@ -1,0 +1,237 @@
+"""One exchange each: submit, query, retrieve; and one loop that polls."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import httpx
+
+from . import wire
+from .download import Broken, certificates, download
+from .errors import Busy, Failed, Refused, S2VError, Unclear, Unfinished
+from .images import Photo, Source, accept
+from .settings import check_base_url, check_key, is_loopback
+from .wire import Link, NoNews, Task
+
+_log = logging.getLogger(__name__)
+
+_ANSWER_BYTES = 1_000_000
+_JSON = {"Content-Type": "application/json"}
+_MORE_DOWNLOADS = 3
+_UNKNOWN_TASK_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """Seconds. `submit` and `read` are total deadlines for one call, `watch` for a task; after it comes `overdue`."""
+
+    submit: float = 120.0
+    read: float = 30.0
+    poll: float = 5.0
+    slow_poll: float = 20.0
+    watch: float = wire.DEADLINE_SECONDS
+    overdue: float = 60.0
+    backoff: float = 2.0
+
+
+class Client:
+    """The service behind `base_url`; an async context manager.
+
+    The `transport` carries everything, the downloads too: the simulator is one in this process.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        key: str,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        patience: Patience = Patience(),
+    ) -> None:
+        self.base_url = check_base_url(base_url)
+        self.patience = patience
+        self._key = check_key(key)
+        self._transport = transport
+        loopback = is_loopback(httpx.URL(base_url).host)
+        self._http = httpx.AsyncClient(
+            transport=transport,
+            verify=certificates(),
+            # No keep-alive: a stale connection fails after the body was sent, which looks like "unknown".
+            headers={"Authorization": f"Bearer {key}", "Connection": "close"},
+            trust_env=not loopback,
+            limits=httpx.Limits(max_keepalive_connections=0),
+            timeout=httpx.Timeout(max(patience.submit, patience.read), connect=10.0, pool=10.0),
+        )
+
+    def __repr__(self) -> str:
+        return f"Client({self.base_url!r})"
+
+    def __reduce__(self) -> str:
+        raise TypeError("a client holds a key and cannot be pickled")
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._http.aclose()
+
+    async def submit(self, photo: Photo | Source, prompt: str, *, prompt_optimizer: bool = True) -> str:
+        """Pay for one clip; the task's id.
+
+        `photo` is a `Photo`, what makes one, or a public https link.
+        Raises `InputRejected`, `Refused` (not charged) or `Unclear` (may be charged; never send it again).
+        """
+        prompt = wire.check_prompt(prompt)
+        subject = await asyncio.to_thread(accept, photo)
+        image = subject.data_url if isinstance(subject, Photo) else subject
+        body = wire.submit_body(image, prompt, prompt_optimizer=prompt_optimizer)
+        for wait in (self.patience.backoff, 2 * self.patience.backoff):
+            try:
+                return await self._submit_once(body)
+            except (Busy, _NotSent) as error:
+                _log.info("submit not taken (%s), next try in %.0f s", type(error).__name__, wait)
+                await asyncio.sleep(wait)
+        return await self._submit_once(body)
+
+    async def _submit_once(self, body: bytes) -> str:
+        received, status = bytearray(), 0
+        try:
+            async with (
+                asyncio.timeout(self.patience.submit),
+                self._http.stream("POST", self.base_url + wire.SUBMIT, content=body, headers=_JSON) as response,
+            ):
+                status = response.status_code
+                async for chunk in response.aiter_bytes():
+                    received += chunk
+                    if len(received) > _ANSWER_BYTES:
+                        break
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout):
+            raise _NotSent(
+                f"{self.provider} could not be reached.", advice="Check the connection and try again."
+            ) from None
+        except (httpx.ProxyError, httpx.UnsupportedProtocol, httpx.LocalProtocolError) as error:
+            raise Refused(f"The request could not be sent ({type(error).__name__}).") from None
+        except (httpx.HTTPError, TimeoutError):
+            if not status:
+                raise Unclear(
+                    f"The connection broke after the request was sent and before {self.provider} answered."
+                ) from None
+        # Cut off or whole: a status that refuses has refused, and a task id that came is a fact.
+        with self._key_hidden():
+            return wire.read_submit(status, bytes(received))
+
+    async def query(self, task_id: str) -> Task:
+        """Ask once. Raises `Failed`, `Unfinished` (asking again is of no use now) or `NoNews`."""
+        status, body = await self._get(wire.QUERY, task_id=task_id)
+        with self._key_hidden():
+            return wire.read_query(task_id, status, body)
+
+    async def retrieve(self, file_id: str) -> Link:
+        """Ask once for a fresh download URL. Raises `Unfinished` or `NoNews`."""
+        status, body = await self._get(wire.RETRIEVE, file_id=file_id)
+        with self._key_hidden():
+            return wire.read_retrieve(status, body)
+
+    async def check(self) -> None:
+        """Ask, for free, whether the key is accepted. Raises `Refused`, or `NoNews` where that stays open."""
+        try:
+            # assumed: no task has this id, and the key is looked at first
+            await self.query("1")
+        except Unfinished as error:
+            raise Refused(error.what, advice=error.advice) from None
+        except Failed:
+            return
+        except NoNews as news:
+            if not news.unknown_task:
+                raise
+
+    async def watch(self, task_id: str, *, patience: Patience | None = None) -> AsyncIterator[Task]:
+        """Every answer up to the one with a `file_id`; bad answers are ridden out until the deadline.
+
+        Raises `Failed` or `Unfinished`.
+        """
+        patience = patience or self.patience
+        began = heard = time.monotonic()
+        pause = patience.poll
+        while True:
+            try:
+                task = await self.query(task_id)
+            except NoNews as news:
+                _log.info("task %s: %s", task_id, news)
+                if news.unknown_task and time.monotonic() - heard > _UNKNOWN_TASK_SECONDS:
+                    raise Unfinished(f"{self.provider} does not know this task.", task_id=task_id) from None
+                pause = patience.slow_poll if news.slow else min(1.5 * pause, patience.slow_poll)
+            else:
+                yield task
+                if task.file_id:
+                    return
+                heard, pause = time.monotonic(), patience.poll
+            if time.monotonic() + pause > began + patience.watch:
+                minutes = patience.watch / 60
+                raise Unfinished(f"There is no clip after {minutes:.0f} minutes.", task_id=task_id)
+            await asyncio.sleep(pause)
+
+    async def fetch(self, file_id: str, path: str | Path, *, task_id: str | None = None) -> Path:
+        """Save the clip, whole, as `path`. Raises `Unfinished`."""
+        path = Path(path)
+        link, reason = Link(""), ""
+        try:
+            for attempt in range(_MORE_DOWNLOADS + 1):
+                if attempt:
+                    await asyncio.sleep(self.patience.backoff * attempt)
+                try:
+                    link = await self.retrieve(file_id)
+                    await download(link.url, path, transport=self._transport)
+                except (NoNews, Broken) as error:
+                    reason = str(error)
+                    _log.info("file %s: %s", file_id, reason)
+                else:
+                    return path
+            if link.backup_url:
+                await download(link.backup_url, path, transport=self._transport)
+                return path
+        except Broken as error:
+            reason = str(error)
+        except OSError as error:
+            reason = f"it cannot be written here ({error.strerror})"
+        except Unfinished as error:
+            error.task_id = task_id
+            raise
+        raise Unfinished(f"The clip is rendered, but it could not be downloaded: {reason}.", task_id=task_id)
+
+    @property
+    def provider(self) -> str:
+        return wire.provider(self.base_url)
+
+    async def _get(self, path: str, **params: str) -> tuple[int, bytes]:
+        received = bytearray()
+        try:
+            async with (
+                asyncio.timeout(self.patience.read),
+                self._http.stream("GET", self.base_url + path, params=params) as response,
+            ):
+                async for chunk in response.aiter_bytes():
+                    received += chunk
+                    if len(received) > _ANSWER_BYTES:
+                        break
+        except (httpx.HTTPError, TimeoutError) as error:
+            raise NoNews(f"{self.provider} did not answer ({type(error).__name__}).") from None
+        return response.status_code, bytes(received)
+
+    @contextmanager
+    def _key_hidden(self) -> Iterator[None]:
+        # A service may repeat the key in its message, and messages are shown.
+        try:
+            yield
+        except (S2VError, NoNews) as error:
+            error.args = (str(error.args[0]).replace(self._key, "[key]"),)
+            raise
+
+
+class _NotSent(Refused):
+    """Nothing left this machine, so the same submit may be sent again."""

@@ -1,0 +1,132 @@
+import asyncio
+import os
+import shutil
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, BrowserContext, Error, Page, expect, sync_playwright
+
+from s2v_core import Patience, Photo, prepare
+from s2v_core.clips import write
+
+from .pages import FLAGS, KEY, PORTRAIT, RECORD, WIDE, renew, served
+from .service import Service
+
+# As in production, but for the waiting.
+HURRY = Patience(submit=2.0, read=1.0, poll=0.01, slow_poll=0.02, watch=30.0, overdue=0.6, backoff=0.01)
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A small whole MP4."""
+    path = tmp_path_factory.mktemp("clip") / "clip.mp4"
+    write((Image.new("RGB", (64, 36), (number * 20, 40, 90)) for number in range(10)), path)
+    return path.read_bytes()
+
+
+@pytest.fixture(scope="session")
+def photo() -> Photo:
+    return prepare(PORTRAIT)
+
+
+@pytest.fixture
+async def service(clip: bytes) -> AsyncIterator[Service]:
+    async with Service(clip) as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    path = next(filter(None, map(shutil.which, names)), None)
+    with sync_playwright() as playwright:
+        try:
+            browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        except Error:
+            if os.environ.get("CI") == "true":
+                raise
+            pytest.skip("there is no browser; `make browser` gets one")
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def simulated_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("simulated")
+
+
+@pytest.fixture(scope="module")
+def simulated(simulated_folder: Path) -> Iterator[str]:
+    with served(simulated_folder) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def service_thread(clip: bytes) -> Iterator[Service]:
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    service = asyncio.run_coroutine_threadsafe(Service(clip).__aenter__(), loop).result()
+    yield service
+    asyncio.run_coroutine_threadsafe(service.__aexit__(), loop).result()
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+
+@pytest.fixture(scope="module")
+def live_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("live")
+
+
+@pytest.fixture(scope="module")
+def live(service_thread: Service, live_folder: Path) -> Iterator[str]:
+    with served(live_folder, S2V_API_KEY=KEY, S2V_BASE_URL=service_thread.base_url) as url:
+        yield url
+    assert "Traceback" not in (live_folder / "log").read_text()
+    assert KEY not in (live_folder / "log").read_text()
+
+
+@pytest.fixture
+def answers(service_thread: Service, live_folder: Path, clip: bytes) -> Service:
+    renew(service_thread, live_folder, clip)
+    return service_thread
+
+
+@pytest.fixture(scope="module")
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    # One for all, as a person's browser is: it has Gradio's files already.
+    # Without motion: painting it costs a core that the tests need.
+    with browser.new_context(reduced_motion="reduce") as context:
+        yield context
+
+
+@pytest.fixture
+def open_page(context: BrowserContext) -> Iterator[Callable[..., Page]]:
+    """A page that is ready for its first click; what it asked for and what it complained of is looked at in the end."""
+    pages, complaints, hosts = [], [], set()
+
+    def open_page(url: str, viewport: dict[str, int] = WIDE, theme: str = "light") -> Page:
+        page = context.new_page()
+        page.set_viewport_size(viewport)
+        page.emulate_media(color_scheme=theme)
+        # A new person: without the tickets of the test before; a reload keeps its own.
+        page.add_init_script("if (!sessionStorage.known) { localStorage.clear(); sessionStorage.known = 1 }")
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname))
+        page.goto(url)
+        expect(page.locator("#status h2")).to_have_text("Ready when you are", timeout=20_000)
+        page.evaluate(RECORD)
+        pages.append(page)
+        return page
+
+    yield open_page
+    for page in pages:
+        page.close()
+    assert complaints == []
+    # None is a blob or a data URL.
+    assert hosts <= {"127.0.0.1", None}

@@ -1,0 +1,105 @@
+"""The page as a process of its own, and what a person does with it."""
+
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+from playwright.sync_api import Page, expect
+
+from .service import Service
+
+ROOT = Path(__file__).parent.parent
+ASSETS = ROOT / "assets"
+PORTRAIT = ASSETS / "portraits" / "astronaut.png"
+KEY = "sk-canary-4f9d2c77e1"
+PROMPT = "She looks up from a book and smiles, warm evening light."
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+WIDE, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+# Every heading, line and state that the card has shown, in their order.
+RECORD = """() => {
+  const card = document.querySelector('#status .card');
+  window.seen = [];
+  const note = () => {
+    const now = [card.dataset.state, card.querySelector('h2').textContent, card.querySelector('.line').textContent];
+    if (String(now) !== String(window.seen.at(-1))) window.seen.push(now);
+  };
+  new MutationObserver(note).observe(card, {subtree: true, childList: true, characterData: true, attributes: true});
+}"""
+
+
+@contextmanager
+def served(folder: Path, *, kill: bool = False, port: int | None = None, **environment: str) -> Iterator[str]:
+    """`python app.py` as a process of its own; its address."""
+    if port is None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("S2V_", "GRADIO_"))}
+    kept |= {"GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": str(folder / "gradio"), "S2V_DATA_DIR": str(folder)}
+    kept |= {"S2V_SIMULATOR_SECONDS": "3", "S2V_POLL_SECONDS": "0.1"} | environment
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=kept, stdout=log, stderr=log)
+    url = f"http://127.0.0.1:{port}/"
+    try:
+        until = time.monotonic() + 40
+        while True:
+            try:
+                httpx.get(url, trust_env=False)
+                break
+            except httpx.TransportError:
+                assert process.poll() is None, (folder / "log").read_text()
+                assert time.monotonic() < until
+                time.sleep(0.1)
+        yield url
+    finally:
+        process.kill() if kill else process.terminate()
+        process.wait(15)
+
+
+def renew(service: Service, folder: Path, clip: bytes) -> None:
+    """All answers as at first, and no job of an earlier test that counts towards the limits."""
+    fresh = Service(clip)
+    for call in ("submit", "query", "file", "backup", "requests"):
+        setattr(service, call, getattr(fresh, call))
+    if (folder / "ledger.db").exists():
+        with sqlite3.connect(folder / "ledger.db") as database:
+            database.execute("UPDATE jobs SET state = 'done', sending_at = '2000-01-01 00:00:00.000000'")
+
+
+def say(page: Page, prompt: str) -> None:
+    page.locator("#prompt textarea").fill(prompt)
+
+
+def upload(page: Page, file: Path) -> None:
+    page.locator("#subject input[type=file]").set_input_files(file)
+    expect(page.locator("#subject img")).to_be_visible(timeout=10_000)
+
+
+def click(page: Page) -> None:
+    page.locator("#generate").click()
+
+
+def expect_state(page: Page, state: str) -> None:
+    expect(page.locator(f"#status .card[data-state={state}]")).to_be_visible(timeout=30_000)
+
+
+def expect_playing(page: Page, width: int) -> None:
+    page.wait_for_function("document.querySelector('#clip video')?.readyState >= 2")
+    assert page.evaluate("document.querySelector('#clip video').videoWidth") == width
+
+
+def start(page: Page, prompt: str = PROMPT) -> None:
+    upload(page, PORTRAIT)
+    say(page, prompt)
+    if page.locator("#consent input").is_visible():
+        page.locator("#consent input").check()
+    click(page)

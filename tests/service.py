@@ -1,0 +1,129 @@
+"""A service on a loopback socket whose every answer the test writes down, byte by byte where it must be."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+TASK = "306792606023824"
+FILE = "427071051673913"
+
+
+@dataclass
+class Request:
+    method: str
+    path: str
+    query: dict[str, list[str]]
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass
+class Answer:
+    """`cut`: close behind so many bytes of the body; `reset`: close before any byte; `stall`: wait so many seconds."""
+
+    body: Any = b""
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    cut: int | None = None
+    reset: bool = False
+    stall: float = 0.0
+    length: bool = True
+
+    def encode(self) -> bytes:
+        body = self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
+        headers = {"Content-Type": "application/json", "Connection": "close", **self.headers}
+        if self.length:
+            headers["Content-Length"] = str(len(body))
+        head = f"HTTP/1.1 {self.status} -\r\n" + "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        return head.encode() + b"\r\n" + (body if self.cut is None else body[: self.cut])
+
+
+def good(**fields: Any) -> Answer:
+    return Answer({**fields, "base_resp": {"status_code": 0, "status_msg": "success"}})
+
+
+def code(number: int, message: str = "a reason", **fields: Any) -> Answer:
+    return Answer({**fields, "base_resp": {"status_code": number, "status_msg": message}})
+
+
+def gateway(number: int, status: int) -> Answer:
+    return Answer({"error": {"err_code": number, "message": "a reason", "type": "api_error"}}, status)
+
+
+def task(status: str, **fields: Any) -> Answer:
+    return good(task_id=TASK, status=status, **fields)
+
+
+class Service:
+    """Each list is one call's answers in turn; the last is repeated."""
+
+    def __init__(self, clip: bytes) -> None:
+        self.requests: list[Request] = []
+        self.submit = [good(task_id=TASK)]
+        self.query = [task("Preparing"), task("Queueing"), task("Processing"), task("Success", file_id=FILE)]
+        self.retrieve: list[Answer | Callable[[], Answer]] = [lambda: self.link()]
+        self.file = [Answer(clip, headers={"Content-Type": "video/mp4"})]
+        self.backup = [Answer(clip)]
+
+    async def __aenter__(self) -> "Service":
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1")
+        self.origin = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        self.base_url = self.origin + "/minimaxi/v1"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        await self._server.wait_closed()
+
+    def link(self, **fields: str) -> Answer:
+        url = f"{self.origin}/output_aigc.mp4?Expires={len(self.calls('retrieve'))}&Signature=x%3D"
+        return good(
+            file={"file_id": int(FILE), "bytes": 0, "filename": "output_aigc.mp4", "download_url": url, **fields}
+        )
+
+    def calls(self, call: str) -> list[Request]:
+        return [request for request in self.requests if self._call(request) == call]
+
+    @staticmethod
+    def _call(request: Request) -> str:
+        return {
+            "/minimaxi/v1/video_generation": "submit",
+            "/minimaxi/v1/query/video_generation": "query",
+            "/minimaxi/v1/files/retrieve": "retrieve",
+            "/output_aigc.mp4": "file",
+            "/backup.mp4": "backup",
+        }[request.path]
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            request = await _read(reader)
+            self.requests.append(request)
+            answers: list[Any] = getattr(self, self._call(request))
+            answer = answers.pop(0) if len(answers) > 1 else answers[0]
+            answer = answer() if callable(answer) else answer
+            await asyncio.sleep(answer.stall)
+            if answer.reset:
+                writer.transport.abort()
+                return
+            writer.write(answer.encode())
+            await writer.drain()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+
+async def _read(reader: asyncio.StreamReader) -> Request:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+    method, target, _ = head[0].split(" ")
+    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
+    body = await reader.readexactly(int(headers.get("content-length", 0)))
+    parts = urlsplit(target)
+    return Request(method, parts.path, parse_qs(parts.query), headers, body)
