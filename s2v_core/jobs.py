@@ -1,0 +1,90 @@
+"""What a job is: where it stands, what it may have cost, how long it took."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from .errors import Charge
+from .wire import DEADLINE_SECONDS
+
+
+class State(StrEnum):
+    """Where a job stands. A late answer heals `unknown`; the other ends are ends."""
+
+    QUEUED = "queued"
+    SENDING = "sending"
+    RENDERING = "rendering"
+    FETCHING = "fetching"
+    DONE = "done"
+    FAILED = "failed"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+    CANCELLED = "cancelled"
+
+
+UNDER_WAY = (State.QUEUED, State.SENDING, State.RENDERING, State.FETCHING)
+NOT_SPENT = (State.QUEUED, State.REFUSED, State.CANCELLED)
+_CHARGES = {State.UNKNOWN: Charge.UNKNOWN, State.FAILED: Charge.PROVIDER} | dict.fromkeys(NOT_SPENT, Charge.NONE)
+
+
+class Stage(StrEnum):
+    """The parts of a job's time, as a person sees them."""
+
+    PREPARE = "Prepare"
+    SEND = "Send"
+    QUEUE = "Queue"
+    RENDER = "Render"
+    SAVE = "Save"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What may be sent with one key; `clips_a_day`, by UTC days, holds for the owner's alone."""
+
+    clips_a_day: int = 20
+    at_once: int = 3
+    a_minute: int = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A job as it stands in its row; `now` is the database's time of the look, and times are epoch seconds."""
+
+    ticket: str
+    state: State
+    service: str
+    provider: str
+    key: str
+    payer: str
+    photo: str = field(repr=False)
+    prompt: str = field(repr=False)
+    prompt_optimizer: bool
+    amount: int | None
+    status: str
+    task_id: str
+    file_id: str
+    clip: str
+    what: str
+    advice: str
+    waits: str
+    began: dict[Stage, float]
+    ended: float | None
+    changed: float
+    now: float
+
+    @property
+    def queued(self) -> float:
+        return self.began[Stage.PREPARE]
+
+    @property
+    def overdue(self) -> bool:
+        return self.state is State.RENDERING and self.now > self.began[Stage.QUEUE] + DEADLINE_SECONDS
+
+    @property
+    def charge(self) -> Charge:
+        return Charge.NONE if self.amount == 0 else _CHARGES.get(self.state, Charge.SPENT)
+
+    @property
+    def seconds(self) -> dict[Stage, float]:
+        """How long each stage has taken so far, in their order."""
+        starts = [*self.began.values(), self.ended or self.now]
+        return {stage: max(0.0, end - start) for stage, start, end in zip(self.began, starts, starts[1:], strict=False)}
