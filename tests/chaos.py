@@ -1,0 +1,304 @@
+"""Kill the studio at random moments, over and over, and count what was paid, lost and left: `python -m tests.chaos`."""
+
+import argparse
+import asyncio
+import io
+import multiprocessing
+import os
+import random
+import signal
+import sqlite3
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from PIL import Image
+
+from s2v_core import Patience, Photo, Settings, ledger, studio
+from s2v_core.clips import write
+from s2v_core.jobs import UNDER_WAY, Limits, State
+
+from .service import Answer, Service, good, task
+
+KEY = "sk-canary-chaos"
+HURRY = Patience(submit=20.0, read=5.0, poll=0.05, slow_poll=0.2, watch=600.0, overdue=0.6, backoff=0.05)
+WIDE = Limits(clips_a_day=100_000, at_once=1000, a_minute=100_000)
+# An answer that came so shortly before the kill may not have been written down yet.
+_WRITING_SECONDS = 1.0
+
+
+@dataclass
+class Charge:
+    prompt: str
+    task_id: str
+    came: float
+    stall: float
+
+
+class Till(Service):
+    """A service with a task of its own for every POST, which renders for `renders` seconds and forgets no charge.
+
+    Each answer takes about `stall` seconds, and that to a submit `thinks` more.
+    """
+
+    def __init__(
+        self, clip: bytes, *, renders: float = 0.3, stall: float = 0.03, thinks: float = 0.0, seed: int = 0
+    ) -> None:
+        super().__init__(clip)
+        self.charges: list[Charge] = []
+        self.renders, self.stall, self.thinks = renders, stall, thinks
+        self._random = random.Random(seed)
+        self._began: dict[str, float] = {}
+        self.submit = [self._charge]  # type: ignore[list-item]
+        self.query = [self._state]  # type: ignore[list-item]
+        self.file = [lambda: Answer(clip, stall=self._pause())]  # type: ignore[list-item]
+
+    @property
+    def prompts(self) -> Counter[str]:
+        return Counter(charge.prompt for charge in self.charges)
+
+    def rendering(self, moment: float) -> int:
+        return sum(began <= moment < began + self.renders for began in self._began.values())
+
+    def link(self, **fields: str) -> Answer:
+        file_id = self._asked()["file_id"][0]
+        url = f"{self.origin}/output_aigc.mp4?Expires={file_id}&Signature=x%3D"
+        file = {"file_id": int(file_id), "bytes": 0, "filename": "output_aigc.mp4", "download_url": url}
+        answer = good(file=file | fields)
+        answer.stall = self._pause()
+        return answer
+
+    def _asked(self) -> dict[str, list[str]]:
+        # The service calls what answers a request as soon as it has noted it: it is the last.
+        query = self.requests[-1].query
+        self.requests.clear()
+        return query
+
+    def _pause(self) -> float:
+        return self._random.expovariate(1 / self.stall) if self.stall else 0.0
+
+    def _charge(self) -> Answer:
+        prompt = self.requests[-1].json["prompt"]
+        self.requests.clear()
+        charge = Charge(prompt, str(10**15 + len(self.charges)), time.time(), self.thinks + self._pause())
+        self.charges.append(charge)
+        self._began[charge.task_id] = time.monotonic() + charge.stall
+        answer = good(task_id=charge.task_id)
+        answer.stall = charge.stall
+        return answer
+
+    def _state(self) -> Answer:
+        task_id = self._asked()["task_id"][0]
+        part = (time.monotonic() - self._began[task_id]) / self.renders
+        if part >= 1:
+            answer = task("Success", file_id=str(int(task_id) + 10**15))
+        else:
+            answer = task("Preparing" if part < 0.2 else "Queueing" if part < 0.4 else "Processing")
+        answer.stall = self._pause()
+        return answer
+
+
+def small_photo() -> Photo:
+    jpeg = io.BytesIO()
+    Image.new("RGB", (320, 320), (40, 90, 160)).save(jpeg, "JPEG")
+    return Photo(jpeg.getvalue(), 320, 320)
+
+
+def small_clip() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "clip.mp4"
+        write((Image.new("RGB", (64, 36), (number * 20, 40, 90)) for number in range(10)), path)
+        return path.read_bytes()
+
+
+def open_studio(data: Path, base_url: str, limits: Limits = WIDE, *, patience: Patience = HURRY) -> studio.Studio:
+    async def no_simulator(*_: object) -> None:
+        raise AssertionError("nobody asked for the simulator")
+
+    settings = Settings(api_key=KEY, base_url=base_url, data_dir=data)
+    return studio.Studio(settings, simulator=no_simulator, patience=patience, limits=limits)
+
+
+# A worker: a process that is killed
+
+# Forked from a process that has imported everything: thrice as many kills in a minute.
+_PROCESSES = multiprocessing.get_context("forkserver")
+_PROCESSES.set_forkserver_preload(["s2v_core.studio", "tests.service"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """Submit so many `jobs` named so, each about `pace` seconds after the one before was sent; then bring them all."""
+
+    name: str
+    jobs: int = 0
+    pace: float = 0.0
+    at_a_time: int = 1
+    limits: Limits = WIDE
+    lease: float = 20.0
+    seed: int = 0
+
+
+def work(order: Work, data: Path, base_url: str, pipe: Connection) -> None:
+    ledger.LEASE_SECONDS, studio._BEAT_SECONDS = order.lease, order.lease / 4  # type: ignore[assignment]
+    asyncio.run(_work(order, data, base_url, pipe))
+
+
+async def _work(order: Work, data: Path, base_url: str, pipe: Connection) -> None:
+    pause, photo = random.Random(order.seed), small_photo()
+    async with open_studio(data, base_url, order.limits) as here:
+        pipe.send("ready")
+        for number in range(0, order.jobs, order.at_a_time):
+            numbers = range(number, min(number + order.at_a_time, order.jobs))
+            jobs = await asyncio.gather(*(here.submit(photo, f"{order.name} {number}") for number in numbers))
+            while order.pace and (await here.job(jobs[-1].ticket)).state is State.QUEUED:
+                await asyncio.sleep(0.02)
+            await asyncio.sleep(pause.uniform(0, 2 * order.pace))
+        while any(job.state in UNDER_WAY for job in await here.jobs()):
+            await asyncio.sleep(0.3)
+    pipe.send("idle")
+
+
+class Worker:
+    """Another process at work on `data`; killed at the end, if it is still there."""
+
+    def __init__(self, data: Path, service: Service, order: Work) -> None:
+        self.name, self.killed = order.name, 0.0
+        self._pipe, theirs = _PROCESSES.Pipe()
+        self._process = _PROCESSES.Process(target=work, args=(order, data, service.base_url, theirs))
+        self._theirs = theirs
+
+    async def __aenter__(self) -> "Worker":
+        await asyncio.to_thread(self._process.start)
+        self._theirs.close()
+        await self.says("ready")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._process.is_alive():
+            await self.kill()
+        self._process.close()
+        self._pipe.close()
+
+    async def says(self, word: str, seconds: float = 60.0) -> None:
+        until = time.monotonic() + seconds
+        while not self._pipe.poll():
+            assert time.monotonic() < until, f"{self.name} did not say {word} within {seconds:.0f} s"
+            await asyncio.sleep(0.02)
+        said = self._pipe.recv()
+        assert said == word, f"{self.name} said {said} instead of {word}"
+
+    def send(self, number: signal.Signals) -> None:
+        assert self._process.pid
+        os.kill(self._process.pid, number)
+
+    async def kill(self) -> None:
+        self.killed = time.time()
+        self._process.kill()
+        await asyncio.to_thread(self._process.join)
+
+
+# The parent: kills, and counts
+
+
+@dataclass
+class Report:
+    kills: int
+    seconds: float
+    jobs: int
+    charges: int
+    states: Counter[str]
+    in_flight: int
+    orphans: dict[str, int]
+    wrong: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        states = ", ".join(f"{count} {state}" for state, count in self.states.most_common())
+        orphans = ", ".join(f"{count} {name}" for name, count in self.orphans.items())
+        return (
+            f"{self.kills} kills in {self.seconds:.0f} s: {self.jobs} jobs ({states}), {self.charges} charges, "
+            f"{self.in_flight} of them in flight at a kill and therefore unknown; without a row: {orphans}.\n"
+            + ("\n".join(self.wrong) or "Every promise was kept.")
+        )
+
+
+async def chaos(data: Path, *, kills: int, seed: int, lease: float, pace: float = 0.05) -> Report:
+    """Kill so many workers, one behind the other, on one folder; then let one finish, and count."""
+    chance, began, clip = random.Random(seed), time.monotonic(), small_clip()
+    killed: dict[str, float] = {}
+    async with Till(clip, seed=seed) as service:
+        for number in range(kills):
+            order = Work(name=f"w{number}", jobs=10**6, pace=pace, lease=lease, seed=seed + number)
+            async with Worker(data, service, order) as worker:
+                await asyncio.sleep(chance.uniform(0.05, 1.5))
+                await worker.kill()
+                killed[worker.name] = worker.killed
+        for part in data.rglob("*.part"):
+            # As if a minute had gone by: who wrote to it is dead.
+            os.utime(part, (time.time() - 61,) * 2)
+        async with Worker(data, service, Work(name="last", jobs=1, lease=lease)) as last:
+            await last.says("idle", 600)
+    return count(data, service, killed, clip, time.monotonic() - began)
+
+
+def count(data: Path, service: Till, killed: dict[str, float], clip: bytes, seconds: float) -> Report:
+    connection = sqlite3.connect(data / "ledger.db")
+    connection.row_factory = sqlite3.Row
+    rows = connection.execute("SELECT * FROM jobs").fetchall()
+    wrong = []
+    if (integrity := connection.execute("PRAGMA integrity_check").fetchone()[0]) != "ok":
+        wrong.append(f"the database: {integrity}")
+    connection.close()
+    by_prompt = {row["prompt"]: row for row in rows}
+    wrong += [f"charged and no row: {prompt}" for prompt in service.prompts if prompt not in by_prompt]
+    wrong += [f"sent {count} times: {prompt}" for prompt, count in service.prompts.items() if count > 1]
+    in_flight = 0
+    for charge in service.charges:
+        row = by_prompt.get(charge.prompt)
+        if row and not row["task_id"]:
+            in_flight += 1
+            lost = killed.get(charge.prompt.split()[0], 0) - charge.came - charge.stall
+            if row["state"] != "unknown" or lost > _WRITING_SECONDS or not killed.get(charge.prompt.split()[0]):
+                wrong.append(
+                    f"{charge.prompt}: {row['state']} without its task id, answered {lost:.2f} s before the kill"
+                )
+        elif row and row["task_id"] != charge.task_id:
+            wrong.append(f"{charge.prompt}: another's task id")
+    for row in rows:
+        if row["state"] in UNDER_WAY or row["state"] in ("failed", "refused", "cancelled"):
+            wrong.append(f"{row['prompt']} stayed {row['state']}: {row['what']}{row['waits']}")
+        if row["task_id"] and (row["state"] != "done" or (data / row["clip"]).read_bytes() != clip):
+            wrong.append(f"{row['prompt']} has a task id and no clip")
+    wrong += [f"left: {part.name}" for part in data.rglob("*.part")]
+    named = {row[column] for row in rows for column in ("photo", "clip")}
+    orphans = {
+        folder: sum(f"{folder}/{file.name}" not in named for file in (data / folder).iterdir())
+        for folder in ("photos", "clips")
+    }
+    states = Counter(row["state"] for row in rows)
+    return Report(len(killed), seconds, len(rows), len(service.charges), states, in_flight, orphans, wrong)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--lease", type=float, default=0.5, help="seconds; in production 20")
+    parser.add_argument("--pace", type=float, default=0.05, help="seconds between two submits, on average")
+    parser.add_argument("--data", type=Path, help="default: a folder that is removed afterwards")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        data = arguments.data or Path(folder)
+        report = asyncio.run(
+            chaos(data, kills=arguments.kills, seed=arguments.seed, lease=arguments.lease, pace=arguments.pace)
+        )
+    print(f"seed {arguments.seed}: {report}")
+    return 1 if report.wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
