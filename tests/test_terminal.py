@@ -1,0 +1,342 @@
+"""The terminal against a service on a socket: results, exit codes, and how many times it pays."""
+
+import asyncio
+import io
+import os
+import pty
+import signal
+import sqlite3
+import sys
+import time
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from s2v_core.__main__ import main
+from s2v_core.clips import describe
+
+from .pages import KEY, PORTRAIT, PROMPT
+from .service import FILE, TASK, Answer, Service, code, gateway, good, task
+
+LINK = "https://photos.example/face.jpg"
+
+
+@dataclass
+class Run:
+    exit: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("S2V_")}
+    return kept | {"S2V_DATA_DIR": str(tmp_path / "data"), "S2V_POLL_SECONDS": "0.02", "S2V_SIMULATOR_SECONDS": "0.5"}
+
+
+@pytest.fixture
+def live(environment: dict[str, str], service: Service) -> dict[str, str]:
+    return environment | {"S2V_API_KEY": KEY, "S2V_BASE_URL": service.base_url}
+
+
+async def run(environment: dict[str, str], *arguments: str) -> Run:
+    """The command, in a thread of this process: starting 50 interpreters takes half a minute."""
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        redirect_stdout(io.StringIO()) as out,
+        redirect_stderr(io.StringIO()) as err,
+    ):
+        for name in [*os.environ, *environment]:
+            if name.startswith("S2V_"):
+                patch.delenv(name, raising=False)
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        patch.setattr(sys, "argv", ["s2v_core", *arguments])
+        try:
+            code = await asyncio.to_thread(main)
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        return Run(code, out.getvalue(), err.getvalue())
+
+
+async def interrupted(environment: dict[str, str], service: Service) -> Run:
+    """`generate` as a process of its own, which gets a Ctrl-C when its payment is on the way."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "s2v_core", "generate", str(PORTRAIT), PROMPT,
+        env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    while not service.calls("submit"):
+        await asyncio.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    out, err = await process.communicate()
+    return Run(process.returncode or 0, out.decode(), err.decode())
+
+
+async def test_without_a_key_a_simulated_clip_is_made(environment: dict[str, str], tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mp4"
+    ended = await run(environment, "generate", str(PORTRAIT), PROMPT, "-o", str(clip))
+    assert (ended.exit, ended.out, ended.err) == (0, f"{clip}\n", "")
+    facts = describe(clip)
+    assert (facts.width, facts.height, facts.frames, facts.seconds) == (1280, 720, 150, 6.0)
+
+
+GOOD: dict[str, list[Answer]] = {
+    "as documented": [task("Preparing"), task("Queueing"), task("Processing"), task("Success", file_id=FILE)],
+    "other case, integer file_id": [task("processing"), task("success", file_id=int(FILE))],
+    "no file_id and no size before the end": [good(status="Processing"), good(status="Success", file_id=FILE)],
+    "an undocumented status": [task("Warming up"), task("Success", file_id=FILE)],
+    "Success before its file_id": [task("Success", file_id=""), task("Success", file_id=FILE)],
+    "an empty answer and an error between": [Answer(b""), code(1013, status=""), task("Success", file_id=FILE)],
+}
+
+
+@pytest.mark.parametrize("query", GOOD.values(), ids=GOOD)
+async def test_each_good_answer_ends_in_a_clip_for_one_post(
+    query: list[Answer], live: dict[str, str], service: Service, clip: bytes, tmp_path: Path
+) -> None:
+    service.query = list(query)
+    ended = await run(live, "generate", str(PORTRAIT), PROMPT, "--no-optimizer", "-o", str(tmp_path / "clip.mp4"))
+    assert (ended.exit, ended.err) == (0, "")
+    assert (tmp_path / "clip.mp4").read_bytes() == clip
+    (submit,) = service.calls("submit")
+    assert submit.headers["authorization"] == f"Bearer {KEY}"
+    assert submit.json.keys() == {"model", "prompt", "prompt_optimizer", "subject_reference"}
+    assert submit.json["prompt_optimizer"] is False
+    assert all("authorization" not in request.headers for request in service.calls("file"))
+    assert not list(tmp_path.rglob("*.part"))
+
+
+BAD: dict[str, tuple[dict[str, list[Answer]], int, str]] = {
+    "key refused": ({"submit": [code(1004)]}, 3, "does not accept this key"),
+    "gateway, key refused": ({"submit": [gateway(-10001, 401)]}, 3, "does not accept this key"),
+    "sensitive": ({"submit": [code(1026)]}, 3, "Nothing was charged"),
+    "no balance": ({"submit": [code(1008)]}, 3, "balance"),
+    "no channel": ({"submit": [gateway(-10008, 503)]}, 3, "no capacity"),
+    "failed": ({"query": [task("Fail")]}, 4, "provider's decision"),
+    "judged sensitive": ({"query": [task("Processing"), code(1027, status="Fail")]}, 4, TASK),
+    "connection lost": ({"submit": [Answer(reset=True)]}, 5, "may have been charged"),
+    "HTTP 500": ({"submit": [Answer(status=500)]}, 5, "may have been charged"),
+    "HTTP 504": ({"submit": [Answer(b"<html>", status=504)]}, 5, "not sent again"),
+    "no task id": ({"submit": [good()]}, 5, "usage page"),
+    "internal error": ({"submit": [code(1000)]}, 5, "may have been charged"),
+    "key stops working": ({"query": [task("Queueing"), code(1004, status="")]}, 6, f"Task {TASK}"),
+}
+
+
+@pytest.mark.parametrize(("answers", "exit_code", "says"), BAD.values(), ids=BAD)
+async def test_each_bad_answer_has_its_exit_code_and_one_post(
+    answers: dict[str, list[Answer]], exit_code: int, says: str, live: dict[str, str], service: Service
+) -> None:
+    for call, given in answers.items():
+        setattr(service, call, list(given))
+    ended = await run(live, "generate", str(PORTRAIT), PROMPT)
+    assert (ended.exit, ended.out) == (exit_code, "")
+    assert says in ended.err
+    assert "Traceback" not in ended.err
+    assert KEY not in ended.err
+    assert len(service.calls("submit")) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["generate", "missing.jpg", PROMPT], "cannot be opened: No such file"),
+        (["generate", __file__, PROMPT], "not a picture"),
+        (["generate", str(PORTRAIT), " "], "prompt is empty"),
+        (["generate", str(PORTRAIT), "x" * 2001], "2001 characters"),
+        (["generate", "http://photos.example/face.jpg", PROMPT], "begins with https"),
+        (["generate", str(PORTRAIT), PROMPT, "-o", "/no/such/folder/clip.mp4"], "cannot be written"),
+        (["generate", str(PORTRAIT)], "required: PROMPT"),
+        (["make"], "invalid choice"),
+        ([], "required: COMMAND"),
+    ],
+)
+async def test_wrong_usage_exits_with_2_and_sends_nothing(
+    arguments: list[str], says: str, live: dict[str, str], service: Service
+) -> None:
+    ended = await run(live, *arguments)
+    assert (ended.exit, ended.out) == (2, "")
+    assert says in ended.err
+    assert "Traceback" not in ended.err
+    assert service.requests == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("S2V_API_KEY", "sk-canary\nx"),
+        ("S2V_API_KEY", "sk canary"),
+        ("S2V_BASE_URL", "http://canary.example/v1"),
+        ("S2V_POLL_SECONDS", "nan"),
+        ("S2V_POLL_SECONDS", "-1"),
+        ("S2V_SIMULATOR_SECONDS", "1e309"),
+        ("S2V_DATA_DIR", "/proc/canary"),
+        ("S2V_DATA_DIR", __file__),
+    ],
+)
+async def test_a_wrong_setting_ends_the_start_and_is_named_but_not_shown(
+    name: str, value: str, environment: dict[str, str]
+) -> None:
+    ended = await run(environment | {name: value}, "check")
+    assert (ended.exit, ended.out) == (2, "")
+    assert ended.err.startswith(f"{name}: ")
+    assert value not in ended.err
+    assert "canary" not in ended.err
+
+
+async def test_live_without_a_key_exits_with_2(environment: dict[str, str]) -> None:
+    ended = await run(environment, "generate", str(PORTRAIT), PROMPT, "--service", "live")
+    assert (ended.exit, ended.err) == (2, "S2V_API_KEY: the live service needs a key.\n")
+
+
+async def test_the_simulator_can_be_chosen_in_spite_of_a_key_and_a_terminal_sees_its_stages(
+    live: dict[str, str], service: Service
+) -> None:
+    terminal, end = pty.openpty()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "s2v_core", "generate", str(PORTRAIT), PROMPT, "--service", "simulator",
+        env=live | {"S2V_SIMULATOR_SECONDS": "5"}, stdout=asyncio.subprocess.PIPE, stderr=end,
+    )  # fmt: skip
+    await process.communicate()
+    os.close(end)
+    shown = os.read(terminal, 100_000).decode()
+    os.close(terminal)
+    places = [shown.index(f"Simulator: {words}") for words in ("Queue (Queueing)", "Render (Processing)")]
+    assert places == sorted(places)
+    assert " 0:01" in shown
+    assert process.returncode == 0
+    assert service.requests == []
+
+
+async def test_a_link_is_passed_on_with_a_word_that_it_cannot_be_checked(
+    live: dict[str, str], service: Service
+) -> None:
+    ended = await run(live, "generate", LINK, PROMPT)
+    assert ended.exit == 0
+    assert "cannot be checked before it costs" in ended.err
+    assert service.calls("submit")[0].json["subject_reference"][0]["image"] == [LINK]
+
+
+async def test_stopped_while_it_pays_the_answer_is_waited_for(live: dict[str, str], service: Service) -> None:
+    service.submit = [Answer(good(task_id=TASK).body, stall=1.0)]
+    ended = await interrupted(live, service)
+    assert ended.exit == 6
+    assert f"It is paid. Task {TASK}." in ended.err
+    assert len(service.calls("submit")) == 1
+
+
+async def test_a_killed_command_is_resumed_by_its_ticket_for_one_payment(
+    live: dict[str, str], service: Service, clip: bytes, tmp_path: Path
+) -> None:
+    good, service.query = service.query, [task("Processing")]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "s2v_core", "generate", str(PORTRAIT), PROMPT, env=live
+    )
+    while not service.calls("query"):
+        await asyncio.sleep(0.01)
+    process.kill()
+    await process.wait()
+    listed = await run(live, "jobs")
+    (line,) = listed.out.splitlines()
+    ticket = line.split()[0]
+    assert "rendering" in line
+    assert "spent" in line
+    assert PROMPT in line
+    service.query = good
+    with sqlite3.connect(tmp_path / "data" / "ledger.db") as database:
+        # The dead process would hold it for its lease.
+        database.execute("UPDATE jobs SET leased_until = '2000-01-01 00:00:00.000000'")
+    ended = await run(live, "fetch", ticket, "-o", str(tmp_path / "clip.mp4"))
+    assert (ended.exit, ended.err) == (0, "")
+    assert (tmp_path / "clip.mp4").read_bytes() == clip
+    assert len(service.calls("submit")) == 1
+    wrong = await run(live, "fetch", ticket + "x")
+    assert (wrong.exit, wrong.out) == (2, "")
+    assert "no such ticket" in wrong.err
+
+
+async def test_stopped_while_it_pays_and_without_an_answer_the_charge_is_unknown(
+    live: dict[str, str], service: Service
+) -> None:
+    service.submit = [Answer(stall=30.0)]
+    ended = await interrupted(live, service)
+    assert ended.exit == 5
+    assert "may have been charged" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("answer", "exit_code", "says"),
+    [
+        (code(2013), 0, "The key is accepted."),
+        (gateway(-10001, 401), 3, "does not accept this key"),
+        (code(2049), 3, "does not accept this key"),
+        (Answer(status=502), 1, "stays open"),
+    ],
+)
+async def test_check_asks_for_free(
+    answer: Answer, exit_code: int, says: str, live: dict[str, str], service: Service
+) -> None:
+    service.query = [answer]
+    ended = await run(live, "check")
+    assert ended.exit == exit_code
+    assert says in ended.out + ended.err
+    assert service.base_url in ended.out
+    assert [request.method for request in service.requests] == ["GET"]
+
+
+async def test_check_without_a_key_names_the_simulator(environment: dict[str, str]) -> None:
+    ended = await run(environment, "check")
+    assert (ended.exit, ended.err) == (0, "")
+    assert ended.out.startswith("Simulator: free")
+
+
+async def test_help_does_not_load_gradio() -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-X", "importtime", "-m", "s2v_core", "--help",
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    out, err = await process.communicate()
+    assert b"generate" in out
+    assert b"httpx" in err
+    assert b"gradio" not in err
+
+
+async def test_the_simulator_over_http_serves_the_terminal_itself(environment: dict[str, str], tmp_path: Path) -> None:
+    port = 20_000 + os.getpid() % 20_000
+    server = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "s2v_core", "simulate", "--port", str(port),
+        env=environment, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        assert server.stdout
+        lines = [await server.stdout.readline(), await server.stdout.readline()]
+        assert lines[0] == f"S2V_BASE_URL=http://127.0.0.1:{port}/minimaxi/v1\n".encode()
+        await _listening(port)
+        asked = ["generate", str(PORTRAIT), PROMPT]
+        for prefix, key, arguments, exit_code in (
+            ("/minimaxi/v1", KEY, asked, 0),
+            ("/minimaxi/v1", "wrong", asked, 3),
+            ("/v1", "wrong", asked, 3),
+            ("/v1", KEY, ["check"], 0),
+        ):
+            live = environment | {"S2V_API_KEY": key, "S2V_BASE_URL": f"http://127.0.0.1:{port}{prefix}"}
+            live["S2V_DATA_DIR"] = str(tmp_path / "another")
+            assert (await run(live, *arguments)).exit == exit_code
+    finally:
+        server.terminate()
+        await server.wait()
+
+
+async def _listening(port: int) -> None:
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            await asyncio.sleep(0.05)
+        else:
+            writer.close()
+            return
+    raise TimeoutError
