@@ -1,0 +1,108 @@
+// Fills the status card. The template is constant and every text goes in as textContent:
+// this is the one place where the words of people and of the service are made harmless.
+const find = (selector) => element.querySelector(selector);
+const card = find(".card"), clock = find(".clock"), ending = find(".ending"), facts = find(".facts");
+const stages = [...element.querySelectorAll("[data-stage]")];
+const minutes = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
+const total = (seconds) => seconds.reduce((sum, [, each]) => sum + each, 0);
+
+function make(tag, text, name = "") {
+  const node = document.createElement(tag);
+  node.textContent = text;
+  node.className = name;
+  return node;
+}
+
+function write(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+const still = matchMedia("(prefers-reduced-motion: reduce)");
+
+// What is shown last, and the moment at which it was true.
+let now = props.value, since = performance.now(), last = "";
+
+const late = () => (now.running ? (performance.now() - since) / 1000 : 0);
+const shown = () => total(now.seconds) + late();
+
+function tick() {
+  const lasted = new Map(now.seconds), latest = now.seconds.at(-1)?.[0];
+  write(clock, latest ? minutes(shown()) : "");
+  for (const stage of stages) {
+    const name = stage.dataset.stage, seconds = lasted.get(name), last = name === latest;
+    stage.className = seconds === undefined ? "" : !last || now.state === "done" ? "passed" : now.running ? "now" : "failed";
+    write(stage.querySelector("time"), seconds === undefined ? "" : minutes(seconds + (last ? late() : 0)));
+  }
+}
+
+function show() {
+  const begins = !now.running && (props.value.running || props.value.ending.length);
+  // A late message must not turn the clock back.
+  const ahead = now.running && props.value.running ? shown() - total(props.value.seconds) : 0;
+  now = props.value;
+  since = performance.now() - (ahead > 0 && ahead < 2 ? 1000 * ahead : 0);
+  card.dataset.state = now.state;
+  card.dataset.charge = now.charge;
+  write(find("h2"), now.title);
+  write(find(".line"), now.line);
+  write(find(".stage strong"), now.stage[0] ?? "");
+  write(find(".stage span"), now.stage[1] ?? "");
+  find(".stages").hidden = !now.seconds.length;
+  ending.hidden = !now.ending.length;
+  ending.replaceChildren(
+    ...now.ending.flatMap(([term, text]) => [make("dt", term), term === "Ticket" ? ticket("dd") : make("dd", text)]),
+  );
+  const told = JSON.stringify([now.facts, now.task, now.ticket]);
+  if (now.facts && told !== last) tell(now.facts);
+  last = told;
+  tick();
+  // On a phone the card is below the button that was clicked.
+  if (begins) element.scrollIntoView({ block: "nearest", behavior: still.matches ? "auto" : "smooth" });
+}
+
+// A ticket, short where there is little room, and a button that copies the whole of it.
+function ticket(tag) {
+  const node = make(tag, tag === "li" ? "ticket " : "", "ticket");
+  const shown = tag === "li" ? `${now.ticket.slice(0, 8)}…${now.ticket.slice(-4)}` : now.ticket;
+  const copy = make("button", "Copy");
+  const whole = now.ticket;
+  copy.type = "button";
+  copy.ariaLabel = "Copy the ticket";
+  copy.onclick = async () => {
+    try {
+      await navigator.clipboard.writeText(whole);
+      copy.textContent = "Copied";
+    } catch {
+      node.querySelector("code").textContent = whole;
+      getSelection().selectAllChildren(node.querySelector("code"));
+    }
+  };
+  const code = make("code", shown);
+  code.title = whole;
+  node.append(code, " ", copy);
+  return node;
+}
+
+function tell(words) {
+  facts.hidden = !words.length;
+  facts.replaceChildren(...words.map((word) => make("li", word)));
+  if (now.task && words.length) {
+    facts.prepend(make("li", "task "));
+    facts.firstChild.append(make("code", now.task));
+  }
+  if (now.ticket && words.length) facts.append(ticket("li"));
+  measure();
+}
+
+// The clip's own figures, from the clip itself, in the place that is kept for them.
+function measure() {
+  const video = find("video"), place = [...facts.children].find((fact) => !fact.textContent || fact.dataset.measured);
+  if (!place || !video?.videoWidth) return;
+  place.dataset.measured = true;
+  write(place, `${video.videoWidth} × ${video.videoHeight} · ${video.duration.toFixed(1)} s`);
+}
+
+element.addEventListener("loadedmetadata", measure, true);
+watch("value", show);
+show();
+setInterval(() => now.running && tick(), 250);

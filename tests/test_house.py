@@ -1,0 +1,59 @@
+"""The order of the rooms: imports go down the floors only, and the core never knows Gradio."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import s2v_core
+
+ROOT = Path(__file__).parent.parent
+FLOORS = [
+    {"app", "__main__"},
+    {"studio", "guard", "simulator"},
+    {"client", "ledger", "scene"},
+    {"download", "clips", "images", "settings", "jobs"},
+    {"wire", "files"},
+    {"errors"},
+]
+LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
+ROOMS = sorted((ROOT / "s2v_core").glob("*.py"))
+
+
+def imports(path: Path) -> set[str]:
+    """Modules, absolute; those of the core by their room's name alone."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        match node:
+            case ast.ImportFrom(module=None, level=1):
+                found |= {alias.name for alias in node.names}
+            case ast.ImportFrom(module=str(module), level=1):
+                found.add(module)
+            case ast.ImportFrom(module=str(module)):
+                found.add(module.removeprefix("s2v_core."))
+            case ast.Import():
+                found |= {alias.name.removeprefix("s2v_core.") for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize("path", [*ROOMS, ROOT / "app.py"], ids=lambda path: path.stem)
+def test_imports_go_down_the_floors(path: Path) -> None:
+    if path.stem == "__init__":
+        return
+    assert path.stem in LEVEL, "a new room needs a floor"
+    for room in imports(path) & LEVEL.keys():
+        assert LEVEL[room] > LEVEL[path.stem], f"{path.stem} imports {room}"
+
+
+@pytest.mark.parametrize("path", ROOMS, ids=lambda path: path.stem)
+def test_the_core_does_not_import_gradio(path: Path) -> None:
+    assert not {name for name in imports(path) if name.split(".")[0] in {"gradio", "gradio_client"}}
+
+
+def test_the_page_touches_neither_http_nor_base64_nor_sql() -> None:
+    assert not {name.split(".")[0] for name in imports(ROOT / "app.py")} & {"httpx", "base64", "sqlalchemy", "sqlite3"}
+
+
+def test_the_public_names_are_sorted_and_there() -> None:
+    assert s2v_core.__all__ == sorted(s2v_core.__all__)
+    assert all(hasattr(s2v_core, name) for name in s2v_core.__all__)

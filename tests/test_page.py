@@ -1,0 +1,219 @@
+"""The page in a browser, as a person uses it; the screen is what is read."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from s2v_core.clips import describe
+
+from .pages import ASSETS, PHONE, PORTRAIT, PROMPT, ROOT, WIDE, click, expect_playing, expect_state, say, upload
+from .service import TASK, Answer, Service, code, task
+
+
+@pytest.fixture
+def service(answers: Service) -> Service:
+    return answers
+
+
+def test_a_sample_becomes_a_clip_with_every_status_on_the_way(
+    simulated: str, open_page: Callable[..., Page], tmp_path: Path
+) -> None:
+    page = open_page(simulated)
+    expect(page.locator("#service")).to_contain_text("SIMULATOR")
+    expect(page.locator("#generate")).to_contain_text("free")
+    page.locator(".sample").first.click()
+    expect(page.locator("#subject img")).to_be_visible()
+    assert "stars in her visor" in page.locator("#prompt textarea").input_value()
+    click(page)
+    expect(page.locator("#generate")).to_be_disabled()
+    expect_state(page, "done")
+    expect_playing(page, 1280)
+    seen = page.evaluate("window.seen")
+    shown = " | ".join(" ".join(row[1:]) for row in seen)
+    places = [shown.index(word) for word in ("Preparing", "Queueing", "Processing", "Your clip is ready")]
+    assert places == sorted(places)
+    states = list(dict.fromkeys(state for state, _, _ in seen))
+    assert states[0] == "queued"
+    assert states[-3:] == ["rendering", "fetching", "done"] or states[-2:] == ["rendering", "done"]
+    expect(page.locator("#status .card")).to_have_attribute("data-charge", "none")
+    expect(page.locator("#generate")).to_be_enabled()
+    expect(page.locator("#status .facts")).to_contain_text("1280 × 720 · 6.0 s")
+    with page.expect_download() as download:
+        page.locator("#download").click()
+    download.value.save_as(tmp_path / "clip.mp4")
+    assert download.value.suggested_filename == "s2v-simulated-she-looks-up-at-the-night.mp4"
+    assert describe(tmp_path / "clip.mp4").frames == 150
+
+
+def test_an_own_portrait_and_an_own_sentence_become_a_clip_on_a_phone(
+    simulated: str, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(simulated, PHONE)
+    upload(page, ASSETS / "portraits" / "sailor.jpg")
+    say(page, PROMPT)
+    click(page)
+    expect_state(page, "done")
+    expect_playing(page, 1280)
+    card, clip = page.locator("#status h2").bounding_box(), page.locator("#clip video").bounding_box()
+    assert card
+    assert clip
+    assert card["y"] < clip["y"], "the status is above the clip"
+    assert abs(clip["width"] / clip["height"] - 16 / 9) < 0.02
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_wrong_input_gets_its_sentence_sends_nothing_and_stays(
+    live: str, service: Service, open_page: Callable[..., Page], tmp_path: Path
+) -> None:
+    text, small = tmp_path / "text.png", tmp_path / "small.png"
+    text.write_text("I am a text.")
+    Image.new("RGB", (200, 300), "red").save(small)
+    page = open_page(live)
+    page.locator("#consent input").check()
+    for photo, prompt, says in (
+        (None, PROMPT, "There is no portrait yet"),
+        (text, PROMPT, "The file is not a picture"),
+        (small, PROMPT, "its short side must be over 300 px"),
+        (PORTRAIT, "", "The prompt is empty"),
+        (PORTRAIT, "x" * 2001, "The prompt has 2001 characters; the service takes 2000"),
+    ):
+        if photo:
+            remove = page.get_by_label("Remove")
+            if remove.is_visible():
+                remove.click()
+            page.locator("#subject input[type=file]").set_input_files(photo)
+            expect(page.locator("#subject img")).to_have_count(1, timeout=10_000)
+        say(page, prompt)
+        click(page)
+        expect(page.locator("#status .ending")).to_contain_text(says, timeout=10_000)
+        expect(page.locator("#status .ending")).to_contain_text("Nothing was charged.")
+        expect(page.locator("#status .card")).to_have_attribute("data-state", "refused")
+        expect(page.locator("#status .card")).to_have_attribute("data-charge", "none")
+        assert page.locator("#prompt textarea").input_value() == prompt
+        expect(page.locator("#generate")).to_be_enabled()
+    assert service.requests == []
+
+
+def test_the_live_service_is_named_priced_and_asks_for_consent(
+    live: str, service: Service, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(live)
+    host = urlsplit(service.base_url).netloc
+    expect(page.locator("#generate")).to_contain_text(f"priced by {host}")
+    # With the words that 302.AI gets, which take less room than a loopback host and its port.
+    page.locator("#generate").evaluate("button => button.textContent = 'Make the clip · 0.7 PTC'")
+    button = page.locator("#generate").bounding_box()
+    assert button
+    assert button["y"] + button["height"] <= 900
+    page.reload()
+    expect(page.locator("#status h2")).to_have_text("Ready when you are", timeout=20_000)
+    upload(page, PORTRAIT)
+    say(page, PROMPT)
+    click(page)
+    expect(page.locator("#status .ending")).to_contain_text("the right to use this face")
+    assert service.requests == []
+    page.locator("#consent input").check()
+    click(page)
+    expect_state(page, "done")
+    expect(page.locator("#status .card")).to_have_attribute("data-charge", "spent")
+    expect(page.locator("#status .facts")).to_contain_text(TASK)
+    assert len(service.calls("submit")) == 1
+    assert service.calls("submit")[0].json["prompt_optimizer"] is True
+
+
+def test_the_simulator_can_be_chosen_and_the_button_says_so(
+    live: str, service: Service, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(live)
+    page.locator("#service label", has_text="SIMULATOR").click()
+    expect(page.locator("#generate")).to_contain_text("free")
+    expect(page.locator("#consent")).to_be_hidden()
+    page.locator(".sample").nth(1).click()
+    expect(page.locator("#subject img")).to_be_visible()
+    click(page)
+    expect_state(page, "rendering")
+    assert service.requests == []
+
+
+def test_each_ending_tells_what_happened_the_charge_the_ticket_and_what_to_do(
+    live: str, service: Service, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(live)
+    upload(page, PORTRAIT)
+    say(page, PROMPT)
+    page.locator("#consent input").check()
+    ends: list[tuple[dict[str, list[Answer]], str, str, str]] = [
+        ({"submit": [code(1026)]}, "refused", "none", "Nothing was charged."),
+        ({"submit": [Answer(reset=True)]}, "unknown", "unknown", "It may have been charged"),
+        ({"query": [task("Fail")]}, "failed", "provider", "provider's decision"),
+        ({"query": [code(1026, "<img src=x onerror=alert(1)>")]}, "failed", "provider", "<img src=x"),
+    ]
+    fine = service.submit
+    for answers, state, charge, says in ends:
+        service.requests, service.submit = [], fine
+        for call, given in answers.items():
+            setattr(service, call, given)
+        click(page)
+        ending = page.locator("#status .ending")
+        expect(ending).to_contain_text(says, timeout=10_000)
+        assert ending.locator("dt").all_inner_texts() == ["What happened", "Charged?", "Ticket", "What to do"]
+        expect(ending.locator("code")).to_have_text(re.compile("^s2v_[A-Za-z0-9_-]{22}$"))
+        expect(page.locator("#status .card")).to_have_attribute("data-state", state)
+        expect(page.locator("#status .card")).to_have_attribute("data-charge", charge)
+        assert page.locator("#prompt textarea").input_value() == PROMPT
+        expect(page.locator("#subject img")).to_be_visible()
+        expect(page.locator("#generate")).to_be_enabled()
+        assert len(service.calls("submit")) == 1
+
+
+def test_a_public_link_is_passed_on_unopened(live: str, service: Service, open_page: Callable[..., Page]) -> None:
+    page = open_page(live)
+    page.get_by_text("or a public link").click()
+    expect(page.locator("#order")).to_contain_text("cannot be checked before it costs")
+    page.locator("#link textarea, #link input").fill("https://photos.example/face.jpg")
+    say(page, PROMPT)
+    page.locator("#consent input").check()
+    click(page)
+    expect_state(page, "done")
+    reference = service.calls("submit")[0].json["subject_reference"]
+    assert reference == [{"type": "character", "image": ["https://photos.example/face.jpg"]}]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_first_screen_fits(theme: str, simulated: str, open_page: Callable[..., Page]) -> None:
+    page = open_page(simulated, WIDE, theme)
+    assert page.evaluate("document.body.classList.contains('dark')") == (theme == "dark")
+    for viewport in (WIDE, PHONE):
+        page.set_viewport_size(viewport)
+        assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+
+
+def test_a_wrong_setting_ends_the_start_with_its_sentence() -> None:
+    environment = os.environ | {"S2V_API_KEY": "sk canary"}
+    run = subprocess.run([sys.executable, "app.py"], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert run.returncode == 2
+    assert run.stderr == "S2V_API_KEY: a key is one line of printable ASCII without spaces.\n"
+
+
+def test_a_forged_request_opens_no_file_of_this_machine(simulated: str, simulated_folder: Path) -> None:
+    # Gradio writes one for a forged path; what people did before this must have left none.
+    assert "Traceback" not in (simulated_folder / "log").read_text()
+    with httpx.Client(base_url=simulated, trust_env=False, timeout=20) as http:
+        dependencies = http.get("config").json()["dependencies"]
+        number = next(each["id"] for each in dependencies if each["api_name"] == "make")
+        for path in ("/etc/passwd", str(ROOT / "README.md"), str(PORTRAIT / ".." / ".." / ".." / "LICENSE")):
+            photo = {"path": path, "meta": {"_type": "gradio.FileData"}}
+            asked = {"data": [photo, "", PROMPT, True, True, "simulator"], "fn_index": number, "session_hash": path}
+            answer = http.post("gradio_api/queue/join", json=asked)
+            events = http.get("gradio_api/queue/data", params={"session_hash": path}) if answer.is_success else answer
+            assert "rendering" not in events.text
+            assert "process_completed" in events.text or answer.status_code in {403, 422}
