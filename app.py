@@ -1,31 +1,31 @@
-"""The page, top to bottom: words, layout, wiring. What the browser hides protects nothing: handlers check it all."""
+"""The page, top to bottom: layout, handlers, wiring. What the browser hides protects nothing: the core checks it all."""
 
 import asyncio
-import filecmp
 import logging
-import re
-import secrets
-import shutil
 import signal
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from gradio.data_classes import FileData
+from gradio.utils import get_upload_folder
+from starlette.middleware import Middleware
 
-from s2v_core import wire
-from s2v_core.errors import Charge, ImageRejected, InputRejected, S2VError, SettingsError, UnknownTicket
-from s2v_core.images import Photo, public_link
-from s2v_core.jobs import UNDER_WAY, Job, Stage, State
-from s2v_core.settings import Settings
+from s2v_core import wire, words
+from s2v_core.desk import Desk, Order, limit, newest, promise
+from s2v_core.errors import InputRejected, S2VError, SettingsError, UnknownTicket
+from s2v_core.guard import Guard, visitor
+from s2v_core.jobs import UNDER_WAY, Stage, State
+from s2v_core.settings import Key, Settings
 from s2v_core.simulator import Simulator
-from s2v_core.studio import Service, Studio
+from s2v_core.studio import Studio
 
-ASSETS = Path(__file__).parent / "assets"
+ASSETS, CACHE = Path(__file__).parent / "assets", Path(get_upload_folder())
 PORTRAITS = ASSETS / "portraits"
 SAMPLES = (
     ("Eileen Collins, astronaut", "astronaut.png", "She looks up at the night sky and smiles, stars in her visor."),
@@ -34,141 +34,28 @@ SAMPLES = (
     ("A sailor", "sailor.jpg", "He looks out over a rough sea, wind and spray, golden hour."),
 )
 IDEAS = ("walks through rain", "laughs in a café", "slow push in", "golden hour")
-TITLES = {
-    State.QUEUED: "Preparing",
-    State.SENDING: "Sending",
-    State.FETCHING: "Saving",
-    State.DONE: "Your clip is ready",
-    State.FAILED: "The service gave up on this clip",
-    State.REFUSED: "No clip, and no charge",
-    State.UNKNOWN: "We do not know whether this was charged",
-    State.CANCELLED: "Cancelled",
-}
 
 try:
     settings = Settings.from_environment()
-    studio = Studio(settings, simulator=Simulator(settings.data_dir / "simulator", seconds=settings.simulator_seconds))
+    simulator = Simulator(settings.data_dir / "simulator", seconds=settings.simulator_seconds)
+    studio = Studio(settings, simulator=simulator, lent=CACHE)
 except SettingsError as error:
     print(error, file=sys.stderr)
     raise SystemExit(2) from None
+desk = Desk(studio, settings, CACHE)
+first = studio.default_service.name
 
 
-def called(service: Service) -> str:
-    return "SIMULATOR" if service.name == "simulator" else service.label
-
-
-def price(service: Service) -> str:
-    if service.price is None:
-        return f"priced by {service.label}"
-    return f"{service.price / 1000:g} PTC" if service.price else "free"
-
-
-def pill(service: Service) -> str:
-    if len(studio.services) == 1:
-        return f"{called(service)} · free, nothing leaves this machine"
-    return called(service) + {None: "", 0: " · free"}.get(service.price, f" · {price(service)} a clip")
-
-
-def patience(service: Service) -> str:
-    return "about ten seconds" if service.name == "simulator" else "one to four minutes, or more"
-
-
-def card(state: str, title: str, line: str = "", **more: Any) -> dict[str, Any]:
-    """What status.js shows, as plain text: it is escaped there, and nowhere else."""
-    usual = {"charge": Charge.NONE, "running": False, "seconds": [], "ending": [], "facts": None, "stage": []}
-    return {"state": state, "title": title, "line": line, "ticket": "", **usual, **more}
-
-
-def waiting(service: Service) -> dict[str, Any]:
-    stage = ["Your clip plays here", f"{wire.CLIP_SIZE[0]} × {wire.CLIP_SIZE[1]}, six seconds"]
-    line = f"Choose a portrait, say what happens. It takes {patience(service)}."
-    return card("idle", "Ready when you are", line, stage=stage)
-
-
-def rejected(error: S2VError) -> dict[str, Any]:
-    """The ending of a click from which no job came."""
-    advice = error.advice or "Put that right and click again; what you entered is still here."
-    rows = ending(error.what, error.charge, "", advice)
-    return card(State.REFUSED, "This cannot be done yet", charge=error.charge, ending=rows, facts=[])
-
-
-def ending(what: str, charge: Charge, ticket: str, advice: str) -> list[tuple[str, str]]:
-    rows = (("What happened", what), ("Charged?", charge.sentence), ("Ticket", ticket), ("What to do", advice))
-    return [(term, text) for term, text in rows if text]
-
-
-def progress(job: Job) -> dict[str, Any]:
-    """A job as it stands, in words."""
-    service = Service(job.service, job.provider, job.amount)
-    paid = bool(job.task_id) and job.charge is Charge.SPENT
-    title, line, facts, rows = TITLES.get(job.state, "Rendering"), "", [], []
-    if job.state is State.DONE:
-        line = "Simulated from your photo." if service.name == "simulator" else "Download it to keep it."
-        taken = "prompt improved" if job.prompt_optimizer else "taken literally"
-        took = int(job.seconds.get(Stage.RENDER, 0))
-        # status.js fills the empty one in with what the clip says of itself.
-        facts = [f"rendered in {took // 60}:{took % 60:02}", "", taken, price(service)]
-        if not job.clip:
-            rows = ending("The clip was deleted here.", job.charge, job.ticket, "Make another.")
-    elif job.state in UNDER_WAY:
-        line = f"{patience(service).capitalize()}. You can close this tab: the ticket brings it back."
-        if job.state is State.RENDERING:
-            title = "Rendering" if Stage.RENDER in job.began else "Waiting in the queue"
-            line = f"{called(service)}: {job.status}. {line}" if job.status else line
-        if job.overdue:
-            line = "Overdue, longer than 20 minutes, and still asked for. The ticket brings it back."
-        line = job.waits or line
-        facts = [called(service), f"{price(service)} spent" if paid and service.price else price(service)]
-    else:
-        if job.state is State.UNKNOWN and job.charge is Charge.NONE:
-            title = "The service did not answer"
-        rows = ending(job.what, job.charge, job.ticket, job.advice or "Make another when you like.")
-    return card(
-        job.state,
-        title,
-        line,
-        charge=job.charge,
-        running=job.state in UNDER_WAY,
-        seconds=list(job.seconds.items()),
-        ending=rows,
-        ticket=job.ticket,
-        task=job.task_id,
-        facts=facts,
-        stage=["Paid, on its way" if paid else "On its way", ""],
+def part(name: str, value: Any = None) -> gr.HTML:
+    """A part of the page with a template and a script of its own, which fills the value in as text."""
+    script = ASSETS / f"{name}.js"
+    return gr.HTML(
+        value,
+        html_template=(ASSETS / f"{name}.html").read_text("utf-8"),
+        js_on_load=script.read_text("utf-8") if script.is_file() else None,
+        apply_default_css=False,
+        elem_id=name,
     )
-
-
-def chosen(photo: dict[str, Any] | None, link: str, kept: dict[str, str]) -> str | Path | Photo:
-    """The upload, the JPEG that was made of it before, or the link. A forged request can name any file as either."""
-    if link := link.strip():
-        if photo:
-            raise ImageRejected("There is a portrait and a link: remove one of them.")
-        return public_link(link)
-    if not photo:
-        raise ImageRejected("There is no portrait yet: drop one, take one, or try a sample.")
-    path, uploads = Path(photo.get("path") or "").resolve(), Path(demo.GRADIO_CACHE).resolve()
-    if (made := Path(kept.get(str(path), ""))).is_file():
-        return Photo(made.read_bytes(), 0, 0)
-    if not path.is_relative_to(uploads) or not path.is_file():
-        raise ImageRejected("The portrait is no longer here: choose it again.")
-    return path
-
-
-def discard(upload: Path) -> None:
-    """An upload goes when the JPEG that is sent has been made; a sample's copy is everybody's."""
-    sample = PORTRAITS / upload.name
-    if not (sample.is_file() and filecmp.cmp(sample, upload, shallow=False)):
-        upload.unlink(missing_ok=True)
-
-
-def told(job: Job) -> dict[str, Any]:
-    """A job for a program."""
-    words = progress(job)
-    message = " ".join(filter(None, (job.what, job.advice))) or words["line"] or words["title"]
-    facts = {
-        name: getattr(job, name) for name in ("ticket", "state", "charge", "service", "provider", "status", "task_id")
-    }
-    return facts | {"message": message, "elapsed": round(sum(job.seconds.values()), 1)}
 
 
 @contextmanager
@@ -180,14 +67,11 @@ def sentences() -> Iterator[None]:
         raise gr.Error(str(error), print_exception=False) from None
 
 
-def shown(job: Job) -> str:
-    """A copy that Gradio may serve, under a name that a person recognises."""
-    words = "-".join(re.findall(r"[a-z0-9]+", job.prompt.lower())[:6])[:60]
-    kind = "simulated-" if job.service == "simulator" else ""
-    copy = Path(demo.GRADIO_CACHE) / secrets.token_hex(16) / f"s2v-{kind}{words or 'clip'}.mp4"
-    copy.parent.mkdir(parents=True)
-    shutil.copyfile(studio.clip(job), copy)
-    return str(copy)
+def who(request: gr.Request) -> str:
+    """The login, where there is one, else the address."""
+    return request.username or visitor(
+        request.client.host, request.headers.get("x-forwarded-for", ""), settings.trusted_hops
+    )
 
 
 # Gradio paints the body with these before the style sheet is there.
@@ -197,21 +81,25 @@ theme = gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospac
     body_text_color="#17181c",
     body_text_color_dark="#f1f1f3",
 )
-receivers = " and ".join(dict.fromkeys((studio.default_service.label, "MiniMax")))
 
 with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 86400)) as demo:
     # Nothing but tickets: whoever reads the page can read its secret.
     tickets = gr.BrowserState([], storage_key="s2v-tickets", secret="s2v-studio")
-    watched = gr.State("")
-    kept = gr.State({})
+    watched, made, own = gr.State(""), gr.State(""), gr.State(None)
     with gr.Row(elem_id="header"):
-        gr.HTML((ASSETS / "header.html").read_text("utf-8"), elem_id="brand", apply_default_css=False)
-        service = gr.Radio(
-            [(pill(each), each.name) for each in studio.services.values()],
-            value=studio.default_service.name,
-            label="Service for the next clip",
-            elem_id="service",
-        )
+        part("brand")
+        service = gr.Radio(desk.services(studio.a_day), value=first, label="Next clip with", elem_id="service")
+        with gr.Accordion("Use your key", open=False, elem_id="own-key") as own_key:
+            key = gr.Textbox(
+                label=f"Your key of {studio.live.label}",
+                info="It stays in this server's memory, while this page is open or a clip of yours needs it.",
+                type="password",
+                max_lines=1,
+                elem_id="key",
+            )
+            key_says = part("says", "")
+            take = gr.Button("Use it", elem_id="take")
+            forget = gr.Button("Forget it", visible=False, elem_id="forget")
     with gr.Row(elem_id="columns"):
         with gr.Column(elem_id="order"):
             subject = gr.Image(
@@ -219,12 +107,13 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
                 image_mode=None,
                 sources=["upload", "webcam", "clipboard"],
                 label="Portrait",
-                placeholder="# Drop a portrait\none clear human face\n"
-                f"JPEG, PNG or WebP, under {wire.PHOTO_BYTES // 1_000_000} MB",
+                placeholder=f"# Drop a portrait\n{limit()}",
                 alt_text="The chosen portrait",
                 buttons=[],
                 elem_id="subject",
             )
+            with part("preflight", {}) as preflight:
+                crop = gr.Button("Crop to fit", elem_id="crop")
             with gr.Row(elem_id="samples"):
                 gr.HTML("Try", elem_id="try", apply_default_css=False)
                 samples = [gr.Button(title, icon=PORTRAITS / file, elem_classes="sample") for title, file, _ in SAMPLES]
@@ -251,94 +140,161 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
                 elem_id="optimizer",
             )
             consent = gr.Checkbox(
-                label=f"I have the right to use this face. It goes to {receivers}.",
-                visible=studio.default_service.name == "live",
-                elem_id="consent",
+                label=promise(settings, studio.live.label), visible=first != "simulator", elem_id="consent"
             )
-            generate = gr.Button(
-                f"Make the clip · {price(studio.default_service)}", variant="primary", elem_id="generate"
-            )
-        with gr.HTML(
-            waiting(studio.default_service),
-            html_template=(ASSETS / "status.html").read_text("utf-8"),
-            js_on_load=(ASSETS / "status.js").read_text("utf-8"),
-            apply_default_css=False,
-            elem_id="status",
-        ) as status:
+            generate = gr.Button(f"Make the clip · {desk.price(first)}", variant="primary", elem_id="generate")
+        with part("status", words.waiting(first)) as status:
             clip = gr.Video(label="Your clip", loop=True, autoplay=True, buttons=[], interactive=False, elem_id="clip")
-            download = gr.DownloadButton("Download", elem_id="download")
-            stop = gr.Button("Stop watching", visible=False, elem_id="stop")
+            likeness = part("likeness", {})
+            with gr.Row(elem_id="after"):
+                stop = gr.Button("Stop watching", elem_id="stop")
+                again = gr.Button("Use again", elem_id="again")
+                download = gr.DownloadButton("Download", elem_id="download")
+                delete = gr.Button("Delete now", elem_id="delete")
+    history = part("history", {"clips": []})
     with gr.Accordion("Recover a clip by its ticket", open=False, elem_id="recovery"):
         ticket = gr.Textbox(label="Ticket", placeholder="s2v_…", max_lines=1, elem_id="ticket")
         recover = gr.Button("Recover", elem_id="recover")
-    foot = f"MiniMax {wire.MODEL} through {wire.provider(wire.BASE_URL)}: {wire.price_words(wire.BASE_URL)}."
-    gr.HTML(foot, elem_id="foot", apply_default_css=False)
+    part("foot", {"price": wire.price_words(wire.BASE_URL), "key": first == "live", "provider": studio.live.label})
+
+    async def inspect(photo: dict[str, Any] | None, before: str, cropped: bool) -> dict[Any, Any]:
+        if not photo or photo.get("path") == before:
+            return {made: before if photo else "", **({} if photo else {preflight: {}})}
+        path, facts = await desk.inspect(photo.get("path") or "", crop=cropped)
+        return {made: path, preflight: facts} | ({subject: path} if path else {})
+
+    async def sample(file: str, scene: str) -> dict[Any, Any]:
+        path, facts = await desk.show(PORTRAITS / file)
+        return {subject: path, made: path, preflight: facts, prompt: scene}
 
     async def follow(number: str) -> AsyncIterator[dict[Any, Any]]:
         """Ends early without harm: the job goes on without its spectator."""
-        async for job in studio.watch(number):
-            words = "Cancel: nothing is spent" if job.state is State.QUEUED else "Stop watching"
-            update = {status: progress(job), stop: gr.Button(words, visible=job.state in UNDER_WAY), watched: number}
+        async for job, card in desk.watch(number):
+            update: dict[Any, Any] = {status: card, watched: number}
             if job.state in UNDER_WAY:
-                yield update
-            else:
-                file = await asyncio.to_thread(shown, job) if job.clip else None
-                yield update | {clip: file, download: file, generate: gr.Button(interactive=True)}
+                label = "Cancel: nothing is spent" if job.state is State.QUEUED else "Stop watching"
+                yield update | {stop: label, clip: None, download: None, likeness: {}}
+                continue
+            pictures = await studio.pictures(job) | {"prompt": job.prompt, "made": card["facts"][:2]} if job.clip else {}
+            file = await asyncio.to_thread(studio.lend, job) if job.clip else None
+            file = file and str(file)
+            yield update | {clip: file, download: file, likeness: pictures, generate: gr.Button(interactive=True)}
+
+    async def around(numbers: list[str], key: Key | None, request: gr.Request) -> dict[Any, Any]:
+        """What a job changes beside its card."""
+        return {history: await desk.cards(numbers), service: gr.Radio(await desk.choices(who(request), key))}
 
     async def make(
         photo: dict[str, Any] | None,
-        link: str | None,
-        prompt: str | None,
-        improve: bool,
-        consented: bool,
-        which: str,
-        tickets_before: list[str] | None,
-        uploads: dict[str, str],
+        made: str,
+        link: str,
+        prompt: str,
+        optimizer: bool,
+        consent: bool,
+        service: str,
+        key: Key | None,
+        known: list[str] | None,
         request: gr.Request,
     ) -> AsyncIterator[dict[Any, Any]]:
-        begun = card(State.QUEUED, TITLES[State.QUEUED], running=True, seconds=[(Stage.PREPARE, 0.0)], facts=[])
+        begun = words.card(State.QUEUED, "Preparing", running=True, seconds=[(Stage.PREPARE, 0.0)])
         yield {status: begun, generate: gr.Button(interactive=False)}
         try:
-            source = chosen(photo, link or "", uploads)
-            if which == "live" and not consented:
-                raise InputRejected("Not ticked yet: that you have the right to use this face.")
-            job = await studio.submit(
-                source, prompt or "", prompt_optimizer=bool(improve), service=which, visitor=request.client.host
+            order = Order(
+                photo=(photo or {}).get("path") or "",
+                made=made,
+                link=link or "",
+                prompt=prompt or "",
+                prompt_optimizer=bool(optimizer),
+                consent=bool(consent),
+                service=service,
+                key=key,
+                visitor=who(request),
             )
-            if isinstance(source, Path):
-                uploads[str(source)] = str(studio.photo(job))
-                await asyncio.to_thread(discard, source)
-            yield {tickets: newest(job.ticket, tickets_before), kept: uploads}
+            job = await desk.order(order)
+            numbers = newest(job.ticket, known)
+            yield {tickets: numbers} | await around(numbers, key, request)
             async for update in follow(job.ticket):
                 yield update
+            yield await around(numbers, key, request)
         except S2VError as error:
-            yield {status: rejected(error), generate: gr.Button(interactive=True)}
+            yield {status: words.rejected(error), generate: gr.Button(interactive=True)}
 
-    async def resume(tickets_before: list[str] | None) -> AsyncIterator[dict[Any, Any]]:
+    async def resume(known: list[str] | None, key: Key | None, request: gr.Request) -> AsyncIterator[dict[Any, Any]]:
         """The newest job of this browser, as if the page had never been away."""
-        yield {watched: ""}
-        for number in list(tickets_before or []):
+        yield {watched: ""} | await around(known or [], key, request)
+        for number in list(known or []):
             with suppress(UnknownTicket):
                 async for update in follow(number):
                     yield update
+                yield await around(known or [], key, request)
                 return
 
-    async def bring_back(number: str, tickets_before: list[str] | None) -> AsyncIterator[dict[Any, Any]]:
+    async def bring_back(
+        number: str, known: list[str] | None, key: Key | None, request: gr.Request
+    ) -> AsyncIterator[dict[Any, Any]]:
         try:
             job = await studio.fetch(number.strip())
-            yield {tickets: newest(job.ticket, tickets_before), ticket: ""}
+            numbers = newest(job.ticket, known)
+            yield {tickets: numbers, ticket: ""} | await around(numbers, key, request)
             async for update in follow(job.ticket):
                 yield update
+            yield await around(numbers, key, request)
         except S2VError as error:
-            yield {status: rejected(error)}
+            yield {status: words.rejected(error)}
+
+    async def open_card(event: gr.EventData) -> AsyncIterator[dict[Any, Any]]:
+        with suppress(UnknownTicket):
+            async for update in follow(str(event.ticket)):
+                yield update
 
     async def leave(number: str) -> dict[Any, Any]:
         job = await studio.cancel(number)
-        stopped = progress(job)
-        if job.state in UNDER_WAY:
-            sentence = "It keeps rendering" + ("" if job.charge is Charge.NONE else " and is already paid")
-            stopped |= {"title": "Not watching", "line": f"{sentence}. The ticket brings it back.", "running": False}
-        return {status: stopped, stop: gr.Button(visible=False), generate: gr.Button(interactive=True)}
+        card = desk.card(job) if job.ended else desk.card(job) | words.left(job)
+        return {status: card, generate: gr.Button(interactive=True)}
+
+    async def remove(number: str, seen: str, known: list[str] | None) -> dict[Any, Any]:
+        update: dict[Any, Any] = {}
+        with suppress(UnknownTicket):
+            job = await studio.delete(number)
+            if number == seen:
+                update = {status: desk.card(job), clip: None, download: None, likeness: {}}
+        numbers = [each for each in known or [] if each != number]
+        return update | {tickets: numbers, history: await desk.cards(numbers)}
+
+    async def remove_seen(seen: str, known: list[str] | None) -> dict[Any, Any]:
+        return await remove(seen, seen, known)
+
+    async def remove_card(seen: str, known: list[str] | None, event: gr.EventData) -> dict[Any, Any]:
+        return await remove(str(event.ticket), seen, known)
+
+    async def use_again(number: str) -> dict[Any, Any]:
+        """Photo, scene and switch as they were, as far as they are still here."""
+        try:
+            job = await studio.job(number)
+            photo = studio.photo(job)
+            filled = {subject: None, made: "", preflight: {}, link: photo}
+            if isinstance(photo, Path):
+                path, facts = await desk.show(photo)
+                filled = {subject: path, made: path, preflight: facts, link: ""}
+            return filled | {prompt: job.prompt, optimizer: job.prompt_optimizer}
+        except S2VError as error:
+            return {status: words.rejected(error)}
+
+    def take_key(text: str) -> dict[Any, Any]:
+        """Out of the box and into memory; jobs that waited for it go on."""
+        try:
+            taken = Key(text.strip())
+            studio.hold(taken.text)
+        except SettingsError as error:
+            return {key: "", key_says: f"This cannot be a key: {error}"}
+        return {key: "", key_says: "", own: taken, own_key: gr.Accordion(label=taken.mask, open=False)}
+
+    def drop_key() -> dict[Any, Any]:
+        return {own: None, key_says: "", own_key: gr.Accordion(label="Use your key", open=False)}
+
+    async def offer(key: Key | None, request: gr.Request) -> dict[Any, Any]:
+        choices = await desk.choices(who(request), key)
+        return {service: gr.Radio(choices, value="own" if key else first), forget: gr.Button(visible=bool(key))}
 
     async def submit(
         photo: FileData | None = None,
@@ -357,16 +313,19 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
             photo_url: a public https link, in place of the photo; it is passed on unopened.
             consent: that you have the right to use this face; the live service needs it.
         """
-        key = request.headers.get("x-s2v-key") or None
         with sentences():
-            source = chosen(photo, photo_url, {})
-            if not consent and (key or studio.default_service.name == "live"):
-                raise InputRejected("The live service needs consent=True: you have the right to use this face.")
-            visitor = request.client.host
-            job = await studio.submit(source, prompt, prompt_optimizer=prompt_optimizer, key=key, visitor=visitor)
-            if isinstance(source, Path):
-                await asyncio.to_thread(discard, source)
-        return told(job)
+            text = request.headers.get("x-s2v-key")
+            order = Order(
+                photo=(photo or {}).get("path") or "",
+                link=photo_url,
+                prompt=prompt,
+                prompt_optimizer=prompt_optimizer,
+                consent=consent,
+                service="own" if text else first,
+                key=Key(text) if text else None,
+                visitor=who(request),
+            )
+            return words.told(await desk.order(order))
 
     async def state(ticket: str) -> dict[str, Any]:
         """A job as it stands: its state, whether it was charged, the seconds since it began, and words for people.
@@ -375,7 +334,7 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
             ticket: from /submit.
         """
         with sentences():
-            return told(await studio.job(ticket))
+            return words.told(await studio.job(ticket))
 
     async def saved(ticket: str) -> FileData:
         """The finished clip, an MP4.
@@ -387,44 +346,57 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
             job = await studio.job(ticket)
             if not job.clip:
                 raise InputRejected(f"There is no clip: the job is {job.state}.")
-            return FileData(path=await asyncio.to_thread(shown, job))
+            return FileData(path=str(await asyncio.to_thread(studio.lend, job)))
 
     gr.api(submit, api_name="submit", concurrency_limit=None)
     gr.api(state, api_name="status", concurrency_limit=None)
     gr.api(saved, api_name="clip", concurrency_limit=None)
 
-    def newest(number: str, before: list[str] | None) -> list[str]:
-        return [number, *(each for each in before or [] if each != number)][:20]
-
     private = {"show_progress": "hidden", "api_visibility": "private"}
     at_once = {**private, "queue": False}
     watching = {**private, "concurrency_limit": None}
-    show = [status, clip, download, generate, stop, watched]
-    resumed = demo.load(resume, tickets, show, **watching)
-    recovered = recover.click(bring_back, [ticket, tickets], [*show, tickets, ticket], cancels=resumed, **watching)
-    made = generate.click(
+    # Else Gradio opens the upload with every decoder that Pillow has.
+    unopened = {**watching, "preprocess": False}
+    ready = [subject, made, preflight]
+    shown = [status, clip, download, likeness, generate, stop, watched]
+    beside = [history, service]
+    for event in (subject.upload, subject.input, subject.clear):
+        event(inspect, [subject, made, gr.State(False)], ready, **unopened)
+    crop.click(inspect, [subject, made, gr.State(True)], ready, **unopened)
+    for button, (_, file, scene) in zip(samples, SAMPLES, strict=True):
+        button.click(partial(sample, file, scene), None, [*ready, prompt], **watching)
+    for chip, idea in zip(ideas, IDEAS, strict=True):
+        chip.click(None, prompt, prompt, js=f"(text) => s2v.add(text, {idea!r})", **private)
+    counted = f"(text) => s2v.count(text, {wire.PROMPT_CHARACTERS}, {wire.PROMPT_WORDS})"
+    gr.on([demo.load, prompt.change], None, prompt, js=counted, **private)
+    gr.on([demo.load, subject.change], None, subject, js="(photo) => s2v.backdrop(photo)", **private)
+
+    resumed = demo.load(resume, [tickets, own], [*shown, *beside], **watching)
+    recovered = recover.click(bring_back, [ticket, tickets, own], [*shown, *beside, tickets, ticket], **watching)
+    opened = history.open(open_card, None, shown, cancels=[resumed, recovered], **watching)
+    ordered = generate.click(
         make,
-        [subject, link, prompt, optimizer, consent, service, tickets, kept],
-        [*show, tickets, kept],
-        preprocess=False,  # else Gradio opens the upload with every decoder that Pillow has
-        cancels=[resumed, recovered],
-        **watching,
+        [subject, made, link, prompt, optimizer, consent, service, own, tickets],
+        [*shown, *beside, tickets],
+        cancels=[resumed, recovered, opened],
+        **unopened,
     )
-    stop.click(leave, watched, [status, stop, generate], cancels=[resumed, recovered, made], **at_once)
+    watchers = [resumed, recovered, opened, ordered]
+    stop.click(leave, watched, [status, generate], cancels=watchers, **at_once)
+    removed = [status, clip, download, likeness, tickets, history]
+    delete.click(remove_seen, [watched, tickets], removed, **at_once)
+    history.remove(remove_card, [watched, tickets], removed, **at_once)
+    again.click(use_again, watched, [*ready, link, prompt, optimizer, status], **watching)
+
+    keyed = [key, key_says, own, own_key]
+    gr.on([take.click, key.submit], take_key, key, keyed, **at_once).then(offer, own, [service, forget], **at_once)
+    forget.click(drop_key, None, keyed, **at_once).then(offer, own, [service, forget], **at_once)
     service.change(
-        lambda which: (gr.Checkbox(visible=which == "live"), f"Make the clip · {price(studio.services[which])}"),
+        lambda which: (gr.Checkbox(visible=which != "simulator"), f"Make the clip · {desk.price(which)}"),
         service,
         [consent, generate],
         **at_once,
     )
-    for sample, (_, file, scene) in zip(samples, SAMPLES, strict=True):
-        sample.click(lambda file=file, scene=scene: (str(PORTRAITS / file), scene), None, [subject, prompt], **at_once)
-    for chip, idea in zip(ideas, IDEAS, strict=True):
-        chip.click(None, prompt, prompt, js=f"(text) => s2v.add(text, {idea!r})", **private)
-    gr.on(
-        [demo.load, prompt.change], None, prompt, js=f"(text) => s2v.count(text, {wire.PROMPT_CHARACTERS})", **private
-    )
-    gr.on([demo.load, subject.change], None, subject, js="(photo) => s2v.backdrop(photo)", **private)
 
 
 @asynccontextmanager
@@ -442,6 +414,7 @@ if __name__ == "__main__":
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
+    guard = Middleware(Guard, uploads=CACHE, trusted_hops=settings.trusted_hops)
     demo.launch(
         theme=theme,
         css_paths=ASSETS / "style.css",
@@ -454,7 +427,13 @@ if __name__ == "__main__":
         max_file_size=wire.PHOTO_BYTES,
         allowed_paths=[str(PORTRAITS)],
         prevent_thread_lock=True,
-        app_kwargs={"lifespan": lifespan, "docs_url": None, "redoc_url": None, "openapi_url": None},
+        app_kwargs={
+            "lifespan": lifespan,
+            "middleware": [guard],
+            "docs_url": None,
+            "redoc_url": None,
+            "openapi_url": None,
+        },
     )
     stopped.wait()
     # Gradio ends without a word to anybody; a payment in flight gets its answer first.

@@ -20,7 +20,7 @@ function write(node, text) {
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
 // What is shown last, and the moment at which it was true.
-let now = props.value, since = performance.now(), last = "";
+let now = props.value, since = performance.now(), last = "", ended = "";
 
 const late = () => (now.running ? (performance.now() - since) / 1000 : 0);
 const shown = () => total(now.seconds) + late();
@@ -48,22 +48,64 @@ function show() {
   write(find(".stage strong"), now.stage[0] ?? "");
   write(find(".stage span"), now.stage[1] ?? "");
   find(".stages").hidden = !now.seconds.length;
-  ending.hidden = !now.ending.length;
-  ending.replaceChildren(
-    ...now.ending.flatMap(([term, text]) => [make("dt", term), term === "Ticket" ? ticket("dd") : make("dd", text)]),
-  );
-  const told = JSON.stringify([now.facts, now.task, now.ticket]);
-  if (now.facts && told !== last) tell(now.facts);
-  last = told;
+  element.dataset.running = now.running;
+  // Over, and still here: it can be used again, and deleted.
+  element.dataset.kept = Boolean(!now.running && now.ticket && !now.gone);
+  s2v.title(now);
+  const over = JSON.stringify([now.ending, now.actions]);
+  if (over !== ended) end();
+  ended = over;
+  const news = JSON.stringify([now.facts, now.task, now.ticket, now.running]);
+  if (news !== last) tell(now.facts);
+  last = news;
   tick();
   // On a phone the card is below the button that was clicked.
   if (begins) element.scrollIntoView({ block: "nearest", behavior: still.matches ? "auto" : "smooth" });
 }
 
+// What happened, whether it was charged, the ticket, what to do, and the buttons that do it.
+function end() {
+  ending.hidden = !now.ending.length;
+  ending.replaceChildren(
+    ...now.ending.flatMap(([term, text]) => [make("dt", term), term === "Ticket" ? ticket("dd") : told(text)]),
+  );
+  const row = make("div", "", "actions");
+  row.append(...now.actions.map(([label, target]) => (target.startsWith("https://") ? link(label, target) : press(label, target))));
+  if (now.actions.length) ending.append(row);
+}
+
+function told(text) {
+  if (typeof text === "string") return make("dd", text);
+  const steps = document.createElement("ol");
+  steps.append(...text.map((step) => make("li", step)));
+  const node = make("dd", "");
+  node.append(steps);
+  return node;
+}
+
+function link(label, url) {
+  const node = make("a", label, "action");
+  Object.assign(node, { href: url, target: "_blank", rel: "noopener noreferrer" });
+  return node;
+}
+
+// Does what the button or the field elsewhere on the page does.
+function press(label, selector) {
+  const node = make("button", label, "action");
+  node.type = "button";
+  node.onclick = () => {
+    const found = document.querySelector(selector);
+    if (!found) return;
+    found.scrollIntoView({ block: "center", behavior: still.matches ? "auto" : "smooth" });
+    found.matches("textarea, input:not([type=checkbox])") ? found.focus() : found.click();
+  };
+  return node;
+}
+
 // A ticket, short where there is little room, and a button that copies the whole of it.
 function ticket(tag) {
-  const node = make(tag, tag === "li" ? "ticket " : "", "ticket");
-  const shown = tag === "li" ? `${now.ticket.slice(0, 8)}…${now.ticket.slice(-4)}` : now.ticket;
+  const node = make(tag, tag === "dd" ? "" : "Ticket ", "ticket");
+  const shown = tag !== "dd" ? `${now.ticket.slice(0, 8)}…${now.ticket.slice(-4)}` : now.ticket;
   const copy = make("button", "Copy");
   const whole = now.ticket;
   copy.type = "button";
@@ -90,7 +132,8 @@ function tell(words) {
     facts.prepend(make("li", "task "));
     facts.firstChild.append(make("code", now.task));
   }
-  if (now.ticket && words.length) facts.append(ticket("li"));
+  find(".on-stage").replaceChildren(...(now.running && now.ticket ? [ticket("span")] : []));
+  if (now.ticket && words.length && !now.running) facts.append(ticket("li"));
   measure();
 }
 

@@ -1,4 +1,4 @@
-"""An MP4 on disk: its facts, and how one is made (PyAV)."""
+"""An MP4 on disk: its facts, its poster, and how one is made (PyAV)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,9 +7,13 @@ from pathlib import Path
 
 import av
 from av.video.reformatter import Colorspace
-from PIL import Image
+from PIL import Image, ImageOps
 
 from .files import whole
+
+STILLS = 5
+# A clip from outside may be longer and larger than any that was asked for.
+_MOST_FRAMES, _MOST_PIXELS = 1500, 4096 * 2304
 
 
 class NotAClip(Exception):
@@ -39,6 +43,45 @@ def describe(path: Path) -> Clip:
     except (av.FFmpegError, OSError) as error:
         raise NotAClip(f"{path.name} cannot be read: {error.strerror}.") from None
     raise NotAClip(f"{path.name} holds no video.")
+
+
+def picture(path: Path) -> list[Path]:
+    """What shows a clip where it does not play, beside it: its poster, and `STILLS` of its frames in a row.
+
+    Raises `NotAClip`.
+    """
+    clip, frames = describe(path), []
+    last = min(clip.frames, _MOST_FRAMES) - 1
+    if clip.width * clip.height > _MOST_PIXELS:
+        raise NotAClip(f"{path.name} has {clip.width} × {clip.height} pixels.")
+    wanted = [round(last * (number + 0.5) / STILLS) for number in range(STILLS)]
+    try:
+        with av.open(str(path.absolute()), format="mp4", metadata_errors="replace") as container:
+            for number, frame in enumerate(container.decode(video=0)):
+                for _ in range(wanted.count(number)):
+                    frames.append(frame.to_image())  # type: ignore[no-untyped-call]
+                if number == wanted[-1]:
+                    break
+    except (av.FFmpegError, OSError) as error:
+        raise NotAClip(f"{path.name} cannot be read: {error.strerror}.") from None
+    if not frames:
+        raise NotAClip(f"{path.name} holds no frame.")
+    height = 135
+    width = max(1, round(height * clip.width / clip.height))
+    strip = Image.new("RGB", (width * STILLS, height))
+    for number in range(STILLS):
+        still = frames[min(number, len(frames) - 1)]
+        strip.paste(still.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=2.0), (width * number, 0))
+    made = pictures_of(path)
+    for file, picture in zip(made, (ImageOps.contain(frames[len(frames) // 2], (480, 480)), strip), strict=True):
+        with whole(file) as part:
+            picture.save(part, "JPEG", quality=84)
+    return made
+
+
+def pictures_of(path: Path) -> list[Path]:
+    """Where the poster and the row of frames of a clip lie."""
+    return [path.with_suffix(".poster.jpg"), path.with_suffix(".stills.jpg")]
 
 
 def write(frames: Iterable[Image.Image | av.VideoFrame], path: Path, *, fps: int = 25) -> None:

@@ -79,6 +79,13 @@ def prepare(source: Source) -> Photo:
         raise ImageRejected("The photo is damaged: it cannot be read to its end.") from None
 
 
+def thumbnail(jpeg: Path, side: int = 320) -> Photo:
+    """One of our own JPEGs, small. Raises `OSError` where it is not there."""
+    with Image.open(jpeg, formats=("JPEG",)) as image:
+        image.thumbnail((side, side), reducing_gap=2.0)
+        return Photo(_encode(image), *image.size)
+
+
 def accept(source: Photo | Source) -> Photo | str:
     """The photo made ready, or a public link as it is. Raises `ImageRejected`."""
     if isinstance(source, Photo):

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from statistics import quantiles
 
 from .errors import Charge
 from .wire import DEADLINE_SECONDS
@@ -38,11 +39,30 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What may be sent with one key; `clips_a_day`, by UTC days, holds for the owner's alone."""
+    """What may be sent with one key; `clips_a_day`, by UTC days, and `clips_a_visitor` of those hold for the owner's."""
 
     clips_a_day: int = 20
+    clips_a_visitor: int | None = None
     at_once: int = 3
     a_minute: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """How long the clips of a service took here, in seconds from their sending: half lie between the first two."""
+
+    count: int
+    quarter: float
+    three_quarters: float
+    nine_tenths: float
+
+    @classmethod
+    def of(cls, seconds: list[float]) -> "Usual | None":
+        """None where there are too few to say."""
+        if len(seconds) < 5:
+            return None
+        cuts = quantiles(seconds, n=20, method="inclusive")
+        return cls(len(seconds), cuts[4], cuts[14], cuts[17])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +75,7 @@ class Job:
     provider: str
     key: str
     payer: str
+    visitor: str = field(repr=False)
     photo: str = field(repr=False)
     prompt: str = field(repr=False)
     prompt_optimizer: bool

@@ -247,18 +247,40 @@ class Ledger:
                 _job(row) for row in connection.execute(select(_JOBS, _Clock().label("now")).where(late)).mappings()
             ]
 
-    def used_today(self) -> int:
-        """Clips that were or may have been paid with the owner's key since midnight UTC."""
+    def used_today(self, visitor: str | None = None) -> int:
+        """Clips that were or may have been paid with the owner's key since midnight UTC, or this visitor's of those."""
         with self._look() as connection:
-            return self._count(connection, *_TODAYS)
+            whose = [] if visitor is None else [_JOBS.c.visitor == visitor]
+            return self._count(connection, *_TODAYS, *whose)
 
-    def forget(self, hours: float) -> list[str]:
-        """Take photo, clip and prompt out of the rows that ended so long ago; the files that are now nobody's."""
+    def durations(self, provider: str) -> list[float]:
+        """Seconds from the sending to the end of a provider's newest clips, up to 200."""
+        with self._look() as connection:
+            ended = sa.and_(_JOBS.c.provider == provider, _JOBS.c.state == State.DONE, _JOBS.c.sending_at.is_not(None))
+            times = select(_JOBS.c.sending_at, _JOBS.c.ended_at).where(ended).order_by(_JOBS.c.ended_at.desc())
+            return [(end - sent).total_seconds() for sent, end in connection.execute(times.limit(200))]
+
+    def keys_in_use(self) -> set[str]:
+        """The fingerprints of the keys that a job under way needs."""
+        with self._look() as connection:
+            driven = sa.or_(_YOUNG, _JOBS.c.leased_until > _Clock())
+            under_way = sa.and_(_JOBS.c.state.in_(UNDER_WAY), driven)
+            return set(connection.scalars(select(_JOBS.c.key).where(under_way).distinct()))
+
+    def forget(self, hours: float) -> list[Job]:
+        """Take photo, clip and prompt out of the rows that ended so long ago; the jobs as they were."""
+        with self._look() as connection:
+            old = sa.and_(_JOBS.c.ended_at < _Clock(-3600 * hours), _KEEPS)
+            tickets = list(connection.scalars(select(_JOBS.c.ticket).where(old)))
+        return [job for ticket in tickets if (job := self.erase(ticket))]
+
+    def erase(self, ticket: str) -> Job | None:
+        """Take photo, clip and prompt out of the row of a job that has ended; the job as it was."""
         with self._turn() as connection:
-            old = sa.and_(_JOBS.c.ended_at < _Clock(-3600 * hours), sa.or_(_JOBS.c.photo != "", _JOBS.c.clip != ""))
-            files = [name for row in connection.execute(select(_JOBS.c.photo, _JOBS.c.clip).where(old)) for name in row]
-            self._set(connection, old, photo="", clip="", prompt="")
-            return [name for name in files if name]
+            which = sa.and_(_JOBS.c.ticket == ticket, _JOBS.c.ended_at.is_not(None), _KEEPS)
+            row = self._row(connection, which)
+            self._set(connection, which, photo="", clip="", prompt="")
+            return _job(row) if row else None
 
     def _abandon(self, connection: sa.Connection, sending: sa.ColumnElement[bool]) -> None:
         self._set(connection, sending, state=State.UNKNOWN, what=_STOPPED, advice=Unclear.advice)
@@ -268,6 +290,11 @@ class Ledger:
             return State.SENDING, ""
         if row["payer"] == "owner" and self._count(connection, *_TODAYS) >= limits.clips_a_day:
             return State.REFUSED, f"All {limits.clips_a_day} clips of today are used; the day ends at midnight UTC."
+        if row["payer"] == "owner" and limits.clips_a_visitor is not None:
+            used = self._count(connection, *_TODAYS, _JOBS.c.visitor == row["visitor"])
+            if used >= limits.clips_a_visitor:
+                yours = f"Your {limits.clips_a_visitor} clips of today are used"
+                return State.REFUSED, f"{yours}; the day ends at midnight UTC. An own key has no such limit."
         same = _JOBS.c.key == row["key"]
         older = sa.and_(_JOBS.c.queued_at < row["queued_at"], _JOBS.c.leased_until > _Clock())
         if before := self._count(connection, same, _JOBS.c.state == State.QUEUED, older):
@@ -310,6 +337,7 @@ class Ledger:
             yield connection
 
 
+_KEEPS = sa.or_(_JOBS.c.photo != "", _JOBS.c.clip != "", _JOBS.c.prompt != "")
 _YOUNG = _JOBS.c.queued_at > _Clock(-GIVE_UP_SECONDS)
 _TODAYS = (_JOBS.c.payer == "owner", _JOBS.c.state.not_in(NOT_SPENT), _JOBS.c.sending_at >= _Today())
 

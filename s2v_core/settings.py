@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -27,6 +28,7 @@ class Settings:
     keep_hours: float | None = None
     poll_seconds: float = 5.0
     simulator_seconds: float = 8.0
+    space: str = ""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
@@ -52,11 +54,30 @@ class Settings:
             keep_hours=read("S2V_KEEP_HOURS", _hours, 24.0 if "SPACE_ID" in environment else None),
             poll_seconds=read("S2V_POLL_SECONDS", _seconds, usual.poll_seconds),
             simulator_seconds=read("S2V_SIMULATOR_SECONDS", _seconds, usual.simulator_seconds),
+            space=read("SPACE_ID", _space, usual.space),
         )
 
     @property
     def ledger_url(self) -> str:
         return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'ledger.db'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A visitor's own; in memory only. Raises `SettingsError`."""
+
+    text: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        check_key(self.text)
+
+    def __reduce__(self) -> str:
+        raise TypeError("a key cannot be pickled")
+
+    @property
+    def mask(self) -> str:
+        """`sk-…1b2c`: enough for its owner to know it by; nothing of a short one."""
+        return f"{self.text[:3]}…{self.text[-4:]}" if len(self.text) >= 16 else "…"
 
 
 def check_key(key: str) -> str:
@@ -86,6 +107,13 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _space(text: str) -> str:
+    # It becomes a part of a link.
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", text, re.ASCII):
+        raise SettingsError("this is a Space's owner and name, with a slash between.")
+    return text
 
 
 def _folder(text: str) -> Path:

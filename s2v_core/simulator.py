@@ -87,6 +87,13 @@ class Simulator:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._app(scope, receive, send)
 
+    def forget(self, task_id: str) -> None:
+        """The task leaves the disk, and its photo, prompt and clip with it."""
+        with suppress(_Refused):
+            task = self._load(task_id)
+            for path in (self._record(task.id), self._photo(task), self._clip(task)):
+                path.unlink(missing_ok=True)
+
     def _call(self, call: str, answer: _Endpoint, no_key: Callable[[], Response] | None = None) -> _Endpoint:
         async def endpoint(request: Request) -> Response:
             if self._fault and (response := await self._fault(call, request)):

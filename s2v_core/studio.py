@@ -6,22 +6,25 @@ A job lives in the ledger and is driven by the process that holds its lease; eve
 import asyncio
 import hashlib
 import logging
+import re
 import secrets
+import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import Any, ParamSpec, Protocol, Self, TypeVar
 
 import httpx
+from starlette.types import Receive, Scope, Send
 
-from . import wire
+from . import clips, wire
 from .client import Client, Patience
 from .errors import Failed, ImageRejected, InputRejected, Refused, Unclear, Unfinished, UnknownTicket
 from .files import whole
-from .images import Photo, Source, accept, is_link
-from .jobs import UNDER_WAY, Job, Limits, Stage, State
+from .images import Photo, Source, accept, is_link, thumbnail
+from .jobs import UNDER_WAY, Job, Limits, Stage, State, Usual
 from .ledger import GIVE_UP_SECONDS, Away, Ledger
 from .settings import Settings, check_key
 
@@ -33,6 +36,7 @@ _SIMULATOR_URL = "https://simulator/minimaxi/v1"
 _BEAT_SECONDS = 5.0
 _LOOK_SECONDS = 0.4
 _LAST_ANSWER_SECONDS = 5.0
+_KEY_SECONDS = 60.0
 _GIVEN_UP = "It was asked for during 24 hours; the ticket starts that again."
 # Longer than a download may stall, so nobody writes to it any more.
 _DEAD_PART_SECONDS = 60.0
@@ -47,18 +51,27 @@ class Service:
     price: int | None
 
 
+class Simulated(Protocol):
+    """The service as an ASGI app; a job on it sends nothing off this machine."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
+
+    def forget(self, task_id: str) -> None:
+        """The task leaves the disk, and its photo, prompt and clip with it."""
+
+
 class Studio:
     """An async context manager that holds the clients and runs each job as a task of its own.
 
-    `simulator` is the service as an ASGI app; a job on it sends nothing off this machine. With `resume`, what other
-    processes left behind is driven on.
+    With `resume`, what other processes left behind is driven on. Clips are lent from the folder `lent`.
     """
 
     def __init__(
         self,
         settings: Settings,
         *,
-        simulator: Any,
+        simulator: Simulated,
+        lent: Path | None = None,
         patience: Patience | None = None,
         limits: Limits | None = None,
         resume: bool = True,
@@ -70,9 +83,11 @@ class Studio:
         self._simulator = simulator
         self._patience = patience or Patience(poll=settings.poll_seconds)
         self._limits = limits or Limits(clips_a_day=settings.clips_a_day)
+        self._lent = lent or settings.data_dir / "lent"
         self._resume = resume
         self._owner = secrets.token_hex(8)
         self._clients: dict[str, Client] = {}
+        self._held: dict[str, float] = {}
         self._drives: dict[str, asyncio.Task[None]] = {}
         self._paying: set[asyncio.Task[Any]] = set()
         self._wanted: set[str] = set()
@@ -90,7 +105,7 @@ class Studio:
             transport=httpx.ASGITransport(self._simulator),
             patience=replace(self._patience, poll=poll),
         )
-        self._owners_key = self._hold(self._settings.api_key) if self._settings.api_key else None
+        self._owners_key = self.hold(self._settings.api_key) if self._settings.api_key else None
         self._loops = [asyncio.create_task(self._beat()), asyncio.create_task(self._look())]
         return self
 
@@ -112,7 +127,17 @@ class Studio:
 
     @property
     def default_service(self) -> Service:
-        return self.services.get("live", self.services["simulator"])
+        return self.services.get("live", self.simulated)
+
+    @property
+    def simulated(self) -> Service:
+        """What costs nothing and asks nobody."""
+        return self.services["simulator"]
+
+    @property
+    def live(self) -> Service:
+        """What a key pays for here, the owner's or a visitor's own."""
+        return _service("live", self._settings.base_url)
 
     async def submit(
         self,
@@ -130,8 +155,9 @@ class Studio:
         """
         prompt = wire.check_prompt(prompt)
         subject = await asyncio.to_thread(accept, photo)
-        chosen = _service("live", self._settings.base_url) if key else self._service(service)
-        fingerprint = self._hold(check_key(key)) if key else self._owners_key if chosen.name == "live" else ""
+        chosen = self.live if key else self._service(service)
+        fingerprint = self.hold(key) if key else self._owners_key if chosen.name == "live" else ""
+        visitor = self._visitor(visitor)
         name = subject if isinstance(subject, str) else await asyncio.to_thread(self._keep, subject.jpeg)
         content = subject if isinstance(subject, str) else hashlib.sha256(subject.jpeg).hexdigest()
         asked = (chosen.name, fingerprint or "", visitor, content, prompt, str(prompt_optimizer))
@@ -201,17 +227,72 @@ class Studio:
             await self._claim([ticket])
         return await self.job(ticket)
 
+    async def delete(self, ticket: str) -> Job:
+        """Photo, prompt, clip and pictures leave the disk at once, once the job has ended. Raises `UnknownTicket`."""
+        await self.job(ticket)
+        if erased := await self._insist(self._ledger.erase, ticket):
+            await asyncio.to_thread(self._remove, erased)
+        return await self.job(ticket)
+
     def clip(self, job: Job) -> Path:
         """Where the clip of a job that is done lies."""
         return self._settings.data_dir / job.clip
+
+    async def pictures(self, job: Job) -> dict[str, str]:
+        """Data URLs of the `reference`, small, and of the clip's `poster` and `stills`, as far as they are here."""
+        return await asyncio.to_thread(self._pictures, job)
+
+    def _pictures(self, job: Job) -> dict[str, str]:
+        made: dict[str, str] = {}
+        with suppress(OSError):
+            if job.photo and not is_link(job.photo):
+                made["reference"] = thumbnail(self._settings.data_dir / job.photo).data_url
+        for name, path in zip(("poster", "stills"), clips.pictures_of(self.clip(job)) if job.clip else (), strict=False):
+            with suppress(OSError):
+                made[name] = Photo(path.read_bytes(), 0, 0).data_url
+        return made
+
+    def lend(self, job: Job) -> Path:
+        """A copy of the clip that may be served, named as a person would; the ticket alone leads to it."""
+        words = "-".join(re.findall(r"[a-z0-9]+", job.prompt.lower())[:6])[:60]
+        kind = "simulated-" if job.service == "simulator" else ""
+        copy = self._shelf(job) / f"s2v-{kind}{words or 'clip'}.mp4"
+        if not copy.is_file():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            with whole(copy) as part:
+                shutil.copyfile(self.clip(job), part)
+        return copy
 
     def photo(self, job: Job) -> Path | str:
         """Where the JPEG lies that is sent, or the link that is passed on."""
         return job.photo if is_link(job.photo) else self._settings.data_dir / job.photo
 
-    async def left_today(self) -> int:
-        """Clips that can still be paid with the owner's key today."""
-        return max(0, self._limits.clips_a_day - await asyncio.to_thread(self._ledger.used_today))
+    async def left_today(self, visitor: str = "") -> int:
+        """Clips that can still be paid with the owner's key today, by this visitor."""
+        left = self._limits.clips_a_day - await asyncio.to_thread(self._ledger.used_today)
+        if self._limits.clips_a_visitor is not None:
+            used = await asyncio.to_thread(self._ledger.used_today, self._visitor(visitor))
+            left = min(left, self._limits.clips_a_visitor - used)
+        return max(0, left)
+
+    @property
+    def a_day(self) -> int:
+        """Clips a day that one visitor can have at the owner's cost."""
+        most = self._limits.clips_a_visitor
+        return self._limits.clips_a_day if most is None else min(most, self._limits.clips_a_day)
+
+    async def usual(self, job: Job) -> Usual | None:
+        """How long this installation's clips of the same provider took; None while there are too few."""
+        return Usual.of(await asyncio.to_thread(self._ledger.durations, job.provider))
+
+    def hold(self, key: str) -> str:
+        """Take a key into memory, for as long as a job needs it; its fingerprint. Raises `SettingsError`."""
+        check_key(key)
+        fingerprint = self._ledger.fingerprint(key)
+        self._held[fingerprint] = time.monotonic()
+        if fingerprint not in self._clients:
+            self._clients[fingerprint] = Client(self._settings.base_url, key, patience=self._patience)
+        return fingerprint
 
     def _service(self, name: str | None) -> Service:
         if name is None:
@@ -220,11 +301,11 @@ class Studio:
             raise InputRejected(f"There is no {name} service here: the live one needs a key.")
         return self.services[name]
 
-    def _hold(self, key: str) -> str:
-        fingerprint = self._ledger.fingerprint(key)
-        if fingerprint not in self._clients:
-            self._clients[fingerprint] = Client(self._settings.base_url, key, patience=self._patience)
-        return fingerprint
+    def _visitor(self, visitor: str) -> str:
+        return self._ledger.fingerprint("visitor", visitor)[:32] if visitor else ""
+
+    def _shelf(self, job: Job) -> Path:
+        return self._lent / hashlib.sha256(job.ticket.encode()).hexdigest()[:32]
 
     def _keep(self, jpeg: bytes) -> str:
         name = f"photos/{secrets.token_hex(16)}.jpg"
@@ -304,12 +385,17 @@ class Studio:
             await self._clients[job.key].fetch(job.file_id, path, task_id=job.task_id)
         except Unfinished as error:
             return await self._wait(job, error)
+        # One of which no frame can be shown here is still what was paid for.
+        with suppress(clips.NotAClip, OSError):
+            await asyncio.to_thread(clips.picture, path)
         if await self._advance(job, state=State.DONE, clip=name):
+            if job.service == "simulator":
+                await asyncio.to_thread(self._simulator.forget, job.task_id)
             return True
         # Another process's by now; or ours, written by a commit whose answer was lost.
         now = await self._insist(self._ledger.job, job.ticket)
         if now and now.clip != name:
-            await asyncio.to_thread(path.unlink)
+            await asyncio.to_thread(self._remove, replace(job, clip=name, photo=""))
         return False
 
     async def _wait(self, job: Job, error: Unfinished) -> bool:
@@ -346,6 +432,7 @@ class Studio:
                 if self._resume:
                     await self._claim(None)
                     await asyncio.to_thread(self._sweep)
+                await self._let_go()
             except Away as error:
                 _log.warning("the ledger is away (%s)", type(error).__name__)
             await asyncio.sleep(_BEAT_SECONDS)
@@ -356,6 +443,26 @@ class Studio:
             self._wanted.discard(ticket)
             self._drive(ticket, since=since)
 
+    async def _let_go(self) -> None:
+        """A visitor's key that no job needs any more leaves the memory."""
+        kept = {"", self._owners_key}
+        idle = {key for key, at in self._held.items() if time.monotonic() - at > _KEY_SECONDS} - kept
+        if idle:
+            idle -= await asyncio.to_thread(self._ledger.keys_in_use)
+        # Held again while the ledger was looked at?
+        for key in [key for key in idle if time.monotonic() - self._held[key] > _KEY_SECONDS]:
+            del self._held[key]
+            await self._clients.pop(key).__aexit__()
+
+    def _remove(self, job: Job) -> None:
+        names = [job.photo] if job.photo and not is_link(job.photo) else []
+        paths = [self._settings.data_dir / name for name in names]
+        if job.clip:
+            paths += [self.clip(job), *clips.pictures_of(self.clip(job))]
+        for path in paths:
+            path.unlink(missing_ok=True)
+        shutil.rmtree(self._shelf(job), ignore_errors=True)
+
     def _sweep(self) -> None:
         for folder in self._folders.values():
             for part in folder.glob("*.part"):
@@ -363,9 +470,8 @@ class Studio:
                     if time.time() - part.stat().st_mtime > _DEAD_PART_SECONDS:
                         part.unlink()
         if self._settings.keep_hours is not None:
-            for name in self._ledger.forget(self._settings.keep_hours):
-                if not is_link(name):
-                    (self._settings.data_dir / name).unlink(missing_ok=True)
+            for job in self._ledger.forget(self._settings.keep_hours):
+                self._remove(job)
 
     async def _look(self) -> None:
         """One look at the ledger for all who watch."""

@@ -19,6 +19,7 @@ BASE_URL = "https://api.302.ai/minimaxi/v1"
 SUBMIT, QUERY, RETRIEVE = "/video_generation", "/query/video_generation", "/files/retrieve"
 
 PROMPT_CHARACTERS = 2000
+PROMPT_WORDS = 200  # 302.AI's advice, which nothing enforces
 PHOTO_BYTES = 20_000_000
 PHOTO_SIDE = 300
 PHOTO_RATIO = 2.5
@@ -31,7 +32,19 @@ _PROVIDERS = {
     "simulator": "Simulator",
     "api.302.ai": "302.AI",
     "api.minimax.io": "MiniMax",
-    "api.minimaxi.com": "MiniMax",
+    "api.minimaxi.com": "MiniMax China",
+}
+# Where a person finds keys, and what was charged.
+_CONSOLES = {
+    "302.AI": ("https://dash.302.ai/apis/list", "https://dash.302.ai/charge"),
+    "MiniMax": (
+        "https://platform.minimax.io/user-center/basic-information/interface-key",
+        "https://platform.minimax.io/user-center/payment/balance",
+    ),
+    "MiniMax China": (
+        "https://platform.minimaxi.com/user-center/basic-information/interface-key",
+        "https://platform.minimaxi.com/user-center/payment/balance",
+    ),
 }
 _PRICES = {"simulator": 0, "api.302.ai": 700}
 
@@ -45,6 +58,11 @@ def provider(base_url: str) -> str:
 def price(base_url: str) -> int | None:
     """A call's price in thousandths of a PTC; None where only the provider knows."""
     return _PRICES.get(urlsplit(base_url).netloc)
+
+
+def console(provider: str) -> tuple[str, str]:
+    """The provider's pages of keys and of charges; empty where we know of none."""
+    return _CONSOLES.get(provider, ("", ""))
 
 
 def price_words(base_url: str) -> str:
@@ -123,8 +141,9 @@ class _Meaning:
 
 _TROUBLE = _Meaning("The service had an internal error.", on_submit=_OnSubmit.UNCLEAR)
 _BUSY = _Meaning("The service is taking no more requests just now.", on_submit=_OnSubmit.BUSY, on_read=_OnRead.SLOWLY)
+KEY_NOT_ACCEPTED = "The service does not accept this key."
 _KEY = _Meaning(
-    "The service does not accept this key.",
+    KEY_NOT_ACCEPTED,
     "Check that the key is complete, and that it belongs to this provider and region.",
     on_read=_OnRead.STOP,
 )

@@ -1,0 +1,162 @@
+"""Between a page and the studio: what is asked for, checked; what is there, in words. It knows no page."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import wire, words
+from .errors import ImageRejected, InputRejected, RatioRejected, UnknownTicket
+from .guard import uploaded
+from .images import Photo, prepare, public_link
+from .jobs import Job
+from .preflight import warnings
+from .settings import Key, Settings
+from .studio import Service, Studio
+
+_CARDS = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What a click asks for. `made` is the JPEG that was made here of the photo's upload, if one was.
+
+    `service` is `simulator`, `live` at the owner's cost, or `own` at the visitor's; `visitor` is counted by.
+    """
+
+    photo: str = ""
+    made: str = ""
+    link: str = ""
+    prompt: str = ""
+    prompt_optimizer: bool = True
+    consent: bool = False
+    service: str
+    key: Key | None = None
+    visitor: str = ""
+
+
+class Desk:
+    """Photos are looked for, and put where a browser may fetch them, in `cache` alone."""
+
+    def __init__(self, studio: Studio, settings: Settings, cache: Path) -> None:
+        self._studio, self._settings, self._cache = studio, settings, cache
+
+    def paying(self, service: str) -> Service:
+        """Who is asked by the next click."""
+        return self._studio.live if service == "own" else self._studio.services.get(service, self._studio.simulated)
+
+    def price(self, service: str) -> str:
+        """Of the next click."""
+        return words.price(self.paying(service).price, self.paying(service).label)
+
+    async def choices(self, visitor: str, key: Key | None) -> list[tuple[str, str]]:
+        """The services that the next click can use, with what is left of them today."""
+        return self.services(await self._studio.left_today(visitor), key)
+
+    def services(self, left: int, key: Key | None = None) -> list[tuple[str, str]]:
+        """The same, where it is known how many clips are left."""
+        label, most, owner = self._studio.live.label, self._studio.a_day, bool(self._settings.api_key)
+        simulator = "Simulator · free" if key or owner else "Simulator · free, nothing leaves this machine"
+        found = [(simulator, "simulator")]
+        if owner:
+            found.append((f"{label} · {left} of {most} clips left today", "live"))
+        if key:
+            found.append((f"{label} · your key {key.mask}", "own"))
+        return found
+
+    async def inspect(self, upload: str, *, crop: bool = False) -> tuple[str, dict[str, Any]]:
+        """The JPEG that will be sent takes the upload's place; its path, and what is to be said of it.
+
+        The path is empty where the photo is not accepted: then the upload stays.
+        """
+        try:
+            path = uploaded(upload, self._cache)
+            made = await self.show(path, crop=crop)
+        except ImageRejected as error:
+            return "", {"rejected": error.what, "crop": isinstance(error, RatioRejected)}
+        await asyncio.to_thread(path.unlink, missing_ok=True)
+        return made
+
+    async def show(self, photo: Path, *, crop: bool = False) -> tuple[str, dict[str, Any]]:
+        """As `inspect`, of a photo of ours, which stays. Raises `ImageRejected`."""
+        made = await asyncio.to_thread(prepare, photo, crop=crop)
+        path = self._cache / secrets.token_hex(16) / "portrait.jpg"
+        await asyncio.to_thread(_write, path, made.jpeg)
+        facts = [f"{made.width} × {made.height} px", f"{len(made.jpeg) / 1000:.0f} kB", *made.changes]
+        return str(path), {"facts": facts, "warnings": await asyncio.to_thread(warnings, made)}
+
+    async def order(self, order: Order) -> Job:
+        """Queue a job. Raises `InputRejected` before anything is sent."""
+        source = self._source(order)
+        if order.service == "own" and not order.key:
+            raise InputRejected("Your key is not here any more: type it again under “Use your key”.")
+        if order.service != "simulator" and not order.consent:
+            raise InputRejected("Not ticked yet: that you have the right to use this face.")
+        own = order.key.text if order.key and order.service == "own" else None
+        job = await self._studio.submit(
+            source,
+            order.prompt,
+            prompt_optimizer=order.prompt_optimizer,
+            service=None if own else order.service,
+            key=own,
+            visitor=order.visitor,
+        )
+        if isinstance(source, Path):
+            await asyncio.to_thread(source.unlink, missing_ok=True)
+        return job
+
+    async def watch(self, ticket: str) -> AsyncIterator[tuple[Job, dict[str, Any]]]:
+        """A job with its card, as `Studio.watch` sees it. Raises `UnknownTicket`."""
+        job = await self._studio.job(ticket)
+        usual = await self._studio.usual(job)
+        async for seen in self._studio.watch(ticket):
+            yield seen, self.card(seen, usual=usual)
+
+    def card(self, job: Job, **more: Any) -> dict[str, Any]:
+        """A job as it stands."""
+        return words.progress(job, keep_hours=self._settings.keep_hours, space=self._settings.space, **more)
+
+    async def cards(self, tickets: Iterable[str]) -> dict[str, Any]:
+        """The newest of these jobs, small."""
+        found = []
+        for ticket in list(tickets)[:_CARDS]:
+            with suppress(UnknownTicket):
+                job = await self._studio.job(ticket)
+                pictures = await self._studio.pictures(job)
+                found.append(words.summary(job) | {"poster": pictures.get("poster") or pictures.get("reference", "")})
+        return {"clips": found}
+
+    def _source(self, order: Order) -> str | Path | Photo:
+        if link := order.link.strip():
+            if order.photo:
+                raise ImageRejected("There is a portrait and a link: remove one of them.")
+            return public_link(link)
+        if not order.photo:
+            raise ImageRejected("There is no portrait yet: drop one, take one, or try a sample.")
+        path = uploaded(order.photo, self._cache)
+        return Photo(path.read_bytes(), 0, 0) if str(path) == order.made else path
+
+
+def _write(path: Path, jpeg: bytes) -> None:
+    path.parent.mkdir(parents=True)
+    path.write_bytes(jpeg)
+
+
+def promise(settings: Settings, label: str) -> str:
+    """What a person agrees to, with who gets the photo and how long it stays."""
+    stays = "until you delete it" if settings.keep_hours is None else f"for {settings.keep_hours:g} hours"
+    receivers = " and ".join(dict.fromkeys((label, "MiniMax")))
+    return f"I have the right to use this face. It goes to {receivers}, and stays here {stays}."
+
+
+def newest(ticket: str, tickets: Iterable[str] | None) -> list[str]:
+    """The tickets that a browser keeps, this one first."""
+    return [ticket, *(each for each in tickets or [] if each != ticket)][:20]
+
+
+def limit() -> str:
+    """What a photo must be, for the place where one is dropped."""
+    return f"one clear human face\nJPEG, PNG or WebP, under {wire.PHOTO_BYTES // 1_000_000} MB"
