@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS = [
     {"app", "__main__"},
     {"studio", "guard", "simulator"},
-    {"client", "ledger", "scene"},
+    {"client", "ledger", "preflight", "scene"},
     {"download", "clips", "images", "settings", "jobs"},
     {"wire", "files"},
     {"errors"},
