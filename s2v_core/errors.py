@@ -5,6 +5,7 @@ S2VError
 ├── UnknownTicket        names no job here
 ├── InputRejected        nothing was sent
 │   ├── ImageRejected
+│   │   └── RatioRejected     too wide or too tall; cropping makes it fit
 │   └── PromptRejected
 ├── Refused              turned down, or never left this machine: not charged
 │   └── Busy             too many requests; the same submit may be sent again, later
@@ -91,6 +92,10 @@ class InputRejected(S2VError):
 
 class ImageRejected(InputRejected):
     """Names the rule and the value found."""
+
+
+class RatioRejected(ImageRejected):
+    """Good but for its ratio: `prepare` takes it with `crop`."""
 
 
 class PromptRejected(InputRejected):

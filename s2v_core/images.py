@@ -18,7 +18,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from . import wire
-from .errors import ImageRejected
+from .errors import ImageRejected, RatioRejected
 
 Source: TypeAlias = str | Path | bytes | BinaryIO
 
@@ -46,6 +46,7 @@ _TURNS = {
     5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }  # fmt: skip
+_ON_THE_SIDE = {5, 6, 7, 8}
 # What Pillow raises over damaged files.
 _DAMAGE = (
     OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, MemoryError, EOFError, RuntimeError,
@@ -67,13 +68,17 @@ class Photo:
         return "data:image/jpeg;base64," + base64.b64encode(self.jpeg).decode()
 
 
-def prepare(source: Source) -> Photo:
-    """Upright, sRGB, on white, at most 2048 px, without metadata. Raises `ImageRejected`."""
+def prepare(source: Source, *, crop: bool = False) -> Photo:
+    """Upright, sRGB, on white, at most 2048 px, without metadata.
+
+    With `crop`, one that is too wide loses both its sides, and one that is too tall most of all its lower part.
+    Raises `ImageRejected`, or its `RatioRejected` where `crop` would have helped.
+    """
     data = _read(source)
     reader = _reader(data)
     try:
         with reader(BytesIO(data)) as image:
-            _check_size(*image.size)
+            _check_size(*image.size, crop=crop)
             return _make(image)
     except _DAMAGE:
         raise ImageRejected("The photo is damaged: it cannot be read to its end.") from None
@@ -157,26 +162,28 @@ def _reader(data: bytes) -> type[ImageFile.ImageFile]:
     raise ImageRejected("The file is not a picture; the service takes JPEG, PNG and WebP.")
 
 
-def _check_size(width: int, height: int) -> None:
+def _check_size(width: int, height: int, *, crop: bool) -> None:
     short, long = sorted((width, height))
     if width * height > PIXELS:
         millions = math.ceil(width * height / 1e5) / 10
         raise ImageRejected(f"The photo has {millions:g} million pixels; the limit is {PIXELS // 10**6} million.")
     if short <= wire.PHOTO_SIDE:
         raise ImageRejected(f"The photo is {width} × {height} px; its short side must be over {wire.PHOTO_SIDE} px.")
-    if long > wire.PHOTO_RATIO * short:
-        raise ImageRejected(
+    if long > wire.PHOTO_RATIO * short and not crop:
+        raise RatioRejected(
             f"The photo is {width} × {height} px, a ratio of {width / short:.2g}:{height / short:.2g}; "
             "it must be between 2:5 and 5:2."
         )
 
 
 def _make(image: ImageFile.ImageFile) -> Photo:
-    original = image.size
+    whole = image.size
     orientation, removed = _metadata(image)
+    left, top, right, bottom = _window(whole, orientation)
+    original = right - left, bottom - top
     if isinstance(image, JpegImageFile):
         # The decoder halves while it decodes, as long as 1600 px are left: a quarter of the time and memory.
-        image.draft(None, _fit(original, 1600))
+        image.draft(None, _fit(whole, 1600 * max(whole) // max(original)))
     image.load()
     icc = image.info.get("icc_profile")
     changes = []
@@ -193,7 +200,10 @@ def _make(image: ImageFile.ImageFile) -> Photo:
             changes.append("transparency put on white")
     elif picture.mode in {"P", "1"}:
         picture = picture.convert("RGB")
-    picture = _shrink(picture, _fit(original, min(LONG_SIDE, max(picture.size))))
+    box = left, top, right, bottom = _window(picture.size, orientation)
+    picture = _shrink(picture, _fit(original, min(LONG_SIDE, max(right - left, bottom - top))), box)
+    if original != whole:
+        changes.append("cropped to fit")
     if icc and (converted := _to_srgb(picture, icc)):
         picture = converted
         changes.append("colours converted to sRGB")
@@ -226,6 +236,16 @@ def _metadata(image: Image.Image) -> tuple[int, list[str]]:
     return orientation, ["camera data removed"] if camera else ["hidden text removed"] if hidden else []
 
 
+def _window(size: tuple[int, int], orientation: int) -> tuple[int, int, int, int]:
+    (width, height), long = size, int(wire.PHOTO_RATIO * min(size))
+    share = 0.5
+    if (height > width) == (orientation not in _ON_THE_SIDE):
+        # The face is in the upper part; the stored picture may have it on the right or below.
+        share = 0.7 if orientation in {3, 4, 7, 8} else 0.3
+    left, top = (max(0, round((side - long) * share)) for side in size)
+    return left, top, left + min(width, long), top + min(height, long)
+
+
 def _fit(size: tuple[int, int], long_side: int) -> tuple[int, int]:
     # Rounded up, so that a photo of exactly 5:2 does not leave the allowed ratio by a pixel.
     width, height = size
@@ -233,12 +253,12 @@ def _fit(size: tuple[int, int], long_side: int) -> tuple[int, int]:
     return math.ceil(width * long_side / long), math.ceil(height * long_side / long)
 
 
-def _shrink(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+def _shrink(picture: Image.Image, size: tuple[int, int], box: tuple[int, int, int, int] | None = None) -> Image.Image:
     # A channel at a time: at 40 million pixels Pillow's own resize of an RGBA picture needs 320 MB.
     if picture.size == size:
         return picture
     mode = picture.mode.removesuffix("A")
-    bands = [picture.getchannel(band).resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0) for band in mode]
+    bands = [picture.getchannel(band).resize(size, Image.Resampling.LANCZOS, box, reducing_gap=3.0) for band in mode]
     return Image.merge(mode, bands)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageCms, ImageDraw, PngImagePlugin
 
-from s2v_core.errors import ImageRejected
+from s2v_core.errors import ImageRejected, RatioRejected
 from s2v_core.images import Photo, accept, from_data_url, prepare, public_link
 
 ASSETS = Path(__file__).parent.parent / "assets"
@@ -276,6 +276,65 @@ def test_a_pixel_bomb_is_refused_before_it_is_decoded() -> None:
 def test_a_photo_at_the_limits_is_accepted() -> None:
     assert prepare(encoded(picture((301, 301)))).width == 301
     assert prepare(encoded(picture((302, 755)))).height == 755
+
+
+@pytest.mark.parametrize("size", [(302, 760), (760, 302), (400, 20_000)])
+def test_a_photo_that_cropping_would_mend_is_rejected_for_its_ratio(size: tuple[int, int]) -> None:
+    with pytest.raises(RatioRejected, match="between 2:5 and 5:2"):
+        prepare(encoded(picture(size)))
+    with pytest.raises(ImageRejected, match="short side") as caught:
+        prepare(encoded(picture((300, 900))), crop=True)
+    assert not isinstance(caught.value, RatioRejected)
+
+
+def bands(size: tuple[int, int], orientation: int, kind: str) -> bytes:
+    """Ten bands along the long side as a person sees it, each brighter than the one before it, and stored turned."""
+    w, h = size
+    image = Image.new("L", size)
+    for n in range(10):
+        box = (0, h * n // 10, w, h * (n + 1) // 10) if h > w else (w * n // 10, 0, w * (n + 1) // 10, h)
+        image.paste(25 * n + 5, box)
+    turn = {6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270, 5: Image.Transpose.TRANSPOSE,
+            7: Image.Transpose.TRANSVERSE, 2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180,
+            4: Image.Transpose.FLIP_TOP_BOTTOM}.get(orientation)  # fmt: skip
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = image.transpose(turn) if turn is not None else image
+    return encoded(stored.convert("RGB"), kind, exif=exif, **({"quality": 95} if kind == "JPEG" else {}))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize("scale", [1, 5], ids=["small", "large"])
+def test_a_tall_photo_keeps_the_part_above_its_middle(orientation: int, kind: str, scale: int) -> None:
+    # 7 of 16 parts are let go: 0.3 of them above, which is 1.3 bands, and 0.7 below, which is 3.1.
+    photo = prepare(bands((360 * scale, 1600 * scale), orientation, kind), crop=True)
+    assert (photo.width, photo.height) == ((360, 900) if scale == 1 else (820, 2048))
+    grey, middle = decoded(photo).convert("L"), photo.width // 2
+    seen = grey.getpixel((middle, 5)), grey.getpixel((middle, photo.height - 5))
+    assert close(seen, (25 * 1 + 5, 25 * 6 + 5), 7)
+    assert "cropped to fit" in photo.changes
+    assert ("made smaller" in photo.changes) == (scale == 5)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_wide_photo_keeps_its_middle(orientation: int) -> None:
+    photo = prepare(bands((3000, 400), orientation, "PNG"), crop=True)
+    assert (photo.width, photo.height) == (1000, 400)
+    grey = decoded(photo).convert("L")
+    assert close((grey.getpixel((5, 200)), grey.getpixel((994, 200))), (25 * 3 + 5, 25 * 6 + 5), 7)
+
+
+def test_a_photo_that_fits_is_not_cropped() -> None:
+    assert prepare(encoded(picture((302, 755))), crop=True) == prepare(encoded(picture((302, 755))))
+
+
+@pytest.mark.parametrize("size", [(301, 753), (333, 833), (2001, 5003), (9973, 301)])
+def test_an_odd_size_is_cropped_within_the_allowed_ratio(size: tuple[int, int]) -> None:
+    photo = prepare(encoded(Image.new("RGB", size, RED), "JPEG"), crop=True)
+    short, long = sorted((photo.width, photo.height))
+    assert short > 300
+    assert 2.49 * short < long <= 2.5 * short
 
 
 @pytest.mark.parametrize(
