@@ -85,7 +85,7 @@ theme = gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospac
 with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 86400)) as demo:
     # Nothing but tickets: whoever reads the page can read its secret.
     tickets = gr.BrowserState([], storage_key="s2v-tickets", secret="s2v-studio")
-    watched, made, own = gr.State(""), gr.State(""), gr.State(None)
+    watched, own = gr.State(""), gr.State(None)
     with gr.Row(elem_id="header"):
         part("brand")
         service = gr.Radio(desk.services(studio.a_day), value=first, label="Next clip with", elem_id="service")
@@ -157,15 +157,15 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
         recover = gr.Button("Recover", elem_id="recover")
     part("foot", {"price": wire.price_words(wire.BASE_URL), "key": first == "live", "provider": studio.live.label})
 
-    async def inspect(photo: dict[str, Any] | None, before: str, cropped: bool) -> dict[Any, Any]:
-        if not photo or photo.get("path") == before:
-            return {made: before if photo else "", **({} if photo else {preflight: {}})}
-        path, facts = await desk.inspect(photo.get("path") or "", crop=cropped)
-        return {made: path, preflight: facts} | ({subject: path} if path else {})
+    async def inspect(photo: dict[str, Any] | None, cropped: bool) -> dict[Any, Any]:
+        if not photo:
+            return {preflight: {}}
+        path, said = await desk.inspect(photo.get("path") or "", crop=cropped)
+        return {preflight: said} | ({subject: path} if path else {})
 
     async def sample(file: str, scene: str) -> dict[Any, Any]:
-        path, facts = await desk.show(PORTRAITS / file)
-        return {subject: path, made: path, preflight: facts, prompt: scene}
+        path, said = await desk.show(PORTRAITS / file)
+        return {subject: path, preflight: said, prompt: scene}
 
     async def follow(number: str) -> AsyncIterator[dict[Any, Any]]:
         """Ends early without harm: the job goes on without its spectator."""
@@ -175,9 +175,8 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
                 label = "Cancel: nothing is spent" if job.state is State.QUEUED else "Stop watching"
                 yield update | {stop: label, clip: None, download: None, likeness: {}}
                 continue
-            pictures = await studio.pictures(job) | {"prompt": job.prompt, "made": card["facts"][:2]} if job.clip else {}
-            file = await asyncio.to_thread(studio.lend, job) if job.clip else None
-            file = file and str(file)
+            pictures = await desk.pictures(job) if job.clip else {}
+            file = str(await asyncio.to_thread(studio.lend, job)) if job.clip else None
             yield update | {clip: file, download: file, likeness: pictures, generate: gr.Button(interactive=True)}
 
     async def around(numbers: list[str], key: Key | None, request: gr.Request) -> dict[Any, Any]:
@@ -186,7 +185,6 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
 
     async def make(
         photo: dict[str, Any] | None,
-        made: str,
         link: str,
         prompt: str,
         optimizer: bool,
@@ -201,7 +199,6 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
         try:
             order = Order(
                 photo=(photo or {}).get("path") or "",
-                made=made,
                 link=link or "",
                 prompt=prompt or "",
                 prompt_optimizer=bool(optimizer),
@@ -272,10 +269,10 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
         try:
             job = await studio.job(number)
             photo = studio.photo(job)
-            filled = {subject: None, made: "", preflight: {}, link: photo}
+            filled = {subject: None, preflight: {}, link: photo}
             if isinstance(photo, Path):
-                path, facts = await desk.show(photo)
-                filled = {subject: path, made: path, preflight: facts, link: ""}
+                path, said = await desk.show(photo)
+                filled = {subject: path, preflight: said, link: ""}
             return filled | {prompt: job.prompt, optimizer: job.prompt_optimizer}
         except S2VError as error:
             return {status: words.rejected(error)}
@@ -357,12 +354,12 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
     watching = {**private, "concurrency_limit": None}
     # Else Gradio opens the upload with every decoder that Pillow has.
     unopened = {**watching, "preprocess": False}
-    ready = [subject, made, preflight]
+    ready = [subject, preflight]
     shown = [status, clip, download, likeness, generate, stop, watched]
     beside = [history, service]
     for event in (subject.upload, subject.input, subject.clear):
-        event(inspect, [subject, made, gr.State(False)], ready, **unopened)
-    crop.click(inspect, [subject, made, gr.State(True)], ready, **unopened)
+        event(inspect, [subject, gr.State(False)], ready, **unopened)
+    crop.click(inspect, [subject, gr.State(True)], ready, **unopened)
     for button, (_, file, scene) in zip(samples, SAMPLES, strict=True):
         button.click(partial(sample, file, scene), None, [*ready, prompt], **watching)
     for chip, idea in zip(ideas, IDEAS, strict=True):
@@ -376,7 +373,7 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
     opened = history.open(open_card, None, shown, cancels=[resumed, recovered], **watching)
     ordered = generate.click(
         make,
-        [subject, made, link, prompt, optimizer, consent, service, own, tickets],
+        [subject, link, prompt, optimizer, consent, service, own, tickets],
         [*shown, *beside, tickets],
         cancels=[resumed, recovered, opened],
         **unopened,
@@ -417,7 +414,7 @@ if __name__ == "__main__":
     guard = Middleware(Guard, uploads=CACHE, trusted_hops=settings.trusted_hops)
     demo.launch(
         theme=theme,
-        css_paths=ASSETS / "style.css",
+        head=f"<style>{(ASSETS / 'style.css').read_text('utf-8')}</style>",
         js=(ASSETS / "page.js").read_text("utf-8"),
         favicon_path=ASSETS / "favicon.svg",
         footer_links=["api"],

@@ -33,7 +33,7 @@ function card(job) {
   const prompt = Object.assign(document.createElement("span"), { className: "words", textContent: job.prompt });
   const facts = Object.assign(document.createElement("span"), {
     className: "quiet",
-    textContent: `${ago(job.now - job.at)} · ${job.price}`,
+    textContent: [ago(job.now - job.at), job.price].filter(Boolean).join(" · "),
   });
   open.append(picture, prompt, facts);
   item.append(open);

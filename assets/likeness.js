@@ -2,7 +2,8 @@
 const photo = element.querySelector("img"), row = element.querySelector(".stills");
 
 function show() {
-  const { reference, stills, prompt, made } = props.value ?? {};
+  const { reference, stills, prompt, made, simulated } = props.value ?? {};
+  element.dataset.simulated = Boolean(simulated);
   element.dataset.shown = Boolean(stills || reference);
   element.querySelector(".reference").hidden = !reference;
   element.querySelector(".arrow").hidden = !reference || !stills;

@@ -1,4 +1,4 @@
-// What the page does on its own: ideas, counting, the soft backdrop of the stage, the tab's title, the presenter view.
+// What the page does on its own: ideas, counting, the soft backdrop of the stage, the presenter view.
 window.s2v = {
   add(text, idea) {
     const before = text.trim().replace(/[.,]+$/, "");
@@ -18,10 +18,6 @@ window.s2v = {
   backdrop(photo) {
     const url = photo?.url ?? document.querySelector(".sample img")?.src;
     document.documentElement.style.setProperty("--portrait", url ? `url(${JSON.stringify(url)})` : "none");
-  },
-  title(card) {
-    const news = card.state === "done" && !card.ending.length ? "✓ Ready · " : card.running ? `${card.title} · ` : "";
-    document.title = `${news}S2V Studio`;
   },
   present(on) {
     document.body.classList.toggle("presenting", on);

@@ -51,7 +51,8 @@ function show() {
   element.dataset.running = now.running;
   // Over, and still here: it can be used again, and deleted.
   element.dataset.kept = Boolean(!now.running && now.ticket && !now.gone);
-  s2v.title(now);
+  const ready = now.state === "done" && !now.ending.length;
+  document.title = `${ready ? "✓ Ready · " : now.running ? `${now.title} · ` : ""}S2V Studio`;
   const over = JSON.stringify([now.ending, now.actions]);
   if (over !== ended) end();
   ended = over;

@@ -18,17 +18,17 @@ from .settings import Key, Settings
 from .studio import Service, Studio
 
 _CARDS = 12
+_REMEMBERED = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What a click asks for. `made` is the JPEG that was made here of the photo's upload, if one was.
+    """What a click asks for: the `photo` is an upload, or the JPEG that was made of it.
 
-    `service` is `simulator`, `live` at the owner's cost, or `own` at the visitor's; `visitor` is counted by.
+    `service` is `simulator`, `live` at the owner's cost, or `own` at the visitor's; clips are counted by `visitor`.
     """
 
     photo: str = ""
-    made: str = ""
     link: str = ""
     prompt: str = ""
     prompt_optimizer: bool = True
@@ -43,6 +43,7 @@ class Desk:
 
     def __init__(self, studio: Studio, settings: Settings, cache: Path) -> None:
         self._studio, self._settings, self._cache = studio, settings, cache
+        self._made: dict[str, asyncio.Future[tuple[str, dict[str, Any]]]] = {}
 
     def paying(self, service: str) -> Service:
         """Who is asked by the next click."""
@@ -59,7 +60,7 @@ class Desk:
     def services(self, left: int, key: Key | None = None) -> list[tuple[str, str]]:
         """The same, where it is known how many clips are left."""
         label, most, owner = self._studio.live.label, self._studio.a_day, bool(self._settings.api_key)
-        simulator = "Simulator · free" if key or owner else "Simulator · free, nothing leaves this machine"
+        simulator = "SIMULATOR · free" if key or owner else "SIMULATOR · free, nothing leaves this machine"
         found = [(simulator, "simulator")]
         if owner:
             found.append((f"{label} · {left} of {most} clips left today", "live"))
@@ -67,18 +68,15 @@ class Desk:
             found.append((f"{label} · your key {key.mask}", "own"))
         return found
 
-    async def inspect(self, upload: str, *, crop: bool = False) -> tuple[str, dict[str, Any]]:
-        """The JPEG that will be sent takes the upload's place; its path, and what is to be said of it.
+    async def inspect(self, photo: str, *, crop: bool = False) -> tuple[str, dict[str, Any]]:
+        """The JPEG that will be sent takes an upload's place; its path, and what is to be said of it.
 
         The path is empty where the photo is not accepted: then the upload stays.
         """
         try:
-            path = uploaded(upload, self._cache)
-            made = await self.show(path, crop=crop)
+            return await self._prepared(photo, crop=crop)
         except ImageRejected as error:
             return "", {"rejected": error.what, "crop": isinstance(error, RatioRejected)}
-        await asyncio.to_thread(path.unlink, missing_ok=True)
-        return made
 
     async def show(self, photo: Path, *, crop: bool = False) -> tuple[str, dict[str, Any]]:
         """As `inspect`, of a photo of ours, which stays. Raises `ImageRejected`."""
@@ -86,17 +84,40 @@ class Desk:
         path = self._cache / secrets.token_hex(16) / "portrait.jpg"
         await asyncio.to_thread(_write, path, made.jpeg)
         facts = [f"{made.width} × {made.height} px", f"{len(made.jpeg) / 1000:.0f} kB", *made.changes]
-        return str(path), {"facts": facts, "warnings": await asyncio.to_thread(warnings, made)}
+        shown = str(path), {"facts": facts, "warnings": await asyncio.to_thread(warnings, made)}
+        self._made[shown[0]] = asyncio.Future()
+        self._made[shown[0]].set_result(shown)
+        return shown
+
+    async def _prepared(self, photo: str, *, crop: bool = False) -> tuple[str, dict[str, Any]]:
+        # Asked for by the page at the choice of a photo and by a click that may come before the first has ended:
+        # whoever comes second gets the same JPEG, as the upload is gone by then.
+        if photo not in self._made:
+            self._made[photo] = asyncio.ensure_future(self._make(photo, crop=crop))
+            for oldest in list(self._made)[:-_REMEMBERED]:
+                del self._made[oldest]
+        making = self._made[photo]
+        try:
+            return await asyncio.shield(making)
+        finally:
+            if making.done() and (making.cancelled() or making.exception()):
+                self._made.pop(photo, None)
+
+    async def _make(self, photo: str, *, crop: bool) -> tuple[str, dict[str, Any]]:
+        path = uploaded(photo, self._cache)
+        shown = await self.show(path, crop=crop)
+        await asyncio.to_thread(path.unlink, missing_ok=True)
+        return shown
 
     async def order(self, order: Order) -> Job:
         """Queue a job. Raises `InputRejected` before anything is sent."""
-        source = self._source(order)
+        source = await self._source(order)
         if order.service == "own" and not order.key:
             raise InputRejected("Your key is not here any more: type it again under “Use your key”.")
         if order.service != "simulator" and not order.consent:
-            raise InputRejected("Not ticked yet: that you have the right to use this face.")
+            raise InputRejected("Not ticked yet: that you have the right to use this face (over HTTP: consent=True).")
         own = order.key.text if order.key and order.service == "own" else None
-        job = await self._studio.submit(
+        return await self._studio.submit(
             source,
             order.prompt,
             prompt_optimizer=order.prompt_optimizer,
@@ -104,9 +125,6 @@ class Desk:
             key=own,
             visitor=order.visitor,
         )
-        if isinstance(source, Path):
-            await asyncio.to_thread(source.unlink, missing_ok=True)
-        return job
 
     async def watch(self, ticket: str) -> AsyncIterator[tuple[Job, dict[str, Any]]]:
         """A job with its card, as `Studio.watch` sees it. Raises `UnknownTicket`."""
@@ -119,6 +137,11 @@ class Desk:
         """A job as it stands."""
         return words.progress(job, keep_hours=self._settings.keep_hours, space=self._settings.space, **more)
 
+    async def pictures(self, job: Job) -> dict[str, Any]:
+        """What stands beside a clip: the reference, five frames, the sentence, how it was made."""
+        facts = {"prompt": job.prompt, "made": self.card(job)["facts"][:2], "simulated": job.service == "simulator"}
+        return await self._studio.pictures(job) | facts
+
     async def cards(self, tickets: Iterable[str]) -> dict[str, Any]:
         """The newest of these jobs, small."""
         found = []
@@ -129,15 +152,15 @@ class Desk:
                 found.append(words.summary(job) | {"poster": pictures.get("poster") or pictures.get("reference", "")})
         return {"clips": found}
 
-    def _source(self, order: Order) -> str | Path | Photo:
+    async def _source(self, order: Order) -> str | Photo:
         if link := order.link.strip():
             if order.photo:
                 raise ImageRejected("There is a portrait and a link: remove one of them.")
             return public_link(link)
         if not order.photo:
             raise ImageRejected("There is no portrait yet: drop one, take one, or try a sample.")
-        path = uploaded(order.photo, self._cache)
-        return Photo(path.read_bytes(), 0, 0) if str(path) == order.made else path
+        path, _ = await self._prepared(order.photo)
+        return Photo(await asyncio.to_thread(uploaded(path, self._cache).read_bytes), 0, 0)
 
 
 def _write(path: Path, jpeg: bytes) -> None:

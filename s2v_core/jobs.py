@@ -39,7 +39,7 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What may be sent with one key; `clips_a_day`, by UTC days, and `clips_a_visitor` of those hold for the owner's."""
+    """What may be sent with one key; the clips a day, by UTC days, are those that the owner pays for."""
 
     clips_a_day: int = 20
     clips_a_visitor: int | None = None

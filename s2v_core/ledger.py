@@ -256,7 +256,7 @@ class Ledger:
     def durations(self, provider: str) -> list[float]:
         """Seconds from the sending to the end of a provider's newest clips, up to 200."""
         with self._look() as connection:
-            ended = sa.and_(_JOBS.c.provider == provider, _JOBS.c.state == State.DONE, _JOBS.c.sending_at.is_not(None))
+            ended = sa.and_(_JOBS.c.provider == provider, _JOBS.c.state == State.DONE, _JOBS.c.ended_at.is_not(None))
             times = select(_JOBS.c.sending_at, _JOBS.c.ended_at).where(ended).order_by(_JOBS.c.ended_at.desc())
             return [(end - sent).total_seconds() for sent, end in connection.execute(times.limit(200))]
 

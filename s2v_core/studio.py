@@ -82,7 +82,7 @@ class Studio:
         self._settings = settings
         self._simulator = simulator
         self._patience = patience or Patience(poll=settings.poll_seconds)
-        self._limits = limits or Limits(clips_a_day=settings.clips_a_day)
+        self._limits = limits or Limits(clips_a_day=settings.clips_a_day, clips_a_visitor=settings.clips_per_visitor)
         self._lent = lent or settings.data_dir / "lent"
         self._resume = resume
         self._owner = secrets.token_hex(8)
@@ -247,7 +247,9 @@ class Studio:
         with suppress(OSError):
             if job.photo and not is_link(job.photo):
                 made["reference"] = thumbnail(self._settings.data_dir / job.photo).data_url
-        for name, path in zip(("poster", "stills"), clips.pictures_of(self.clip(job)) if job.clip else (), strict=False):
+        for name, path in zip(
+            ("poster", "stills"), clips.pictures_of(self.clip(job)) if job.clip else (), strict=False
+        ):
             with suppress(OSError):
                 made[name] = Photo(path.read_bytes(), 0, 0).data_url
         return made

@@ -47,7 +47,9 @@ class Card:
 
 
 def card(state: str, title: str, **more: Any) -> dict[str, Any]:
-    return asdict(Card(**{"seconds": [], "ending": [], "actions": [], "facts": [], "state": state, "title": title} | more))
+    return asdict(
+        Card(**{"seconds": [], "ending": [], "actions": [], "facts": [], "state": state, "title": title} | more)
+    )
 
 
 def minutes(seconds: float) -> str:
@@ -64,15 +66,15 @@ def takes(service: str, usual: Usual | None = None) -> str:
     """How long a clip takes, as far as anybody knows."""
     if usual:
         return f"Half of {usual.count} clips took {minutes(usual.quarter)} to {minutes(usual.three_quarters)}."
-    if service == "simulator":
-        return "The simulator takes about ten seconds."
-    return "A clip takes one to four minutes, at times ten and more."
+    return "About ten seconds." if service == "simulator" else "One to four minutes, at times ten and more."
 
 
 def waiting(service: str) -> dict[str, Any]:
     """The card before the first click."""
     stage = ("Your clip plays here", f"{wire.CLIP_SIZE[0]} × {wire.CLIP_SIZE[1]}, six seconds")
-    return card("idle", "Ready when you are", line=f"Choose a portrait, say what happens. {takes(service)}", stage=stage)
+    who = "The simulator takes" if service == "simulator" else "A clip takes"
+    line = f"Choose a portrait, say what happens. {who} {takes(service)[0].lower()}{takes(service)[1:]}"
+    return card("idle", "Ready when you are", line=line, stage=stage)
 
 
 def charged(job: Job) -> str:
@@ -84,7 +86,7 @@ def charged(job: Job) -> str:
         case Charge.SPENT:
             return f"Yes,{cost}." if cost else f"Yes, {price(None, job.provider)}."
         case Charge.UNKNOWN:
-            return f"Perhaps{cost}. It counts as spent and was not sent again."
+            return f"Perhaps: it may have been charged{cost}. It counts as spent and was not sent again."
         case _:
             return f"That is the provider's decision: {job.provider} may charge{cost or ' it'} or not."
 
@@ -93,7 +95,10 @@ def rejected(error: S2VError) -> dict[str, Any]:
     """The ending of a click from which no job came."""
     advice = error.advice or "Put that right and click again; what you entered is still here."
     ending: Ending = [("What happened", error.what), ("Charged?", "Nothing was charged."), ("What to do", advice)]
-    where = {PromptRejected: ("Write the scene", "#prompt textarea"), RatioRejected: ("Crop to fit", "#crop")}
+    where: dict[type[S2VError], tuple[str, str]] = {
+        PromptRejected: ("Write the scene", "#prompt textarea"),
+        RatioRejected: ("Crop to fit", "#crop"),
+    }
     actions = [where[type(error)]] if type(error) in where else []
     title = "This cannot be done yet" if isinstance(error, InputRejected) else _TITLES[State.REFUSED]
     return card(State.REFUSED, title, ending=ending, actions=actions)
@@ -117,9 +122,10 @@ def progress(
     elif job.state in UNDER_WAY:
         title, line = _running(job, title, usual)
         paid = job.charge is Charge.SPENT
-        stage = ("Paid, on its way" if paid and job.task_id else "On its way" if job.task_id else "Nothing is spent yet", "")
-        if job.state is State.SENDING and job.amount != 0:
-            stage = ("It counts as spent from now on", "")
+        if job.task_id:
+            stage = ("Paid, on its way" if paid else "On its way", "")
+        else:
+            stage = ("It counts as spent from now on" if paid else "Nothing is spent yet", "")
         facts = [called, f"{cost} spent" if paid and job.amount else cost]
     else:
         title, ending, actions = _over(job, title, space)
@@ -163,7 +169,7 @@ def summary(job: Job) -> dict[str, Any]:
         state = "simulated"
     return {
         "ticket": job.ticket, "prompt": job.prompt or "Deleted here", "state": state, "at": job.queued, "now": job.now,
-        "running": job.state in UNDER_WAY, "price": price(job.amount, job.provider),
+        "running": job.state in UNDER_WAY, "price": "" if job.amount is None else price(job.amount, job.provider),
     }  # fmt: skip
 
 
@@ -179,12 +185,12 @@ def _running(job: Job, title: str, usual: Usual | None) -> tuple[str, str]:
     else:
         line = f"{takes(job.service, usual)} {_BACK}"
     if job.state is State.RENDERING and job.status:
-        line = f"{job.provider} says {job.status}. {line}"
+        line = f"{job.provider}: {job.status}. {line}"
     return title, job.waits or line
 
 
 def _over(job: Job, title: str, space: str) -> tuple[str, Ending, list[tuple[str, str]]]:
-    keys, charges = wire.console(job.provider)
+    _, charges = wire.console(job.provider)
     what, advice = job.what, job.advice or "Make another when you like."
     to_do: str | list[str] = advice
     actions: list[tuple[str, str]] = []
@@ -233,4 +239,3 @@ def _kept(job: Job, keep_hours: float | None) -> str:
         return ""
     left = max(0, int(job.ended + keep_hours * 3600 - job.now)) // 60
     return f"deleted here in {left // 60} h {left % 60} min"
-

@@ -10,8 +10,9 @@ import s2v_core
 ROOT = Path(__file__).parent.parent
 FLOORS = [
     {"app", "__main__"},
+    {"desk"},
     {"studio", "guard", "simulator"},
-    {"client", "ledger", "preflight", "scene"},
+    {"client", "ledger", "preflight", "scene", "words"},
     {"download", "clips", "images", "settings", "jobs"},
     {"wire", "files"},
     {"errors"},

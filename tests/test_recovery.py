@@ -54,7 +54,7 @@ def test_a_job_is_there_again_after_reload_close_and_in_a_second_tab_for_one_pay
     page = page.context.new_page()
     page.goto(live)
     expect(page.locator("#status h2")).to_have_text("Rendering", timeout=10_000)
-    expect(page.locator("#status .facts")).to_contain_text("s2v_")
+    expect(page.locator("#status .ticket")).to_contain_text("s2v_")
     other = page.context.new_page()
     other.goto(live)
     expect(other.locator("#status h2")).to_have_text("Rendering", timeout=10_000)
@@ -120,7 +120,7 @@ def test_a_ticket_recovers_a_clip_in_another_browser_and_a_wrong_one_does_not(
     expect(page.locator("#subject img")).to_be_visible()
     click(page)
     expect(page.locator("#stop")).to_have_text("Stop watching")
-    ticket = page.locator("#status .facts .ticket code").get_attribute("title")
+    ticket = page.locator("#status .ticket code").get_attribute("title")
     assert ticket
     page.locator("#stop").click()
     expect(page.locator("#status .line")).to_contain_text("The ticket brings it back.")

@@ -220,7 +220,7 @@ async def test_a_link_is_passed_on_with_a_word_that_it_cannot_be_checked(
 
 
 async def test_stopped_while_it_pays_the_answer_is_waited_for(live: dict[str, str], service: Service) -> None:
-    service.submit = [Answer(good(task_id=TASK).body, stall=1.0)]
+    service.submit, service.query = [Answer(good(task_id=TASK).body, stall=1.0)], [task("Processing")]
     ended = await interrupted(live, service)
     assert ended.exit == 6
     assert f"It is paid. Task {TASK}." in ended.err
