@@ -5,7 +5,6 @@ import ssl
 from functools import cache
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import urljoin
 
 import httpx
 
@@ -37,7 +36,8 @@ async def download(url: str, path: Path, *, transport: httpx.AsyncBaseTransport 
                     length_is_known = await _receive(url, file, transport)
             except TimeoutError:
                 raise Broken(f"it took longer than {SECONDS:.0f} seconds") from None
-            except (httpx.HTTPError, httpx.InvalidURL) as error:
+            # A UnicodeError: httpx decodes the host of a redirect, which may be no IDN.
+            except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
                 # Only its kind: the text may hold the pre-signed URL.
                 raise Broken(f"the connection failed ({type(error).__name__})") from None
         await asyncio.to_thread(check_whole, part, length_is_known=length_is_known)
@@ -57,8 +57,8 @@ async def _receive(url: str, file: BinaryIO, transport: httpx.AsyncBaseTransport
     ) as http:
         for _ in range(_REDIRECTS + 1):
             async with http.stream("GET", url) as response:
-                if response.is_redirect:
-                    url = urljoin(url, response.headers["Location"])
+                if response.next_request:
+                    url = str(response.next_request.url)
                     continue
                 if response.status_code != 200:
                     raise Broken(f"the file host answered HTTP {response.status_code}")

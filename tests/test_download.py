@@ -100,3 +100,24 @@ async def test_a_url_that_is_none_breaks_the_download_alone(url: str, tmp_path: 
     with pytest.raises(Broken):
         await download(url, tmp_path / "clip.mp4")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "headers"),
+    [
+        (302, {}),
+        (304, {}),
+        (302, {"Location": "https://[::1"}),
+        (302, {"Location": "https://exa[mple.test/"}),
+        (302, {"Location": "https://xn--a.example/"}),
+        (302, {"Location": "https://clips.example:x/"}),
+    ],
+    ids=["without a location", "not modified", "an open bracket", "a stray bracket", "no IDN", "no port"],
+)
+async def test_a_redirect_to_nowhere_breaks_the_download_alone(
+    status: int, headers: dict[str, str], service: Service, tmp_path: Path
+) -> None:
+    service.file = [Answer(status=status, headers=headers)]
+    with pytest.raises(Broken):
+        await download(f"{service.origin}/output_aigc.mp4", tmp_path / "clip.mp4")
+    assert list(tmp_path.iterdir()) == []
