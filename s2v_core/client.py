@@ -12,10 +12,11 @@ from typing import Self
 import httpx
 
 from . import wire
+from .addresses import is_loopback
 from .download import Broken, certificates, download
 from .errors import Busy, Failed, Refused, S2VError, Unclear, Unfinished
 from .images import Photo, Source, accept
-from .settings import check_base_url, check_key, is_loopback
+from .settings import check_base_url, check_key
 from .wire import Link, NoNews, Task
 
 _log = logging.getLogger(__name__)
@@ -186,14 +187,14 @@ class Client:
                     await asyncio.sleep(self.patience.backoff * attempt)
                 try:
                     link = await self.retrieve(file_id)
-                    await download(link.url, path, transport=self._transport)
+                    await download(link.url, path, base_url=self.base_url, transport=self._transport)
                 except (NoNews, Broken) as error:
                     reason = str(error)
                     _log.info("file %s: %s", file_id, reason)
                 else:
                     return path
             if link.backup_url:
-                await download(link.backup_url, path, transport=self._transport)
+                await download(link.backup_url, path, base_url=self.base_url, transport=self._transport)
                 return path
         except Broken as error:
             reason = str(error)

@@ -1,4 +1,4 @@
-"""A URL from outside → one whole MP4 on disk."""
+"""A URL from outside → one whole MP4 on disk, from public addresses only."""
 
 import asyncio
 import ssl
@@ -8,11 +8,14 @@ from typing import BinaryIO
 
 import httpx
 
+from .addresses import NotPublic, PublicTransport
 from .files import keep, part_of
 
 MAX_BYTES = 200_000_000
 SECONDS = 300.0
 STALLED_SECONDS = 30.0
+# For each address of the file host: they are tried in turn.
+_CONNECT_SECONDS = 10.0
 _REDIRECTS = 3
 
 
@@ -26,9 +29,15 @@ def certificates() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-async def download(url: str, path: Path, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
-    """Save the MP4 behind a pre-signed `url`. Raises `Broken`, or `OSError` where the disk is the trouble."""
+async def download(
+    url: str, path: Path, *, base_url: str = "", transport: httpx.AsyncBaseTransport | None = None
+) -> None:
+    """Save the MP4 behind a pre-signed `url`. Raises `Broken`, or `OSError` where the disk is the trouble.
+
+    A `base_url` on a loopback address opens its own host and port. A `transport` carries everything instead.
+    """
     part = part_of(path)
+    transport = transport or PublicTransport(certificates(), base_url=base_url)
     try:
         with await asyncio.to_thread(part.open, "xb") as file:
             try:
@@ -36,6 +45,8 @@ async def download(url: str, path: Path, *, transport: httpx.AsyncBaseTransport 
                     length_is_known = await _receive(url, file, transport)
             except TimeoutError:
                 raise Broken(f"it took longer than {SECONDS:.0f} seconds") from None
+            except NotPublic as error:
+                raise Broken(str(error)) from None
             # A UnicodeError: httpx decodes the host of a redirect, which may be no IDN.
             except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
                 # Only its kind: the text may hold the pre-signed URL.
@@ -46,13 +57,12 @@ async def download(url: str, path: Path, *, transport: httpx.AsyncBaseTransport 
         part.unlink(missing_ok=True)
 
 
-async def _receive(url: str, file: BinaryIO, transport: httpx.AsyncBaseTransport | None) -> bool:
+async def _receive(url: str, file: BinaryIO, transport: httpx.AsyncBaseTransport) -> bool:
     # A client of its own: the API client would hand our key to the file host.
     async with httpx.AsyncClient(
         transport=transport,
-        verify=certificates(),
         trust_env=False,
-        timeout=httpx.Timeout(STALLED_SECONDS),
+        timeout=httpx.Timeout(STALLED_SECONDS, connect=_CONNECT_SECONDS),
         headers={"Accept-Encoding": "identity"},
     ) as http:
         for _ in range(_REDIRECTS + 1):

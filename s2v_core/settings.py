@@ -5,12 +5,12 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
 from . import wire
+from .addresses import is_loopback
 from .errors import SettingsError
 
 _Value = TypeVar("_Value")
@@ -101,14 +101,6 @@ def check_base_url(url: str) -> str:
     if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
         raise SettingsError("a base URL is https, or http on a loopback address.")
     return url.rstrip("/")
-
-
-def is_loopback(host: str) -> bool:
-    """By what is written, without asking a name server."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _space(text: str) -> str:

@@ -71,7 +71,7 @@ async def test_no_truncation_on_the_way_leaves_a_file(
     for cut in range(0, len(clip), len(clip) // 12):
         service.file = [Answer(clip, cut=cut, length=length)]
         with pytest.raises(Broken):
-            await download(f"{service.origin}/output_aigc.mp4", path)
+            await download(f"{service.origin}/output_aigc.mp4", path, base_url=service.base_url)
         assert list(tmp_path.iterdir()) == []
 
 
@@ -81,7 +81,7 @@ async def test_more_than_200_mb_are_not_taken(
     monkeypatch.setattr("s2v_core.download.MAX_BYTES", 1_000_000)
     service.file = [Answer(FTYP + b"x" * 1_100_000, length=False)]
     with pytest.raises(Broken, match="over 1 MB"):
-        await download(f"{service.origin}/output_aigc.mp4", tmp_path / "clip.mp4")
+        await download(f"{service.origin}/output_aigc.mp4", tmp_path / "clip.mp4", base_url=service.base_url)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -92,7 +92,7 @@ async def test_a_stalled_download_ends(
     monkeypatch.setattr(f"s2v_core.download.{limit}", 0.3)
     service.file = [Answer(stall=2)]
     with pytest.raises(Broken, match=r"longer than|ReadTimeout"):
-        await download(f"{service.origin}/output_aigc.mp4", tmp_path / "clip.mp4")
+        await download(f"{service.origin}/output_aigc.mp4", tmp_path / "clip.mp4", base_url=service.base_url)
 
 
 @pytest.mark.parametrize("url", ["", "nonsense", "ftp://cdn.example/x", "https://[::1", "file:///etc/passwd"])
@@ -119,5 +119,5 @@ async def test_a_redirect_to_nowhere_breaks_the_download_alone(
 ) -> None:
     service.file = [Answer(status=status, headers=headers)]
     with pytest.raises(Broken):
-        await download(f"{service.origin}/output_aigc.mp4", tmp_path / "clip.mp4")
+        await download(f"{service.origin}/output_aigc.mp4", tmp_path / "clip.mp4", base_url=service.base_url)
     assert list(tmp_path.iterdir()) == []

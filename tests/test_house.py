@@ -14,7 +14,7 @@ FLOORS = [
     {"studio", "guard", "simulator"},
     {"client", "ledger", "preflight", "scene", "words"},
     {"download", "clips", "images", "settings", "jobs"},
-    {"wire", "files"},
+    {"wire", "files", "addresses"},
     {"errors"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}

@@ -1,0 +1,421 @@
+"""Our server fetches from public addresses only: the rules by table, then on sockets, where every visit is counted."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TypeAlias
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+import trustme
+
+from s2v_core import Client, Unfinished, addresses
+from s2v_core.addresses import NotPublic, PublicTransport, check_public, is_public
+from s2v_core.download import Broken, download
+
+from .conftest import HURRY
+from .pages import KEY
+from .service import FILE, TASK, Answer, Service
+
+PUBLIC = ["8.8.8.8", "1.1.1.1", "100.63.255.255", "172.32.0.1", "192.0.1.1", "2606:4700::1111", "2a00:1450::1"]
+NOT_PUBLIC = {
+    "private": ["10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.1"],
+    "loopback": ["127.0.0.1", "127.255.255.254", "::1"],
+    "link-local, with the clouds' metadata": ["169.254.169.254", "fe80::1", "fe80::1%eth0"],
+    "carrier-grade NAT": ["100.64.0.1", "100.127.255.255"],
+    "unspecified": ["0.0.0.0", "0.1.2.3", "::"],
+    "multicast": ["224.0.0.1", "239.255.255.250", "ff02::1", "ff0e::1"],
+    "reserved": ["240.0.0.1", "255.255.255.255", "4000::1", "400::1", "5f00::1", "100::1"],
+    "documentation": ["192.0.2.1", "198.51.100.1", "203.0.113.1", "2001:db8::1", "3fff::1"],
+    "benchmarking": ["198.18.0.1", "198.19.255.255", "2001:2::1"],
+    "protocol assignments": ["192.0.0.8", "192.0.0.9", "192.0.0.192", "2001:1::1", "2001:20::1"],
+    "unique local and site-local": ["fc00::1", "fd00:ec2::254", "fec0::1"],
+    "IPv4-mapped": ["::ffff:127.0.0.1", "::ffff:8.8.8.8"],
+    "IPv4-compatible": ["::127.0.0.1", "::8.8.8.8"],
+    "IPv4-translated": ["::ffff:0:127.0.0.1", "::ffff:0:8.8.8.8"],
+    "NAT64": ["64:ff9b::7f00:1", "64:ff9b::808:808", "64:ff9b:1::7f00:1", "64:ff9b:1::808:808"],
+    "6to4 and its relays": ["2002:7f00:1::", "2002:808:808::1", "192.88.99.1"],
+    "Teredo": ["2001::1", "2001:0:4136:e378:8000:63bf:3fff:fdd2"],
+}
+ODD_HOSTS = [
+    "127.0.0.1", "127.1", "127.0.1", "0x7f.1", "0x7f.0.0.1", "0X7F000001", "2130706433", "017700000001", "0177.0.0.1",
+    "127.0.0.0x1", "0", "0.0.0.0", "127.0.0.2", "127.0.0.1.", "127.1.", "localhost", "localhost.", "LocalHost",
+    "a.localhost", "a.localhost.", "localhost.localdomain", "printer.local", "metadata.google.internal", "vm",
+    "[::1]", "[0:0:0:0:0:0:0:1]", "[::]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[::127.0.0.1]", "[::1%25lo]",
+    "[::1%lo]", "[2606:4700::1%25lo]", "[2606:4700::1%lo]", "127。0。0。1", "127．0．0．1", "127｡0｡0｡1", "１２７.0.0.1",
+    "①②⑦.0.0.1", "ⓛocalhost", "%31%32%37.0.0.1", "127%2e0%2e0%2e1", "%6cocalhost", "clips.example%00.127.0.0.1",
+    "clips.example\\@127.0.0.1", "127.0.0.1\\.clips.example", "clips.example@127.0.0.1", "me:pass@127.0.0.1",
+    "xn--a.example@127.0.0.1",
+]  # fmt: skip
+ODD_LINKS = {
+    "http": "http://clips.example/a",
+    "another scheme": "ftp://clips.example/a",
+    "no scheme": "//clips.example/a",
+    "no slashes": "https:clips.example/a",
+    "another port": "https://clips.example:8443/a",
+    "port 0": "https://clips.example:0/a",
+    "port 80": "https://clips.example:80/a",
+    "a port below 0": "https://clips.example:-1/a",
+    "a port past the last": "https://clips.example:65979/a",
+    "no number as a port": "https://clips.example:x/a",
+    "two ports": "https://clips.example:443:443/a",
+    "a user": "https://me@clips.example/a",
+    "a user and a password": "https://me:pass@clips.example/a",
+    "an empty host": "https:///a",
+    "a port alone": "https://:443/a",
+    "dots alone": "https://.../a",
+    "an empty label": "https://clips..example/a",
+    "a leading dot": "https://.clips.example/a",
+    "a trailing dot": "https://clips.example./a",
+    "one label": "https://clips/a",
+    "a label over 63": f"https://{'a' * 64}.example/a",
+    "a host over 253": f"https://{'a' * 61}.{('b' * 61 + '.') * 3}example/a",
+    "a hyphen in front": "https://-clips.example/a",
+    "a number last": "https://clips.123/a",
+    "a hexadecimal number last": "https://clips.0x7f/a",
+    "a line feed": "https://clips.example\n/a",
+    "a tab": "https://clips\t.example/a",
+    "a NUL": "https://clips.example\0/a",
+    "a delete": "https://clips.example/\x7f",
+    "a space": "https://clips .example/a",
+    "a backslash": "https://clips.example\\a",
+    "backslashes": "https:\\\\clips.example\\a",
+    "a backslash and a user": "https://clips.example\\@other.example/a",
+    "an open bracket": "https://[2606:4700::1111/a",
+    "brackets around a name": "https://[clips.example]/a",
+    "an address of the future": "https://[v1.clips]/a",
+}
+
+
+@pytest.mark.parametrize("address", PUBLIC)
+def test_an_address_on_the_internet_is_public(address: str) -> None:
+    assert is_public(ip_address(address))
+
+
+@pytest.mark.parametrize("kind", NOT_PUBLIC)
+def test_no_other_address_is_public(kind: str) -> None:
+    assert [address for address in NOT_PUBLIC[kind] if is_public(ip_address(address))] == []
+
+
+@pytest.mark.parametrize("url", [f"https://{host}/a" for host in ODD_HOSTS] + list(ODD_LINKS.values()))
+def test_a_link_that_may_lead_elsewhere_is_refused_by_what_is_written(url: str) -> None:
+    with pytest.raises(NotPublic):
+        check_public(url)
+
+
+@pytest.mark.parametrize("address", [address for kind in NOT_PUBLIC.values() for address in kind])
+def test_an_address_that_is_not_public_is_refused_as_a_host(address: str) -> None:
+    host = f"[{address}]" if ":" in address else address
+    with pytest.raises(NotPublic):
+        check_public(f"https://{host}/a")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://clips.example/a.mp4?Expires=1&Signature=a%2Bb%3D", "https://clips.example", "https://clips.example:/a",
+     "https://clips.example:443/a", "HTTPS://Clips.Example/a", "https://a_b.s3-accelerate.xn--p1ai/a", "https://8.8.8.8/a",
+     "https://[2606:4700::1111]/a", f"https://{'a' * 63}.example/a",
+     f"https://{'a' * 60}.{('b' * 60 + '.') * 3}example/a",
+     "https://127.0.0.1.clips.example/a", "https://local.example/a", "https://clips.example/\\a"],
+)  # fmt: skip
+def test_a_public_link_is_accepted(url: str) -> None:
+    check_public(url)
+
+
+class Door:
+    """Counts who comes in, before anything is said, and gives everybody the same answer."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        self.visits = 0
+        self.heads: list[list[str]] = []
+        self.names: list[str | None] = []
+
+    async def open(self, host: str, port: int = 0, certificate: trustme.LeafCert | None = None) -> None:
+        context = None
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            certificate.configure_cert(context)
+            context.sni_callback = lambda _, name, __: self.names.append(name)
+        self._server = await asyncio.start_server(self._serve, host, port, ssl=context)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def close(self) -> None:
+        self._server.close()
+        await self._server.wait_closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.visits += 1
+        try:
+            while True:
+                self.heads.append((await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n"))
+                writer.write(self.answer.encode())
+                await writer.drain()
+                if "Connection" not in self.answer.headers:
+                    break
+        except (OSError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+
+OpenDoor: TypeAlias = Callable[..., Awaitable[Door]]
+
+
+class Names:
+    """A name server. Each list is one name's answers in turn; the last is repeated."""
+
+    def __init__(self, answers: dict[str, list[list[str]]]) -> None:
+        self._answers = answers
+        self.asked: list[str] = []
+
+    async def __call__(self, host: str) -> list[str]:
+        self.asked.append(host)
+        if host not in self._answers:
+            raise OSError("no such name")
+        answers = self._answers[host]
+        return answers.pop(0) if len(answers) > 1 else answers[0]
+
+
+@pytest.fixture
+async def open_door() -> AsyncIterator[OpenDoor]:
+    async with AsyncExitStack() as stack:
+
+        async def open_door(host: str, port: int = 0, answer: Answer | None = None, **how: object) -> Door:
+            door = Door(answer or Answer(status=404))
+            await door.open(host, port, **how)
+            stack.push_async_callback(door.close)
+            return door
+
+        yield open_door
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="module")
+def trust(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context
+
+
+@pytest.fixture
+async def outside(open_door: OpenDoor, authority: trustme.CA, clip: bytes, monkeypatch: pytest.MonkeyPatch) -> Door:
+    """127.0.0.1 stands for the public addresses and the port of this door for 443."""
+    certificate = authority.issue_cert("clips.test")
+    door = await open_door("127.0.0.1", answer=Answer(clip), certificate=certificate)
+    monkeypatch.setattr(addresses, "is_public", lambda address: str(address) == "127.0.0.1")
+    monkeypatch.setattr(addresses, "PORT", door.port)
+    return door
+
+
+@pytest.fixture
+async def elsewhere(outside: Door, open_door: OpenDoor) -> Door:
+    return await open_door("127.0.0.2", outside.port)
+
+
+async def neighbours(open_door: OpenDoor, *ports: int) -> list[Door]:
+    """What else a host and a port may mean here, as far as this machine has it."""
+    doors = []
+    for port in ports:
+        for host in ("127.0.0.1", "127.0.0.2", "::1"):
+            with suppress(OSError):
+                doors.append(await open_door(host, port))
+    assert doors
+    return doors
+
+
+async def test_no_odd_host_is_reached_directly_or_by_a_redirect(
+    service: Service, open_door: OpenDoor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    door = await open_door("127.0.0.1")
+    # So that a port never hides what the host alone would open.
+    monkeypatch.setattr(addresses, "PORT", door.port)
+    doors = [door, *await neighbours(open_door, door.port, urlsplit(service.origin).port)]
+    urls = [
+        f"{scheme}://{host}{port}/a"
+        for host in ODD_HOSTS
+        for scheme, port in [("http", f":{door.port}"), ("https", f":{door.port}"), ("https", ""), ("http", "")]
+    ]
+    for url in urls:
+        with pytest.raises(Broken):
+            await download(url, tmp_path / "clip.mp4", base_url=service.base_url)
+    assert service.requests == []
+    for url in urls:
+        service.file = [Answer(status=302, headers={"Location": url})]
+        with pytest.raises(Broken, match=r"not plain https|no public host|no URL|RemoteProtocolError"):
+            await download(f"{service.origin}/output_aigc.mp4", tmp_path / "clip.mp4", base_url=service.base_url)
+    assert len(service.requests) == len(urls)
+    assert sum(door.visits for door in doors) == 0
+
+
+async def test_a_loopback_base_url_opens_its_own_scheme_host_and_port_alone(
+    service: Service, open_door: OpenDoor, clip: bytes, tmp_path: Path
+) -> None:
+    port = urlsplit(service.origin).port
+    other = await open_door("127.0.0.1")
+    doors = [other, *await neighbours(open_door, port)]
+    for authority in (
+        f"127.0.0.1:{other.port}", f"127.0.0.2:{port}", f"[::1]:{port}", f"localhost:{port}", f"127.1:{port}",
+        f"127.0.0.1.:{port}", f"me@127.0.0.1:{port}", "127.0.0.1",
+    ):  # fmt: skip
+        with pytest.raises(Broken, match="not plain https"):
+            await download(f"http://{authority}/output_aigc.mp4", tmp_path / "clip.mp4", base_url=service.base_url)
+    with pytest.raises(Broken, match="not plain https"):
+        await download(f"https://127.0.0.1:{port}/output_aigc.mp4", tmp_path / "clip.mp4", base_url=service.base_url)
+    with pytest.raises(Broken):
+        await download(f"{service.origin}/output_aigc.mp4", tmp_path / "clip.mp4")
+    assert service.requests == []
+    assert sum(door.visits for door in doors) == 0
+    await download(f"{service.origin}/output_aigc.mp4", tmp_path / "clip.mp4", base_url=service.base_url)
+    assert (tmp_path / "clip.mp4").read_bytes() == clip
+
+
+async def test_a_loopback_base_url_by_name_is_reached_on_loopback_alone(service: Service, tmp_path: Path) -> None:
+    own = service.base_url.replace("127.0.0.1", "localhost")
+    url = f"http://localhost:{urlsplit(own).port}/output_aigc.mp4"
+    await download(url, tmp_path / "clip.mp4", base_url=own)
+    for addresses_of_it in (["10.0.0.1"], ["8.8.8.8"], []):
+        names = Names({"localhost": [addresses_of_it]})
+        transport = PublicTransport(ssl.create_default_context(), base_url=own, resolve=names)
+        with pytest.raises(Broken, match="no public address"):
+            await download(url, tmp_path / "clip.mp4", transport=transport)
+    assert len(service.requests) == 1
+
+
+async def test_the_clip_comes_from_the_checked_address_under_its_name(
+    outside: Door, trust: ssl.SSLContext, clip: bytes, tmp_path: Path
+) -> None:
+    names = Names({"clips.test": [["127.0.0.1"]]})
+    url = f"https://clips.test:{outside.port}/a%20b.mp4?Expires=1&Signature=a%2Bb%3D"
+    await download(url, tmp_path / "clip.mp4", transport=PublicTransport(trust, resolve=names))
+    assert (tmp_path / "clip.mp4").read_bytes() == clip
+    assert names.asked == ["clips.test"]
+    assert outside.names == ["clips.test"]
+    (head,) = outside.heads
+    assert head[0] == "GET /a%20b.mp4?Expires=1&Signature=a%2Bb%3D HTTP/1.1"
+    assert f"Host: clips.test:{outside.port}" in head
+
+
+async def test_the_certificate_is_checked_against_the_name(
+    outside: Door, trust: ssl.SSLContext, tmp_path: Path
+) -> None:
+    names = Names({"other.test": [["127.0.0.1"]]})
+    url = f"https://other.test:{outside.port}/a"
+    with pytest.raises(Broken, match="ConnectError"):
+        await download(url, tmp_path / "clip.mp4", transport=PublicTransport(trust, resolve=names))
+    assert outside.names == ["other.test"]
+    assert outside.heads == []
+
+
+@pytest.mark.parametrize("address", [address for kind in NOT_PUBLIC.values() for address in kind])
+async def test_a_name_that_resolves_to_no_public_address_is_refused(address: str, tmp_path: Path) -> None:
+    names = Names({"clips.test": [[address]]})
+    transport = PublicTransport(ssl.create_default_context(), resolve=names)
+    with pytest.raises(Broken, match=r"clips\.test has no public address"):
+        await download("https://clips.test/a?Signature=x", tmp_path / "clip.mp4", transport=transport)
+    assert names.asked == ["clips.test"]
+
+
+async def test_a_name_that_changes_its_address_is_asked_once_for_each_connection(
+    outside: Door, elsewhere: Door, trust: ssl.SSLContext, clip: bytes, tmp_path: Path
+) -> None:
+    names = Names({"clips.test": [["127.0.0.1"], ["127.0.0.2"]]})
+    url = f"https://clips.test:{outside.port}/a"
+    await download(url, tmp_path / "clip.mp4", transport=PublicTransport(trust, resolve=names))
+    assert names.asked == ["clips.test"]
+
+    names = Names({"clips.test": [["127.0.0.1"], ["127.0.0.2"]]})
+    outside.answer = Answer(status=302, headers={"Location": "/b"})
+    with pytest.raises(Broken, match="no public address"):
+        await download(url, tmp_path / "other.mp4", transport=PublicTransport(trust, resolve=names))
+    assert names.asked == ["clips.test", "clips.test"]
+    assert (outside.visits, elsewhere.visits) == (2, 0)
+
+
+async def test_of_several_addresses_only_public_ones_are_tried_and_a_dead_one_is_passed_over(
+    outside: Door,
+    elsewhere: Door,
+    trust: ssl.SSLContext,
+    clip: bytes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(addresses, "is_public", lambda address: str(address) in {"127.0.0.1", "127.0.0.3"})
+    names = Names({"clips.test": [["127.0.0.2", "127.0.0.3", "127.0.0.1"]]})
+    url = f"https://clips.test:{outside.port}/a"
+    await download(url, tmp_path / "clip.mp4", transport=PublicTransport(trust, resolve=names))
+    assert (tmp_path / "clip.mp4").read_bytes() == clip
+    assert (outside.visits, elsewhere.visits) == (1, 0)
+
+
+async def test_two_names_at_one_address_share_no_connection(outside: Door, trust: ssl.SSLContext) -> None:
+    outside.answer = Answer(b"kept open", headers={"Connection": "keep-alive"})
+    names = Names({"clips.test": [["127.0.0.1"]], "other.test": [["127.0.0.1"]]})
+    async with httpx.AsyncClient(transport=PublicTransport(trust, resolve=names)) as http:
+        assert (await http.get(f"https://clips.test:{outside.port}/")).text == "kept open"
+        with pytest.raises(httpx.ConnectError):
+            await http.get(f"https://other.test:{outside.port}/")
+    assert len(outside.heads) == 1
+
+
+async def test_a_name_without_an_address_breaks_the_download_alone(tmp_path: Path) -> None:
+    transport = PublicTransport(ssl.create_default_context(), resolve=Names({}))
+    with pytest.raises(Broken, match="ConnectError"):
+        await download("https://clips.test/a", tmp_path / "clip.mp4", transport=transport)
+
+
+async def test_an_international_name_is_asked_for_in_ascii(tmp_path: Path) -> None:
+    names = Names({"xn--bcher-kva.test": [["10.0.0.1"]]})
+    transport = PublicTransport(ssl.create_default_context(), resolve=names)
+    with pytest.raises(Broken, match="no public address"):
+        await download("https://bücher。test/a", tmp_path / "clip.mp4", transport=transport)
+    assert names.asked == ["xn--bcher-kva.test"]
+
+
+async def test_no_proxy_of_the_environment_carries_a_download(
+    service: Service, open_door: OpenDoor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy = await open_door("127.0.0.1")
+    for variable in ("http_proxy", "https_proxy", "all_proxy"):
+        for name in (variable, variable.upper()):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    await download(f"{service.origin}/output_aigc.mp4", tmp_path / "clip.mp4", base_url=service.base_url)
+    assert (len(service.calls("file")), proxy.visits) == (1, 0)
+
+
+async def test_a_clip_behind_a_refused_link_is_paid_and_fetchable_later(
+    service: Service, open_door: OpenDoor, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "s2v_core")
+    door = await open_door("127.0.0.1")
+    link = f"http://127.0.0.1:{door.port}/a?Signature=canary"
+    service.retrieve = [lambda: service.link(download_url=link, backup_download_url=link)]
+    async with Client(service.base_url, KEY, patience=HURRY) as client:
+        with pytest.raises(Unfinished, match=r"not plain https on port 443.*It is paid.*Fetch it later") as caught:
+            await client.fetch(FILE, tmp_path / "clip.mp4", task_id=TASK)
+    assert (len(service.calls("retrieve")), door.visits) == (4, 0)
+    assert caught.value.task_id == TASK
+    assert "not plain https" in caplog.text
+    assert "canary" not in caplog.text + str(caught.value)
+
+
+async def test_a_base_url_that_is_not_on_loopback_opens_no_loopback_address(
+    open_door: OpenDoor, tmp_path: Path
+) -> None:
+    door = await open_door("127.0.0.1")
+    base_url = f"https://clips.test:{door.port}/v1"
+    names = Names({"clips.test": [["127.0.0.1"]]})
+    transport = PublicTransport(ssl.create_default_context(), base_url=base_url, resolve=names)
+    with pytest.raises(Broken, match="not plain https on port 443"):
+        await download(f"{base_url}/a", tmp_path / "clip.mp4", transport=transport)
+    assert door.visits == 0
