@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from io import SEEK_END, BytesIO
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
-from urllib.parse import urlsplit
 
 from PIL import ExifTags, Image, ImageChops, ImageCms, ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
@@ -18,6 +17,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from . import wire
+from .addresses import NotPublic, check_public
 from .errors import ImageRejected, RatioRejected
 
 Source: TypeAlias = str | Path | bytes | BinaryIO
@@ -116,15 +116,14 @@ def from_data_url(url: str) -> bytes:
 def public_link(url: str) -> str:
     """A link that is passed on to the service and never opened here. Raises `ImageRejected`."""
     url = url.strip()
+    if len(url) > 2000 or not url.isascii() or not url.isprintable() or " " in url:
+        raise ImageRejected("The link to the photo has over 2000 characters, or one that does not belong in a link.")
     try:
-        parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port
-    except ValueError:
-        host, port = "", None
-    if not host or parts.scheme != "https" or parts.username or parts.password or port not in (None, 443):
-        raise ImageRejected("A link to a photo is a public one: it begins with https:// and has no password.")
-    if len(url) > 2000 or not url.isascii() or not url.isprintable() or " " in url or "." not in host.strip("."):
-        raise ImageRejected("The link to the photo is not one that can be opened from outside.")
+        check_public(url)
+    except NotPublic:
+        raise ImageRejected(
+            "A link to a photo is a public one: it begins with https://, names a public host, and has no password."
+        ) from None
     return url
 
 

@@ -13,9 +13,10 @@ import httpx
 import pytest
 import trustme
 
-from s2v_core import Client, Unfinished, addresses
+from s2v_core import Client, ImageRejected, Unfinished, addresses
 from s2v_core.addresses import NotPublic, PublicTransport, check_public, is_public
 from s2v_core.download import Broken, download
+from s2v_core.images import public_link
 
 from .conftest import HURRY
 from .pages import KEY
@@ -105,6 +106,8 @@ def test_no_other_address_is_public(kind: str) -> None:
 def test_a_link_that_may_lead_elsewhere_is_refused_by_what_is_written(url: str) -> None:
     with pytest.raises(NotPublic):
         check_public(url)
+    with pytest.raises(ImageRejected):
+        public_link(url)
 
 
 @pytest.mark.parametrize("address", [address for kind in NOT_PUBLIC.values() for address in kind])
@@ -112,6 +115,8 @@ def test_an_address_that_is_not_public_is_refused_as_a_host(address: str) -> Non
     host = f"[{address}]" if ":" in address else address
     with pytest.raises(NotPublic):
         check_public(f"https://{host}/a")
+    with pytest.raises(ImageRejected):
+        public_link(f"https://{host}/a")
 
 
 @pytest.mark.parametrize(
@@ -122,8 +127,9 @@ def test_an_address_that_is_not_public_is_refused_as_a_host(address: str) -> Non
      f"https://{'a' * 60}.{('b' * 60 + '.') * 3}example/a",
      "https://127.0.0.1.clips.example/a", "https://local.example/a", "https://clips.example/\\a"],
 )  # fmt: skip
-def test_a_public_link_is_accepted(url: str) -> None:
+def test_a_public_link_is_accepted_by_both(url: str) -> None:
     check_public(url)
+    assert public_link(url) == url
 
 
 class Door:
