@@ -1,4 +1,4 @@
-"""The page, top to bottom: layout, handlers, wiring. What the browser hides protects nothing: the core checks it all."""
+"""The page, top to bottom: layout, handlers, wiring. What the browser hides protects nothing: the core checks all."""
 
 import asyncio
 import logging
@@ -176,7 +176,7 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
                 yield update | {stop: label, clip: None, download: None, likeness: {}}
                 continue
             pictures = await desk.pictures(job) if job.clip else {}
-            file = str(await asyncio.to_thread(studio.lend, job)) if job.clip else None
+            file = str(await asyncio.to_thread(studio.shelf.lend, job)) if job.clip else None
             yield update | {clip: file, download: file, likeness: pictures, generate: gr.Button(interactive=True)}
 
     async def around(numbers: list[str], key: Key | None, request: gr.Request) -> dict[Any, Any]:
@@ -343,7 +343,7 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
             job = await studio.job(ticket)
             if not job.clip:
                 raise InputRejected(f"There is no clip: the job is {job.state}.")
-            return FileData(path=str(await asyncio.to_thread(studio.lend, job)))
+            return FileData(path=str(await asyncio.to_thread(studio.shelf.lend, job)))
 
     gr.api(submit, api_name="submit", concurrency_limit=None)
     gr.api(state, api_name="status", concurrency_limit=None)

@@ -140,7 +140,7 @@ class Desk:
     async def pictures(self, job: Job) -> dict[str, Any]:
         """What stands beside a clip: the reference, five frames, the sentence, how it was made."""
         facts = {"prompt": job.prompt, "made": self.card(job)["facts"][:2], "simulated": job.service == "simulator"}
-        return await self._studio.pictures(job) | facts
+        return await asyncio.to_thread(self._studio.shelf.pictures, job) | facts
 
     async def cards(self, tickets: Iterable[str]) -> dict[str, Any]:
         """The newest of these jobs, small."""
@@ -148,7 +148,7 @@ class Desk:
         for ticket in list(tickets)[:_CARDS]:
             with suppress(UnknownTicket):
                 job = await self._studio.job(ticket)
-                pictures = await self._studio.pictures(job)
+                pictures = await asyncio.to_thread(self._studio.shelf.pictures, job)
                 found.append(words.summary(job) | {"poster": pictures.get("poster") or pictures.get("reference", "")})
         return {"clips": found}
 

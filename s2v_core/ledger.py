@@ -267,6 +267,12 @@ class Ledger:
             under_way = sa.and_(_JOBS.c.state.in_(UNDER_WAY), driven)
             return set(connection.scalars(select(_JOBS.c.key).where(under_way).distinct()))
 
+    def files(self) -> set[str]:
+        """The photos and clips that a row names."""
+        with self._look() as connection:
+            rows = connection.execute(select(_JOBS.c.photo, _JOBS.c.clip).where(_KEEPS))
+            return {name for row in rows for name in row if name}
+
     def forget(self, hours: float) -> list[Job]:
         """Take photo, clip and prompt out of the rows that ended so long ago; the jobs as they were."""
         with self._look() as connection:

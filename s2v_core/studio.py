@@ -6,9 +6,7 @@ A job lives in the ledger and is driven by the process that holds its lease; eve
 import asyncio
 import hashlib
 import logging
-import re
 import secrets
-import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import suppress
@@ -22,11 +20,11 @@ from starlette.types import Receive, Scope, Send
 from . import clips, wire
 from .client import Client, Patience
 from .errors import Failed, ImageRejected, InputRejected, Refused, Unclear, Unfinished, UnknownTicket
-from .files import whole
-from .images import Photo, Source, accept, is_link, thumbnail
+from .images import Photo, Source, accept, is_link
 from .jobs import UNDER_WAY, Job, Limits, Stage, State, Usual
 from .ledger import GIVE_UP_SECONDS, Away, Ledger
 from .settings import Settings, check_key
+from .shelf import Shelf
 
 _log = logging.getLogger(__name__)
 _Arguments = ParamSpec("_Arguments")
@@ -38,8 +36,7 @@ _LOOK_SECONDS = 0.4
 _LAST_ANSWER_SECONDS = 5.0
 _KEY_SECONDS = 60.0
 _GIVEN_UP = "It was asked for during 24 hours; the ticket starts that again."
-# Longer than a download may stall, so nobody writes to it any more.
-_DEAD_PART_SECONDS = 60.0
+_SWEEP_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +80,7 @@ class Studio:
         self._simulator = simulator
         self._patience = patience or Patience(poll=settings.poll_seconds)
         self._limits = limits or Limits(clips_a_day=settings.clips_a_day, clips_a_visitor=settings.clips_per_visitor)
-        self._lent = lent or settings.data_dir / "lent"
+        self.shelf = Shelf(settings.data_dir, lent or settings.data_dir / "lent")
         self._resume = resume
         self._owner = secrets.token_hex(8)
         self._clients: dict[str, Client] = {}
@@ -92,11 +89,10 @@ class Studio:
         self._paying: set[asyncio.Task[Any]] = set()
         self._wanted: set[str] = set()
         self._watched: dict[str, _Watched] = {}
-        self._folders = {name: settings.data_dir / name for name in ("photos", "clips")}
+        self._swept = 0.0
 
     async def __aenter__(self) -> Self:
-        for folder in self._folders.values():
-            await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+        await asyncio.to_thread(self.shelf.make)
         self._ledger = await asyncio.to_thread(Ledger, self._settings.ledger_url)
         poll = min(self._patience.poll, self._settings.simulator_seconds / 16)
         self._clients[""] = Client(
@@ -158,7 +154,7 @@ class Studio:
         chosen = self.live if key else self._service(service)
         fingerprint = self.hold(key) if key else self._owners_key if chosen.name == "live" else ""
         visitor = self._visitor(visitor)
-        name = subject if isinstance(subject, str) else await asyncio.to_thread(self._keep, subject.jpeg)
+        name = subject if isinstance(subject, str) else await asyncio.to_thread(self.shelf.keep, subject.jpeg)
         content = subject if isinstance(subject, str) else hashlib.sha256(subject.jpeg).hexdigest()
         asked = (chosen.name, fingerprint or "", visitor, content, prompt, str(prompt_optimizer))
         ticket = "s2v_" + secrets.token_urlsafe(16)
@@ -178,7 +174,7 @@ class Studio:
             amount=chosen.price,
         )
         if entered != ticket and name != subject:
-            await asyncio.to_thread((self._settings.data_dir / name).unlink)
+            await asyncio.to_thread(self.shelf.path(name).unlink)
         elif entered == ticket:
             self._drive(ticket)
         return await self.job(entered)
@@ -231,43 +227,12 @@ class Studio:
         """Photo, prompt, clip and pictures leave the disk at once, once the job has ended. Raises `UnknownTicket`."""
         await self.job(ticket)
         if erased := await self._insist(self._ledger.erase, ticket):
-            await asyncio.to_thread(self._remove, erased)
+            await asyncio.to_thread(self.shelf.remove, erased)
         return await self.job(ticket)
-
-    def clip(self, job: Job) -> Path:
-        """Where the clip of a job that is done lies."""
-        return self._settings.data_dir / job.clip
-
-    async def pictures(self, job: Job) -> dict[str, str]:
-        """Data URLs of the `reference`, small, and of the clip's `poster` and `stills`, as far as they are here."""
-        return await asyncio.to_thread(self._pictures, job)
-
-    def _pictures(self, job: Job) -> dict[str, str]:
-        made: dict[str, str] = {}
-        with suppress(OSError):
-            if job.photo and not is_link(job.photo):
-                made["reference"] = thumbnail(self._settings.data_dir / job.photo).data_url
-        for name, path in zip(
-            ("poster", "stills"), clips.pictures_of(self.clip(job)) if job.clip else (), strict=False
-        ):
-            with suppress(OSError):
-                made[name] = Photo(path.read_bytes(), 0, 0).data_url
-        return made
-
-    def lend(self, job: Job) -> Path:
-        """A copy of the clip that may be served, named as a person would; the ticket alone leads to it."""
-        words = "-".join(re.findall(r"[a-z0-9]+", job.prompt.lower())[:6])[:60]
-        kind = "simulated-" if job.service == "simulator" else ""
-        copy = self._shelf(job) / f"s2v-{kind}{words or 'clip'}.mp4"
-        if not copy.is_file():
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            with whole(copy) as part:
-                shutil.copyfile(self.clip(job), part)
-        return copy
 
     def photo(self, job: Job) -> Path | str:
         """Where the JPEG lies that is sent, or the link that is passed on."""
-        return job.photo if is_link(job.photo) else self._settings.data_dir / job.photo
+        return job.photo if is_link(job.photo) else self.shelf.path(job.photo)
 
     async def left_today(self, visitor: str = "") -> int:
         """Clips that can still be paid with the owner's key today, by this visitor."""
@@ -305,15 +270,6 @@ class Studio:
 
     def _visitor(self, visitor: str) -> str:
         return self._ledger.fingerprint("visitor", visitor)[:32] if visitor else ""
-
-    def _shelf(self, job: Job) -> Path:
-        return self._lent / hashlib.sha256(job.ticket.encode()).hexdigest()[:32]
-
-    def _keep(self, jpeg: bytes) -> str:
-        name = f"photos/{secrets.token_hex(16)}.jpg"
-        with whole(self._settings.data_dir / name) as part:
-            part.write_bytes(jpeg)
-        return name
 
     def _drive(self, ticket: str, *, since: float = 0.0) -> None:
         if ticket not in self._drives:
@@ -381,8 +337,8 @@ class Studio:
         return await self._advance(job, state=State.FETCHING, file_id=file_id)
 
     async def _bring(self, job: Job) -> bool:
-        name = f"clips/{secrets.token_hex(16)}.mp4"
-        path = self._settings.data_dir / name
+        name = self.shelf.new_clip()
+        path = self.shelf.path(name)
         try:
             await self._clients[job.key].fetch(job.file_id, path, task_id=job.task_id)
         except Unfinished as error:
@@ -397,7 +353,7 @@ class Studio:
         # Another process's by now; or ours, written by a commit whose answer was lost.
         now = await self._insist(self._ledger.job, job.ticket)
         if now and now.clip != name:
-            await asyncio.to_thread(self._remove, replace(job, clip=name, photo=""))
+            await asyncio.to_thread(self.shelf.remove, replace(job, clip=name, photo=""))
         return False
 
     async def _wait(self, job: Job, error: Unfinished) -> bool:
@@ -421,7 +377,7 @@ class Studio:
 
     def _photo(self, job: Job) -> Photo:
         try:
-            return Photo((self._settings.data_dir / job.photo).read_bytes(), 0, 0)
+            return Photo(self.shelf.path(job.photo).read_bytes(), 0, 0)
         except OSError:
             raise ImageRejected("The photo is no longer here.") from None
 
@@ -456,24 +412,14 @@ class Studio:
             del self._held[key]
             await self._clients.pop(key).__aexit__()
 
-    def _remove(self, job: Job) -> None:
-        names = [job.photo] if job.photo and not is_link(job.photo) else []
-        paths = [self._settings.data_dir / name for name in names]
-        if job.clip:
-            paths += [self.clip(job), *clips.pictures_of(self.clip(job))]
-        for path in paths:
-            path.unlink(missing_ok=True)
-        shutil.rmtree(self._shelf(job), ignore_errors=True)
-
     def _sweep(self) -> None:
-        for folder in self._folders.values():
-            for part in folder.glob("*.part"):
-                with suppress(FileNotFoundError):
-                    if time.time() - part.stat().st_mtime > _DEAD_PART_SECONDS:
-                        part.unlink()
+        self.shelf.sweep_parts()
         if self._settings.keep_hours is not None:
             for job in self._ledger.forget(self._settings.keep_hours):
-                self._remove(job)
+                self.shelf.remove(job)
+        if time.monotonic() > self._swept + _SWEEP_SECONDS or not self._swept:
+            self.shelf.sweep_orphans(self._ledger.files())
+            self._swept = time.monotonic()
 
     async def _look(self) -> None:
         """One look at the ledger for all who watch."""

@@ -71,7 +71,7 @@ async def test_what_a_killed_process_left_rendering_the_other_finishes(
             await worker.kill()
             took = await until(lambda: rows(tmp_path, "state") == ["done"] * 10, LEASE + 10)
             assert took < LEASE + 10
-        assert [describe(here.clip(job)).width for job in await here.jobs()] == [64] * 10
+        assert [describe(here.shelf.path(job.clip)).width for job in await here.jobs()] == [64] * 10
     assert len(service.charges) == 10
 
 
@@ -287,7 +287,7 @@ async def test_where_the_clip_cannot_be_written_it_waits_says_so_and_goes_on(
         folder.unlink()
         folder.mkdir()
         done = await end(here, job)
-        assert (done.state, done.waits, here.clip(done).read_bytes()) == (State.DONE, "", clip)
+        assert (done.state, done.waits, here.shelf.path(done.clip).read_bytes()) == (State.DONE, "", clip)
     assert len(service.charges) == 1
 
 

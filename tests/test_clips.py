@@ -7,7 +7,7 @@ import av
 import pytest
 from PIL import Image, ImageChops, ImageDraw
 
-from s2v_core.clips import Clip, NotAClip, describe, join, split, write
+from s2v_core.clips import STILLS, Clip, NotAClip, describe, join, picture, pictures_of, split, write
 
 
 def pictures(number: int = 25) -> Iterator[Image.Image]:
@@ -33,9 +33,9 @@ def test_a_clip_is_h264_that_any_browser_plays_and_says_how_its_colours_are_mean
         assert video.average_rate == 25
         frames = [frame.to_image() for frame in container.decode(video)]
     assert len(frames) == 25
-    for frame, picture in zip(frames, pictures(), strict=True):
+    for frame, drawn in zip(frames, pictures(), strict=True):
         flat = (0, 0, 320, 36)
-        difference = ImageChops.difference(frame.crop(flat), picture.crop(flat))
+        difference = ImageChops.difference(frame.crop(flat), drawn.crop(flat))
         assert max(most for _, most in difference.getextrema()) < 8
     data = path.read_bytes()
     assert data.index(b"moov") < data.index(b"mdat")
@@ -111,3 +111,32 @@ def test_sound_alone_is_no_clip(tmp_path: Path) -> None:
 def test_a_clip_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(NotAClip, match=r"gone\.mp4 cannot be read: No such file"):
         describe(tmp_path / "gone.mp4")
+
+
+def test_a_clip_is_shown_by_a_poster_and_by_five_frames_in_a_row(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    write(pictures(), path)
+    poster, stills = (Image.open(made).convert("RGB") for made in picture(path))
+    assert picture(path) == pictures_of(path)
+    assert max(poster.size) == 480
+    assert stills.size == (STILLS * 240, 135)
+    # The blue disc goes from the left to the right.
+    places = []
+    for number in range(STILLS):
+        blue = stills.crop((240 * number, 0, 240 * (number + 1), 135)).getchannel("B").point(lambda value: value > 120)
+        places.append(blue.getbbox()[0])  # type: ignore[index]
+    assert places == sorted(set(places))
+
+
+def test_a_tall_clip_keeps_its_shape(tmp_path: Path) -> None:
+    write((Image.new("RGB", (90, 160), (number, 0, 0)) for number in range(3)), tmp_path / "clip.mp4")
+    poster, stills = (Image.open(made).convert("L") for made in picture(tmp_path / "clip.mp4"))
+    assert poster.size == (270, 480)
+    assert stills.size == (STILLS * 76, 135)
+
+
+def test_what_is_no_clip_has_no_pictures(tmp_path: Path) -> None:
+    (tmp_path / "clip.mp4").write_bytes(b"no clip")
+    with pytest.raises(NotAClip):
+        picture(tmp_path / "clip.mp4")
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]

@@ -12,7 +12,7 @@ FLOORS = [
     {"app", "__main__"},
     {"desk"},
     {"studio", "guard", "simulator"},
-    {"client", "ledger", "preflight", "scene", "words"},
+    {"client", "ledger", "preflight", "scene", "shelf", "words"},
     {"download", "clips", "images", "settings", "jobs"},
     {"wire", "files", "addresses"},
     {"errors"},

@@ -495,6 +495,55 @@ def test_what_is_old_keeps_its_row_and_loses_photo_clip_and_prompt(book: Book) -
     assert book.job("three").prompt
 
 
+def test_what_is_deleted_keeps_its_row_and_only_what_has_ended_is(book: Book) -> None:
+    book.rendering("one", photo="photos/one.jpg")
+    assert book.ledger.erase("one") is None
+    book.ledger.advance("one", "a", state=State.DONE, clip="clips/one.mp4")
+    assert book.ledger.files() == {"photos/one.jpg", "clips/one.mp4"}
+    erased = book.ledger.erase("one")
+    assert erased
+    assert (erased.photo, erased.clip, erased.prompt) == ("photos/one.jpg", "clips/one.mp4", "She smiles.")
+    assert (book.job("one").photo, book.job("one").clip, book.job("one").prompt) == ("", "", "")
+    assert (book.job("one").state, book.job("one").amount) == ("done", 700)
+    assert book.ledger.erase("one") is None
+    assert book.ledger.files() == set()
+
+
+def test_how_long_a_providers_clips_took_is_remembered(book: Book) -> None:
+    for ticket, provider in (("one", "302.AI"), ("two", "302.AI"), ("other", "MiniMax")):
+        book.rendering(ticket, provider=provider)
+        book.ledger.advance(ticket, "a", state=State.DONE, clip="c")
+    book.ago("one", sending_at=100, ended_at=40)
+    book.ago("two", sending_at=50, ended_at=0)
+    book.rendering("still")
+    assert sorted(round(seconds) for seconds in book.ledger.durations("302.AI")) == [50, 60]
+
+
+def test_a_key_is_in_use_as_long_as_a_job_needs_it(book: Book) -> None:
+    book.rendering("one", key="first")
+    book.rendering("two", key="second")
+    book.ledger.advance("two", "a", state=State.DONE)
+    assert book.ledger.keys_in_use() == {"first"}
+    book.ago("one", queued_at=2 * DAY)
+    assert book.ledger.keys_in_use() == {"first"}
+    book.ago("one", leased_until=60)
+    assert book.ledger.keys_in_use() == set()
+
+
+def test_one_visitor_has_a_cap_of_an_own_at_the_owners_cost_alone(book: Book) -> None:
+    limits = Limits(clips_a_day=10, clips_a_visitor=2, at_once=1000, a_minute=1000)
+    for number in range(3):
+        book.enter(f"a{number}", visitor="a")
+    states = [book.admit(f"a{number}", limits).state for number in range(3)]
+    assert states == [State.SENDING, State.SENDING, State.REFUSED]
+    assert "Your 2 clips of today are used" in book.job("a2").what
+    book.enter("b", visitor="b")
+    book.enter("own", visitor="a", payer="visitor")
+    assert book.admit("b", limits).state is State.SENDING
+    assert book.admit("own", limits).state is State.SENDING
+    assert (book.ledger.used_today(), book.ledger.used_today("a"), book.ledger.used_today("b")) == (3, 2, 1)
+
+
 def test_a_fingerprint_is_the_same_in_every_process_and_says_nothing_alone(book: Book, tmp_path: Path) -> None:
     again, elsewhere = Ledger(book.url), Ledger(f"sqlite:///{tmp_path / 'elsewhere.db'}")
     assert again.fingerprint("key", "x") == book.ledger.fingerprint("key", "x")

@@ -2,12 +2,15 @@
 
 import asyncio
 import logging
+import os
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from s2v_core import Charge, ImageRejected, Photo, PromptRejected, Settings, UnknownTicket
+from s2v_core import studio as studio_module
 from s2v_core.clips import describe
 from s2v_core.ledger import Job, Limits, Stage, State
 from s2v_core.simulator import Simulator
@@ -47,7 +50,7 @@ async def test_a_live_job_goes_through_its_states_to_a_clip(
     done = jobs[-1]
     assert (done.task_id, done.charge, done.what, done.waits) == (TASK, Charge.SPENT, "", "")
     assert list(done.seconds) == list(Stage)
-    assert studio.clip(done).read_bytes() == clip
+    assert studio.shelf.path(done.clip).read_bytes() == clip
     assert jobs[0].charge is Charge.NONE
 
 
@@ -57,7 +60,7 @@ async def test_a_simulated_job_costs_nothing_and_asks_nobody_outside(
     jobs = await watched(studio, await studio.submit(photo, PROMPT, service="simulator"))
     assert jobs[-1].state is State.DONE
     assert {job.charge for job in jobs} == {Charge.NONE}
-    assert describe(studio.clip(jobs[-1])).width == 1280
+    assert describe(studio.shelf.path(jobs[-1].clip)).width == 1280
     assert service.requests == []
 
 
@@ -102,7 +105,7 @@ async def test_after_the_task_id_trouble_is_waited_out_and_told(
     jobs = await watched(studio, await studio.submit(photo, PROMPT))
     assert any(says in job.waits for job in jobs)
     assert jobs[-1].state is State.DONE
-    assert studio.clip(jobs[-1]).read_bytes() == clip
+    assert studio.shelf.path(jobs[-1].clip).read_bytes() == clip
     assert len(service.calls("submit")) == 1
 
 
@@ -258,3 +261,93 @@ async def test_after_the_keeping_time_the_row_stays_without_photo_clip_and_promp
         await asyncio.sleep(0.2)
     assert (kept.state, kept.photo, kept.clip, kept.amount) == (State.DONE, "", "", None)
     assert not [*(tmp_path / "photos").iterdir(), *(tmp_path / "clips").iterdir()]
+
+
+async def test_what_is_deleted_leaves_the_disk_at_once_and_its_row_stays(
+    studio: Studio, photo: Photo, tmp_path: Path
+) -> None:
+    job = (await watched(studio, await studio.submit(photo, "A canary prompt.", service="simulator")))[-1]
+    studio.shelf.lend(job)
+    there = [path.name for path in tmp_path.rglob("*") if path.is_file() and "ledger.db" not in path.name]
+    # The JPEG that was sent, clip, poster, frames, and the copy that is served; nothing is left in the simulator.
+    assert len(there) == 5
+    deleted = await studio.delete(job.ticket)
+    assert (deleted.state, deleted.clip, deleted.photo, deleted.prompt) == (State.DONE, "", "", "")
+    assert [path for path in tmp_path.rglob("*") if path.is_file() and "ledger.db" not in path.name] == []
+    await studio.delete(job.ticket)
+    with pytest.raises(UnknownTicket):
+        await studio.delete("s2v_nobody")
+
+
+async def test_what_is_under_way_is_not_deleted(studio: Studio, service: Service, photo: Photo) -> None:
+    service.query = [task("Processing")]
+    job = await studio.submit(photo, PROMPT)
+    kept = await studio.delete(job.ticket)
+    assert kept.prompt == PROMPT
+    assert studio.shelf.path(kept.photo).is_file()
+
+
+async def test_a_clip_has_its_pictures(studio: Studio, photo: Photo) -> None:
+    job = (await watched(studio, await studio.submit(photo, PROMPT)))[-1]
+    pictures = studio.shelf.pictures(job)
+    assert set(pictures) == {"reference", "poster", "stills"}
+    assert all(url.startswith("data:image/jpeg;base64,") for url in pictures.values())
+
+
+async def test_what_a_killed_process_left_without_a_row_goes_after_an_hour(
+    studio: Studio, photo: Photo, tmp_path: Path
+) -> None:
+    job = (await watched(studio, await studio.submit(photo, PROMPT)))[-1]
+    for name in ("photos/old.jpg", "clips/old.poster.jpg", "clips/new.mp4"):
+        (tmp_path / name).write_bytes(b"x")
+    for path in (*(tmp_path / "photos").iterdir(), *(tmp_path / "clips").iterdir()):
+        if path.name != "new.mp4":
+            os.utime(path, (time.time() - 3700,) * 2)
+    studio.shelf.sweep_orphans(studio._ledger.files())
+    assert {path.name for path in (tmp_path / "photos").iterdir()} == {Path(job.photo).name}
+    assert {path.name.partition(".")[0] for path in (tmp_path / "clips").iterdir()} == {Path(job.clip).stem, "new"}
+
+
+async def test_a_visitors_key_leaves_the_memory_when_no_job_needs_it(
+    studio: Studio, service: Service, photo: Photo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(studio_module, "_KEY_SECONDS", 0.0)
+    good, service.query = service.query, [task("Processing")]
+    job = await studio.submit(photo, PROMPT, key="sk-visitor-51c0ffee")
+    while not service.calls("query"):
+        await asyncio.sleep(0.01)
+    await studio._let_go()
+    assert len(studio._clients) == 3
+    service.query = good
+    assert (await watched(studio, job))[-1].state is State.DONE
+    await studio._let_go()
+    # The simulator's and the owner's stay.
+    assert len(studio._clients) == 2
+    again = await studio.submit(photo, PROMPT, key="sk-visitor-51c0ffee")
+    assert (await watched(studio, again))[-1].state is State.DONE
+
+
+async def test_a_job_without_its_key_goes_on_when_it_is_typed_again(
+    service: Service, photo: Photo, tmp_path: Path
+) -> None:
+    good, service.query = service.query, [task("Processing")]
+    async with studio_at(service, tmp_path) as studio:
+        job = await studio.submit(photo, PROMPT, key="sk-visitor-51c0ffee")
+        while not service.calls("query"):
+            await asyncio.sleep(0.01)
+    service.query = good
+    async with studio_at(service, tmp_path) as studio:
+        async for seen in studio.watch(job.ticket):
+            if "the same key" in seen.waits:
+                break
+        studio.hold("sk-visitor-51c0ffee")
+        assert (await watched(studio, job))[-1].state is State.DONE
+    assert len(service.calls("submit")) == 1
+
+
+async def test_what_is_left_today_is_counted_for_each_visitor(service: Service, photo: Photo, tmp_path: Path) -> None:
+    async with studio_at(service, tmp_path, limits=Limits(clips_a_day=5, clips_a_visitor=2)) as studio:
+        await watched(studio, await studio.submit(photo, PROMPT, visitor="192.0.2.1"))
+        assert (await studio.left_today("192.0.2.1"), await studio.left_today("192.0.2.2"), studio.a_day) == (1, 2, 2)
+        assert "192.0.2.1" not in (tmp_path / "ledger.db").read_bytes().decode("latin-1")
+        assert b"192.0.2.1" not in (tmp_path / "ledger.db-wal").read_bytes()

@@ -1,0 +1,163 @@
+"""What a page asks of the core: uploads, orders, and the services of the next click."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from s2v_core import ImageRejected, InputRejected, Settings
+from s2v_core.desk import Desk, Order, newest, promise
+from s2v_core.jobs import State
+from s2v_core.settings import Key
+from s2v_core.simulator import Simulator
+from s2v_core.studio import Studio
+
+from .conftest import HURRY
+from .pages import KEY, PORTRAIT, PROMPT
+from .service import Service
+
+OWN = Key("sk-visitor-51c0ffee")
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+async def desk(service: Service, tmp_path: Path, cache: Path) -> AsyncIterator[Desk]:
+    settings = Settings(api_key=KEY, base_url=service.base_url, data_dir=tmp_path)
+    studio = Studio(settings, simulator=Simulator(tmp_path / "simulator"), lent=cache, patience=HURRY)
+    async with studio:
+        yield Desk(studio, settings, cache)
+
+
+def upload(cache: Path, photo: Path = PORTRAIT, name: str = "a" * 32) -> str:
+    path = cache / name / photo.name
+    path.parent.mkdir(parents=True)
+    path.write_bytes(photo.read_bytes())
+    return str(path)
+
+
+async def test_the_jpeg_that_is_sent_takes_the_uploads_place(desk: Desk, cache: Path, service: Service) -> None:
+    chosen = upload(cache)
+    path, said = await desk.inspect(chosen)
+    assert not Path(chosen).exists()
+    assert Path(path).is_relative_to(cache)
+    assert said["facts"][0] == "512 × 512 px"
+    await desk.order(Order(photo=path, prompt=PROMPT, consent=True, service="live"))
+    while not service.calls("submit"):
+        await asyncio.sleep(0.01)
+    sent = service.calls("submit")[0].json["subject_reference"][0]["image"][0]
+    assert sent.startswith("data:image/jpeg;base64,")
+    assert said["facts"][1] == f"{len(Path(path).read_bytes()) / 1000:.0f} kB"
+
+
+async def test_a_click_before_the_photo_is_looked_over_sends_the_same_jpeg(desk: Desk, cache: Path) -> None:
+    chosen = upload(cache)
+    order = Order(photo=chosen, prompt=PROMPT, service="simulator")
+    (path, _), job, again = await asyncio.gather(desk.inspect(chosen), desk.order(order), desk.order(order))
+    assert job.ticket == again.ticket
+    assert Path(path).is_file()
+    assert not Path(chosen).exists()
+    assert (await desk.order(order)).ticket == job.ticket
+
+
+async def test_a_photo_outside_the_ratio_stays_and_can_be_cropped(desk: Desk, cache: Path, tmp_path: Path) -> None:
+    wide = tmp_path / "wide.png"
+    Image.effect_noise((1600, 400), 80).convert("RGB").save(wide)
+    chosen = upload(cache, wide)
+    path, said = await desk.inspect(chosen)
+    assert (path, said["crop"]) == ("", True)
+    assert "it must be between 2:5 and 5:2" in said["rejected"]
+    path, said = await desk.inspect(chosen, crop=True)
+    with Image.open(path) as cropped:
+        assert cropped.size == (1000, 400)
+    assert "cropped to fit" in said["facts"]
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", str(PORTRAIT), "", "..", "\0", "s2v_core/wire.py"])
+async def test_only_what_was_uploaded_is_opened(desk: Desk, cache: Path, path: str) -> None:
+    cache.mkdir(exist_ok=True)
+    for asked in (path, f"{cache}/../{path}"):
+        with pytest.raises(ImageRejected):
+            await desk.order(Order(photo=asked, prompt=PROMPT, service="simulator"))
+        assert (await desk.inspect(asked))[0] == ""
+
+
+@pytest.mark.parametrize(
+    ("order", "says"),
+    [
+        (Order(prompt=PROMPT, service="simulator"), "There is no portrait yet"),
+        (Order(photo="x", link="https://a.example/b.jpg", service="simulator"), "There is a portrait and a link"),
+        (Order(link="https://a.example/b.jpg", prompt=PROMPT, service="live"), "Not ticked yet"),
+        (Order(link="https://a.example/b.jpg", prompt=PROMPT, service="own", key=OWN), "Not ticked yet"),
+        (Order(link="https://a.example/b.jpg", prompt=PROMPT, service="own", consent=True), "Your key is not here"),
+        (
+            Order(link="https://a.example/b.jpg", prompt=PROMPT, service="paid", consent=True),
+            "There is no paid service",
+        ),
+        (Order(link="http://a.example/b.jpg", prompt=PROMPT, service="simulator"), "begins with https://"),
+        (Order(link="https://a.example/b.jpg", prompt=" ", service="simulator"), "The prompt is empty"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_what_cannot_be_done_is_said_and_nothing_is_sent(
+    desk: Desk, service: Service, order: Order, says: str
+) -> None:
+    with pytest.raises(InputRejected, match=says):
+        await desk.order(order)
+    assert service.requests == []
+
+
+async def test_an_own_key_pays_for_the_order_and_never_the_owners(desk: Desk, service: Service) -> None:
+    link = "https://a.example/b.jpg"
+    job = await desk.order(Order(link=link, prompt=PROMPT, service="own", key=OWN, consent=True))
+    assert job.payer == "visitor"
+    job = await desk.order(Order(link=link, prompt="Another.", service="live", key=OWN, consent=True))
+    assert job.payer == "owner"
+    while len(service.calls("submit")) < 2:
+        await asyncio.sleep(0.01)
+    paid = {call.json["prompt"]: call.headers["authorization"] for call in service.calls("submit")}
+    assert paid == {PROMPT: f"Bearer {OWN.text}", "Another.": f"Bearer {KEY}"}
+
+
+async def test_the_services_say_what_is_left_and_whose_key_pays(desk: Desk, service: Service) -> None:
+    host = service.base_url.split("/")[2]
+    assert await desk.choices("", OWN) == [
+        ("SIMULATOR · free", "simulator"),
+        (f"{host} · 20 of 20 clips left today", "live"),
+        (f"{host} · your key sk-…ffee", "own"),
+    ]
+    assert desk.price("simulator") == "free"
+    assert desk.price("own") == f"priced by {host}"
+
+
+async def test_cards_are_shown_of_tickets_that_are_known_alone(desk: Desk) -> None:
+    job = await desk.order(Order(link="https://a.example/b.jpg", prompt=PROMPT, service="simulator"))
+    cards = (await desk.cards(["s2v_nobody", job.ticket]))["clips"]
+    assert [(card["ticket"], card["prompt"]) for card in cards] == [(job.ticket, PROMPT)]
+    async for seen, card in desk.watch(job.ticket):
+        assert card["ticket"] == job.ticket
+        if seen.state is not State.QUEUED:
+            break
+
+
+def test_what_is_agreed_to_names_who_gets_the_photo_and_for_how_long() -> None:
+    assert promise(Settings(keep_hours=24), "302.AI").endswith(
+        "It goes to 302.AI and MiniMax, and stays here for 24 hours."
+    )
+    assert promise(Settings(), "MiniMax").endswith("It goes to MiniMax, and stays here until you delete it.")
+
+
+def test_a_browser_keeps_its_twenty_newest_tickets_once_each() -> None:
+    assert newest("b", ["a", "b", "c"]) == ["b", "a", "c"]
+    assert len(newest("x", map(str, range(30)))) == 20
+
+
+def test_a_key_is_known_by_its_ends_and_shown_nowhere() -> None:
+    assert OWN.mask == "sk-…ffee"
+    assert Key("short").mask == "…"
+    assert "51c0" not in repr(OWN) + str(OWN)
