@@ -14,12 +14,10 @@ from typing import Any
 import gradio as gr
 from gradio.data_classes import FileData
 from gradio.utils import get_upload_folder
-from starlette.middleware import Middleware
 
 from s2v_core import wire, words
 from s2v_core.desk import Desk, Order, limit, newest, promise
 from s2v_core.errors import InputRejected, S2VError, SettingsError, UnknownTicket
-from s2v_core.guard import Guard, visitor
 from s2v_core.jobs import UNDER_WAY, Stage, State
 from s2v_core.settings import Key, Settings
 from s2v_core.simulator import Simulator
@@ -69,9 +67,7 @@ def sentences() -> Iterator[None]:
 
 def who(request: gr.Request) -> str:
     """The login, where there is one, else the address."""
-    return request.username or visitor(
-        request.client.host, request.headers.get("x-forwarded-for", ""), settings.trusted_hops
-    )
+    return request.username or str(request.client.host)
 
 
 # Gradio paints the body with these before the style sheet is there.
@@ -411,7 +407,6 @@ if __name__ == "__main__":
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
-    guard = Middleware(Guard, uploads=CACHE, trusted_hops=settings.trusted_hops)
     demo.launch(
         theme=theme,
         head=f"<style>{(ASSETS / 'style.css').read_text('utf-8')}</style>",
@@ -426,7 +421,6 @@ if __name__ == "__main__":
         prevent_thread_lock=True,
         app_kwargs={
             "lifespan": lifespan,
-            "middleware": [guard],
             "docs_url": None,
             "redoc_url": None,
             "openapi_url": None,

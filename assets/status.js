@@ -70,9 +70,11 @@ function end() {
   ending.replaceChildren(
     ...now.ending.flatMap(([term, text]) => [make("dt", term), term === "Ticket" ? ticket("dd") : told(text)]),
   );
-  const row = make("div", "", "actions");
-  row.append(...now.actions.map(([label, target]) => (target.startsWith("https://") ? link(label, target) : press(label, target))));
-  if (now.actions.length) ending.append(row);
+  const row = find(".actions");
+  row.hidden = !now.actions.length;
+  row.replaceChildren(
+    ...now.actions.map(([label, target]) => (target.startsWith("https://") ? link(label, target) : press(label, target))),
+  );
 }
 
 function told(text) {
