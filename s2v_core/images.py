@@ -11,29 +11,33 @@ from io import SEEK_END, BytesIO
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
-from PIL import ExifTags, Image, ImageChops, ImageCms, ImageFile
+from PIL import Image, ImageChops, ImageCms, ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from . import wire
 from .addresses import NotPublic, check_public
+from .container import Kind, Parts, orientation_and_location, take_apart
 from .errors import ImageRejected, RatioRejected
 
 Source: TypeAlias = str | Path | bytes | BinaryIO
 
 PIXELS = 40_000_000
+# Its decoder needs 16 bytes for each.
+WEBP_PIXELS = 13_000_000
+# An ordinary progressive JPEG has ten; the decoder goes over the whole picture for each.
+SCANS = 100
+SCANNED_PIXELS = 800_000_000
+COEFFICIENT_BYTES = 200_000_000
 LONG_SIDE = 2048
 # As base64 with the longest prompt beside it, this keeps the body under 900 kB.
 JPEG_BYTES = 640_000
 _QUALITIES = (92, 88, 84, 79, 73)
 
 # Each reader is named, rather than asked of `Image.open`, so that no other decoder ever sees the bytes.
-_READERS: dict[bytes, type[ImageFile.ImageFile]] = {
-    b"\xff\xd8\xff": JpegImageFile,
-    b"\x89PNG\r\n\x1a\n": PngImageFile,
-    b"RIFF": WebPImageFile,
-}
+_READERS: dict[Kind, type[ImageFile.ImageFile]] = {"JPEG": JpegImageFile, "PNG": PngImageFile, "WebP": WebPImageFile}
+_MAGIC: dict[bytes, Kind] = {b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG", b"RIFF": "WebP"}
 _OTHERS = {
     b"GIF8": "GIF", b"BM": "BMP", b"II*\0": "TIFF", b"MM\0*": "TIFF", b"%PDF": "PDF", b"8BPS": "PSD",
     b"%!PS": "EPS", b"\xc5\xd0\xd3\xc6": "EPS", b"SIMPLE": "FITS", b"\0\0\1\0": "ICO", b"\xff\x0a": "JPEG XL",
@@ -47,10 +51,11 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }  # fmt: skip
 _ON_THE_SIDE = {5, 6, 7, 8}
+_DAMAGED = "The photo is damaged: it cannot be read to its end."
 # What Pillow raises over damaged files.
 _DAMAGE = (
     OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, MemoryError, EOFError, RuntimeError,
-    struct.error, zlib.error, Image.DecompressionBombError,
+    AssertionError, struct.error, zlib.error, Image.DecompressionBombError,
 )  # fmt: skip
 
 
@@ -75,13 +80,16 @@ def prepare(source: Source, *, crop: bool = False) -> Photo:
     Raises `ImageRejected`, or its `RatioRejected` where `crop` would have helped.
     """
     data = _read(source)
-    reader = _reader(data)
+    kind = _kind(data)
+    parts = take_apart(data, kind)
+    if parts.width or parts.height:
+        _check_size(parts.width, parts.height, WEBP_PIXELS if kind == "WebP" else PIXELS, crop=crop)
+    _check_work(parts)
     try:
-        with reader(BytesIO(data)) as image:
-            _check_size(*image.size, crop=crop)
-            return _make(image)
+        with _READERS[kind](BytesIO(parts.pixels)) as image:
+            return _make(image, parts)
     except _DAMAGE:
-        raise ImageRejected("The photo is damaged: it cannot be read to its end.") from None
+        raise ImageRejected(_DAMAGED) from None
 
 
 def thumbnail(jpeg: Path, side: int = 320) -> Photo:
@@ -147,10 +155,10 @@ def _read(source: Source) -> bytes:
     return data
 
 
-def _reader(data: bytes) -> type[ImageFile.ImageFile]:
-    for magic, reader in _READERS.items():
-        if data.startswith(magic) and (magic != b"RIFF" or data[8:12] == b"WEBP"):
-            return reader
+def _kind(data: bytes) -> Kind:
+    for magic, kind in _MAGIC.items():
+        if data.startswith(magic) and (kind != "WebP" or data[8:12] == b"WEBP"):
+            return kind
     name = next((name for magic, name in _OTHERS.items() if data.startswith(magic)), "")
     if data[4:8] == b"ftyp":
         name = _BRANDS.get(data[8:12], "a video")
@@ -161,49 +169,57 @@ def _reader(data: bytes) -> type[ImageFile.ImageFile]:
     raise ImageRejected("The file is not a picture; the service takes JPEG, PNG and WebP.")
 
 
-def _check_size(width: int, height: int, *, crop: bool) -> None:
+def _check_size(width: int, height: int, most: int, *, crop: bool) -> None:
     short, long = sorted((width, height))
-    if width * height > PIXELS:
-        millions = math.ceil(width * height / 1e5) / 10
-        raise ImageRejected(f"The photo has {millions:g} million pixels; the limit is {PIXELS // 10**6} million.")
+    if width * height > most:
+        millions = f"{math.ceil(width * height / 1e5) / 10:.1f}".removesuffix(".0")
+        raise ImageRejected(f"The photo has {millions} million pixels; the limit is {most // 1_000_000} million.")
     if short <= wire.PHOTO_SIDE:
         raise ImageRejected(f"The photo is {width} × {height} px; its short side must be over {wire.PHOTO_SIDE} px.")
     if long > wire.PHOTO_RATIO * short and not crop:
         raise RatioRejected(
-            f"The photo is {width} × {height} px, a ratio of {width / short:.2g}:{height / short:.2g}; "
+            f"The photo is {width} × {height} px, a ratio of {round(width / short, 1):g}:{round(height / short, 1):g}; "
             "it must be between 2:5 and 5:2."
         )
 
 
-def _make(image: ImageFile.ImageFile) -> Photo:
+def _check_work(parts: Parts) -> None:
+    if parts.scans > SCANS or (parts.scans > 1 and parts.scans * parts.width * parts.height > SCANNED_PIXELS):
+        raise ImageRejected(f"The photo is a JPEG in {parts.scans} scans; save it again as an ordinary JPEG.")
+    if parts.coefficient_bytes > COEFFICIENT_BYTES:
+        raise ImageRejected(
+            f"The photo is a progressive JPEG that takes {parts.coefficient_bytes // 1_000_000} MB to read; "
+            f"the limit is {COEFFICIENT_BYTES // 1_000_000} MB. Save it smaller, or as an ordinary JPEG."
+        )
+
+
+def _make(image: ImageFile.ImageFile, parts: Parts) -> Photo:
     whole = image.size
-    orientation, removed = _metadata(image)
+    if whole != (parts.width, parts.height):
+        raise ImageRejected(_DAMAGED)
+    orientation, location = orientation_and_location(parts.exif)
     left, top, right, bottom = _window(whole, orientation)
     original = right - left, bottom - top
     if isinstance(image, JpegImageFile):
         # The decoder halves while it decodes, as long as 1600 px are left: a quarter of the time and memory.
         image.draft(None, _fit(whole, 1600 * max(whole) // max(original)))
     image.load()
-    icc = image.info.get("icc_profile")
     changes = []
 
     picture: Image.Image = image
     if picture.mode.startswith("I"):
         # `convert` would clip 16 bits to 255.
         picture = picture.point(lambda value: value / 257).convert("L")
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        alpha = picture.getchannel("A")
-        if alpha.getextrema()[0] != 255:
-            picture.paste("white", mask=ImageChops.invert(alpha))
-            changes.append("transparency put on white")
-    elif picture.mode in {"P", "1"}:
-        picture = picture.convert("RGB")
+    transparent = picture.has_transparency_data
+    if picture.mode in {"P", "1"}:
+        picture = picture.convert("RGBA" if transparent else "RGB")
+    if transparent and _put_on_white(picture):
+        changes.append("transparency put on white")
     box = left, top, right, bottom = _window(picture.size, orientation)
     picture = _shrink(picture, _fit(original, min(LONG_SIDE, max(right - left, bottom - top))), box)
     if original != whole:
         changes.append("cropped to fit")
-    if icc and (converted := _to_srgb(picture, icc)):
+    if parts.profile and (converted := _to_srgb(picture, parts.profile)):
         picture = converted
         changes.append("colours converted to sRGB")
     if orientation in _TURNS:
@@ -219,20 +235,22 @@ def _make(image: ImageFile.ImageFile) -> Photo:
         jpeg = _encode(clean)
     if max(clean.size) < max(original):
         changes.append("made smaller")
-    return Photo(jpeg, *clean.size, tuple(changes + removed))
+    if parts.exif or parts.texts:
+        what = "location and camera data" if location else "camera data" if parts.exif else "hidden text"
+        changes.append(f"{what} removed")
+    return Photo(jpeg, *clean.size, tuple(changes))
 
 
-def _metadata(image: Image.Image) -> tuple[int, list[str]]:
-    try:
-        exif = image.getexif()
-        orientation, camera = exif.get(ExifTags.Base.Orientation, 1), bool(exif)
-        location = bool(exif.get_ifd(ExifTags.IFD.GPSInfo))
-    except _DAMAGE:
-        orientation, camera, location = 1, True, False
-    if location:
-        return orientation, ["location and camera data removed"]
-    hidden = {"comment", "xmp", "XML:com.adobe.xmp", "photoshop", "exif"} & image.info.keys()
-    return orientation, ["camera data removed"] if camera else ["hidden text removed"] if hidden else []
+def _put_on_white(picture: Image.Image) -> bool:
+    # In place and a strip at a time: at 40 million pixels a copy needs 160 MB.
+    found = False
+    for top in range(0, picture.height, 256):
+        strip = 0, top, picture.width, min(top + 256, picture.height)
+        alpha = picture.crop(strip).convert("RGBA").getchannel("A")
+        if alpha.getextrema()[0] != 255:
+            picture.paste("white", strip, ImageChops.invert(alpha))
+            found = True
+    return found
 
 
 def _window(size: tuple[int, int], orientation: int) -> tuple[int, int, int, int]:

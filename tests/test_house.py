@@ -14,7 +14,7 @@ FLOORS = [
     {"studio", "guard", "simulator"},
     {"client", "ledger", "preflight", "scene", "shelf", "words"},
     {"download", "clips", "images", "settings", "jobs"},
-    {"wire", "files", "addresses"},
+    {"wire", "files", "addresses", "container"},
     {"errors"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
