@@ -15,7 +15,7 @@ from . import wire
 from .addresses import is_loopback
 from .download import Broken, certificates, download
 from .errors import Busy, Failed, Refused, S2VError, Unclear, Unfinished
-from .images import Photo, Source, accept
+from .images import Photo, Source, accepted
 from .settings import check_base_url, check_key
 from .wire import Link, NoNews, Task
 
@@ -88,7 +88,7 @@ class Client:
         Raises `InputRejected`, `Refused` (not charged) or `Unclear` (may be charged; never send it again).
         """
         prompt = wire.check_prompt(prompt)
-        subject = await asyncio.to_thread(accept, photo)
+        subject = await accepted(photo)
         image = subject.data_url if isinstance(subject, Photo) else subject
         body = wire.submit_body(image, prompt, prompt_optimizer=prompt_optimizer)
         for wait in (self.patience.backoff, 2 * self.patience.backoff):

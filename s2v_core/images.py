@@ -1,10 +1,13 @@
 """A photo → exactly the JPEG that is sent, or why not; pure."""
 
+import asyncio
 import base64
 import binascii
 import math
 import struct
+import threading
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from io import SEEK_END, BytesIO
@@ -51,6 +54,9 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }  # fmt: skip
 _ON_THE_SIDE = {5, 6, 7, 8}
+# Photos decoded at once, in the whole process: each may need 300 MB.
+_TWO = threading.BoundedSemaphore(2)
+_THREADS = ThreadPoolExecutor(2, "photo")
 _DAMAGED = "The photo is damaged: it cannot be read to its end."
 # What Pillow raises over damaged files.
 _DAMAGE = (
@@ -79,17 +85,18 @@ def prepare(source: Source, *, crop: bool = False) -> Photo:
     With `crop`, one that is too wide loses both its sides, and one that is too tall most of all its lower part.
     Raises `ImageRejected`, or its `RatioRejected` where `crop` would have helped.
     """
-    data = _read(source)
-    kind = _kind(data)
-    parts = take_apart(data, kind)
-    if parts.width or parts.height:
-        _check_size(parts.width, parts.height, WEBP_PIXELS if kind == "WebP" else PIXELS, crop=crop)
-    _check_work(parts)
-    try:
-        with _READERS[kind](BytesIO(parts.pixels)) as image:
-            return _make(image, parts)
-    except _DAMAGE:
-        raise ImageRejected(_DAMAGED) from None
+    with _TWO:
+        data = _read(source)
+        kind = _kind(data)
+        parts = take_apart(data, kind)
+        if parts.width or parts.height:
+            _check_size(parts.width, parts.height, WEBP_PIXELS if kind == "WebP" else PIXELS, crop=crop)
+        _check_work(parts)
+        try:
+            with _READERS[kind](BytesIO(parts.pixels)) as image:
+                return _make(image, parts)
+        except _DAMAGE:
+            raise ImageRejected(_DAMAGED) from None
 
 
 def thumbnail(jpeg: Path, side: int = 320) -> Photo:
@@ -104,6 +111,13 @@ def accept(source: Photo | Source) -> Photo | str:
     if isinstance(source, Photo):
         return source
     return public_link(source) if isinstance(source, str) and is_link(source) else prepare(source)
+
+
+async def accepted(source: Photo | Source) -> Photo | str:
+    """`accept`, in threads of its own: neither the event loop nor the ledger's writes wait behind a photo."""
+    if isinstance(source, Photo):
+        return source
+    return await asyncio.get_running_loop().run_in_executor(_THREADS, accept, source)
 
 
 def is_link(text: str) -> bool:

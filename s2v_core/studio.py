@@ -20,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 from . import clips, wire
 from .client import Client, Patience
 from .errors import Failed, ImageRejected, InputRejected, Refused, Unclear, Unfinished, UnknownTicket
-from .images import Photo, Source, accept, is_link
+from .images import Photo, Source, accepted, is_link
 from .jobs import UNDER_WAY, Job, Limits, Stage, State, Usual
 from .ledger import GIVE_UP_SECONDS, Away, Ledger
 from .settings import Settings, check_key
@@ -150,7 +150,7 @@ class Studio:
         Raises `InputRejected` or `SettingsError` (the key) before anything is sent.
         """
         prompt = wire.check_prompt(prompt)
-        subject = await asyncio.to_thread(accept, photo)
+        subject = await accepted(photo)
         chosen = self.live if key else self._service(service)
         fingerprint = self.hold(key) if key else self._owners_key if chosen.name == "live" else ""
         visitor = self._visitor(visitor)

@@ -1,4 +1,5 @@
 import asyncio
+import io
 import os
 import shutil
 import threading
@@ -18,6 +19,16 @@ from .service import Service
 
 # As in production, but for the waiting.
 HURRY = Patience(submit=2.0, read=1.0, poll=0.01, slow_poll=0.02, watch=30.0, overdue=0.6, backoff=0.01)
+
+
+class Whereabouts(io.BytesIO):
+    """A file that knows in which thread it was read."""
+
+    thread = ""
+
+    def read(self, size: int | None = -1) -> bytes:
+        self.thread = threading.current_thread().name
+        return super().read(size)
 
 
 @pytest.fixture(scope="session")

@@ -13,8 +13,8 @@ import pytest
 
 from s2v_core import Client, Failed, ImageRejected, Photo, PromptRejected, Refused, SettingsError, Unclear, Unfinished
 
-from .conftest import HURRY
-from .pages import KEY, PROMPT
+from .conftest import HURRY, Whereabouts
+from .pages import KEY, PORTRAIT, PROMPT
 from .service import FILE, TASK, Answer, Service, code, gateway, good, task
 
 
@@ -60,6 +60,13 @@ async def test_input_that_is_not_accepted_sends_nothing(service: Service, photo:
             with pytest.raises(PromptRejected):
                 await client.submit(photo, prompt)
     assert service.requests == []
+
+
+async def test_a_photo_is_read_in_the_threads_for_photos(service: Service) -> None:
+    photo = Whereabouts(PORTRAIT.read_bytes())
+    async with client_of(service) as client:
+        await client.submit(photo, PROMPT)
+    assert photo.thread.startswith("photo")
 
 
 UNCLEAR: dict[str, Callable[[], Answer]] = {

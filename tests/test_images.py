@@ -1,18 +1,23 @@
 """What becomes of a photo before it is sent, and which photos are not."""
 
+import asyncio
 import base64
 import io
 import struct
 import subprocess
 import sys
+import threading
+import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from PIL import Image, ImageCms, ImageDraw, PngImagePlugin
 
 from s2v_core.errors import ImageRejected, RatioRejected
-from s2v_core.images import Photo, accept, from_data_url, prepare, public_link
+from s2v_core.images import Photo, accept, accepted, from_data_url, prepare, public_link
 
 ASSETS = Path(__file__).parent.parent / "assets"
 RED, GREEN, BLUE, WHITE = (230, 30, 30), (30, 200, 30), (30, 30, 230), (255, 255, 255)
@@ -375,3 +380,50 @@ def test_a_public_link_is_passed_on_as_it_is() -> None:
 def test_a_link_that_the_service_could_not_open_is_rejected(url: str) -> None:
     with pytest.raises(ImageRejected, match="link"):
         accept(url)
+
+
+class Slow(io.BytesIO):
+    """A photo that takes its time, and counts how many of its kind are being read at once, and in which threads."""
+
+    reading: ClassVar[list[str]] = []
+    most: ClassVar[list[int]] = []
+
+    def read(self, size: int | None = -1) -> bytes:
+        self.reading.append(threading.current_thread().name)
+        self.most.append(len(self.reading))
+        time.sleep(0.03)
+        self.reading.pop()
+        return super().read(size)
+
+
+def slow_photos(count: int) -> list[Slow]:
+    Slow.reading.clear()
+    Slow.most.clear()
+    return [Slow(encoded(picture((301, 301)))) for _ in range(count)]
+
+
+def test_two_photos_at_most_are_decoded_at_once_in_the_whole_process() -> None:
+    photos = slow_photos(8)
+    with ThreadPoolExecutor(8) as threads:
+        assert len(list(threads.map(prepare, photos))) == 8
+    assert max(Slow.most) == 2
+
+
+def test_a_photo_that_is_rejected_makes_room_for_the_next() -> None:
+    for _ in range(5):
+        with pytest.raises(ImageRejected):
+            prepare(b"no photo")
+    assert prepare(encoded(picture())).width == 400
+
+
+async def test_photos_wait_without_holding_up_other_work() -> None:
+    photos = [asyncio.create_task(accepted(photo)) for photo in slow_photos(30)]
+    await asyncio.sleep(0.01)
+    # The ledger's writes go this way.
+    await asyncio.gather(*(asyncio.to_thread(int) for _ in range(20)))
+    assert sum(photo.done() for photo in photos) < 10
+    photo = prepare(encoded(picture()))
+    assert await accepted(photo) is photo
+    assert sum(photo.done() for photo in photos) < 15
+    assert {photo.width for photo in await asyncio.gather(*photos)} == {301}
+    assert max(Slow.most) == 2

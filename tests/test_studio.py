@@ -16,8 +16,8 @@ from s2v_core.ledger import Job, Limits, Stage, State
 from s2v_core.simulator import Simulator
 from s2v_core.studio import Studio
 
-from .conftest import HURRY
-from .pages import KEY, PROMPT
+from .conftest import HURRY, Whereabouts
+from .pages import KEY, PORTRAIT, PROMPT
 from .service import TASK, Answer, Service, code, task
 
 
@@ -125,6 +125,12 @@ async def test_the_clock_of_a_watched_job_runs_at_least_once_a_second(
     sending = [job for job in jobs if job.state is State.SENDING]
     assert len(sending) >= 2
     assert sending[-1].seconds[Stage.SEND] - sending[0].seconds[Stage.SEND] > 0.8
+
+
+async def test_a_photo_is_read_in_the_threads_for_photos(studio: Studio) -> None:
+    photo = Whereabouts(PORTRAIT.read_bytes())
+    await studio.submit(photo, PROMPT)
+    assert photo.thread.startswith("photo")
 
 
 async def test_input_that_is_not_accepted_makes_no_job(studio: Studio, service: Service, photo: Photo) -> None:
