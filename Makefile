@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: run test test-long chaos lint format browser
+.PHONY: run test test-long chaos fuzz lint format browser
 
 run: .venv/run
 	$(BIN)/python app.py
@@ -14,6 +14,9 @@ test-long: .venv/test browser
 
 chaos: .venv/test
 	$(BIN)/python -m tests.chaos --kills 200
+
+fuzz: .venv/test
+	$(BIN)/python -m tests.fuzz --files 100000
 
 lint: .venv/test
 	$(BIN)/ruff check .
