@@ -108,7 +108,7 @@ def _jpeg(data: bytes, parts: Parts) -> None:
                 raise ImageRejected("The photo is a rare kind of JPEG; save it again as an ordinary JPEG.")
             parts.width, parts.height, progressive = width, height, marker == 0xC2
             samples = [(sampling >> 4) * (sampling & 15) for sampling in body[7::3]]
-            coefficients = 2 * width * height * sum(samples) // max(1, *samples)
+            coefficients = 2 * width * height * sum(samples) // max([1, *samples])
         elif marker == 0xE1 and body.startswith(_EXIF):
             parts.exif = parts.exif or body
         elif marker == 0xE2 and body.startswith(b"ICC_PROFILE\0") and len(body) > 14:
