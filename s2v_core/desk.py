@@ -11,7 +11,7 @@ from typing import Any
 from . import wire, words
 from .errors import ImageRejected, InputRejected, RatioRejected, UnknownTicket
 from .guard import uploaded
-from .images import Photo, prepare, public_link
+from .images import Photo, prepared, public_link
 from .jobs import Job
 from .preflight import warnings
 from .settings import Key, Settings
@@ -80,7 +80,7 @@ class Desk:
 
     async def show(self, photo: Path, *, crop: bool = False) -> tuple[str, dict[str, Any]]:
         """As `inspect`, of a photo of ours, which stays. Raises `ImageRejected`."""
-        made = await asyncio.to_thread(prepare, photo, crop=crop)
+        made = await prepared(photo, crop=crop)
         path = self._cache / secrets.token_hex(16) / "portrait.jpg"
         await asyncio.to_thread(_write, path, made.jpeg)
         facts = [f"{made.width} × {made.height} px", f"{len(made.jpeg) / 1000:.0f} kB", *made.changes]

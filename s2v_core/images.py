@@ -10,6 +10,7 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from io import SEEK_END, BytesIO
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
@@ -118,6 +119,11 @@ async def accepted(source: Photo | Source) -> Photo | str:
     if isinstance(source, Photo):
         return source
     return await asyncio.get_running_loop().run_in_executor(_THREADS, accept, source)
+
+
+async def prepared(source: Source, *, crop: bool = False) -> Photo:
+    """`prepare`, in the same threads. Raises `ImageRejected`."""
+    return await asyncio.get_running_loop().run_in_executor(_THREADS, partial(prepare, source, crop=crop))
 
 
 def is_link(text: str) -> bool:
