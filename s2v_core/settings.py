@@ -25,6 +25,8 @@ class Settings:
     data_dir: Path = Path("data")
     database_url: str = field(default="", repr=False)
     clips_a_day: int = 20
+    clips_per_visitor: int | None = None
+    trusted_hops: int = 0
     keep_hours: float | None = None
     poll_seconds: float = 5.0
     simulator_seconds: float = 8.0
@@ -45,14 +47,17 @@ class Settings:
                 raise SettingsError(f"{name}: {error}") from None
 
         usual = cls()
-        on_space = "SPACE_ID" in environment and Path("/data").is_dir()
+        on_space = "SPACE_ID" in environment
+        data_dir = Path("/data/s2v") if on_space and Path("/data").is_dir() else usual.data_dir
         return cls(
             api_key=read("S2V_API_KEY", check_key, usual.api_key),
             base_url=read("S2V_BASE_URL", check_base_url, usual.base_url),
-            data_dir=read("S2V_DATA_DIR", _folder, Path("/data/s2v") if on_space else usual.data_dir),
+            data_dir=read("S2V_DATA_DIR", _folder, data_dir),
             database_url=read("S2V_DATABASE_URL", str, usual.database_url),
             clips_a_day=read("S2V_CLIPS_PER_DAY", _count, usual.clips_a_day),
-            keep_hours=read("S2V_KEEP_HOURS", _hours, 24.0 if "SPACE_ID" in environment else None),
+            clips_per_visitor=read("S2V_CLIPS_PER_VISITOR", _count, 3 if on_space else None),
+            trusted_hops=read("S2V_TRUSTED_HOPS", _hops, 1 if on_space else 0),
+            keep_hours=read("S2V_KEEP_HOURS", _hours, 24.0 if on_space else None),
             poll_seconds=read("S2V_POLL_SECONDS", _seconds, usual.poll_seconds),
             simulator_seconds=read("S2V_SIMULATOR_SECONDS", _seconds, usual.simulator_seconds),
             space=read("SPACE_ID", _space, usual.space),
@@ -140,4 +145,10 @@ def _hours(text: str) -> float:
 def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 6:
         raise SettingsError("this is a whole number of clips, from 0 to 999999.")
+    return int(text)
+
+
+def _hops(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 1:
+        raise SettingsError("this is a whole number of proxies, from 0 to 9.")
     return int(text)

@@ -1,0 +1,28 @@
+"""What the environment says, and what holds where it says nothing."""
+
+import pytest
+
+from s2v_core import Settings, SettingsError
+
+
+@pytest.mark.parametrize(
+    ("environment", "hops", "clips"),
+    [
+        ({}, 0, None),
+        ({"SPACE_ID": "a/b"}, 1, 3),
+        ({"S2V_TRUSTED_HOPS": "2", "S2V_CLIPS_PER_VISITOR": "5"}, 2, 5),
+        ({"SPACE_ID": "a/b", "S2V_TRUSTED_HOPS": "0", "S2V_CLIPS_PER_VISITOR": "0"}, 0, 0),
+    ],
+    ids=["nothing", "a Space", "set", "set on a Space"],
+)
+def test_a_space_is_behind_one_proxy_and_limits_each_visitor(
+    environment: dict[str, str], hops: int, clips: int | None
+) -> None:
+    settings = Settings.from_environment(environment)
+    assert (settings.trusted_hops, settings.clips_per_visitor) == (hops, clips)
+
+
+@pytest.mark.parametrize("text", ["10", "-1", "1.0", "one", "²"])
+def test_trusted_hops_are_a_whole_number_up_to_9(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"S2V_TRUSTED_HOPS: this is a whole number of proxies, from 0 to 9\."):
+        Settings.from_environment({"S2V_TRUSTED_HOPS": text})
