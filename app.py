@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 import threading
@@ -14,10 +15,12 @@ from typing import Any
 import gradio as gr
 from gradio.data_classes import FileData
 from gradio.utils import get_upload_folder
+from starlette.middleware import Middleware
 
 from s2v_core import wire, words
 from s2v_core.desk import Desk, Order, limit, newest, promise
 from s2v_core.errors import InputRejected, S2VError, SettingsError, UnknownTicket
+from s2v_core.guard import Guard
 from s2v_core.jobs import UNDER_WAY, Stage, State
 from s2v_core.settings import Key, Settings
 from s2v_core.simulator import Simulator
@@ -66,7 +69,7 @@ def sentences() -> Iterator[None]:
 
 
 def who(request: gr.Request) -> str:
-    """The login, where there is one, else the address."""
+    """The login, where there is one, else the address, which the guard has made sure of."""
     return request.username or str(request.client.host)
 
 
@@ -407,6 +410,10 @@ if __name__ == "__main__":
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
+    # Else uvicorn believes whatever address a client on this machine claims.
+    os.environ["FORWARDED_ALLOW_IPS"] = ""
+    icons = [file for _, file, _ in SAMPLES]
+    guard = Middleware(Guard, folder=CACHE, keep=icons, trusted_hops=settings.trusted_hops)
     demo.launch(
         theme=theme,
         head=f"<style>{(ASSETS / 'style.css').read_text('utf-8')}</style>",
@@ -419,8 +426,10 @@ if __name__ == "__main__":
         max_file_size=wire.PHOTO_BYTES,
         allowed_paths=[str(PORTRAITS)],
         prevent_thread_lock=True,
+        ssr_mode=False,  # else a proxy of Gradio's own stands before the guard
         app_kwargs={
             "lifespan": lifespan,
+            "middleware": [guard],
             "docs_url": None,
             "redoc_url": None,
             "openapi_url": None,

@@ -30,7 +30,6 @@ class Settings:
     keep_hours: float | None = None
     poll_seconds: float = 5.0
     simulator_seconds: float = 8.0
-    clips_per_visitor: int | None = None
     space: str = ""
 
     @classmethod

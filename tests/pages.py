@@ -6,7 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -38,7 +38,14 @@ RECORD = """() => {
 
 
 @contextmanager
-def served(folder: Path, *, kill: bool = False, port: int | None = None, **environment: str) -> Iterator[str]:
+def served(
+    folder: Path,
+    *,
+    kill: bool = False,
+    port: int | None = None,
+    program: Sequence[str] = ("app.py",),
+    **environment: str,
+) -> Iterator[str]:
     """`python app.py` as a process of its own; its address."""
     if port is None:
         with socket.create_server(("127.0.0.1", 0)) as free:
@@ -47,7 +54,7 @@ def served(folder: Path, *, kill: bool = False, port: int | None = None, **envir
     kept |= {"GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": str(folder / "gradio"), "S2V_DATA_DIR": str(folder)}
     kept |= {"S2V_SIMULATOR_SECONDS": "3", "S2V_POLL_SECONDS": "0.1"} | environment
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=kept, stdout=log, stderr=log)
+        process = subprocess.Popen([sys.executable, *program], cwd=ROOT, env=kept, stdout=log, stderr=log)
     url = f"http://127.0.0.1:{port}/"
     try:
         until = time.monotonic() + 40
@@ -103,3 +110,9 @@ def start(page: Page, prompt: str = PROMPT) -> None:
     if page.locator("#consent input").is_visible():
         page.locator("#consent input").check()
     click(page)
+
+
+def kept_uploads(folder: Path) -> set[Path]:
+    """What Gradio keeps in a page's folder, but for the samples."""
+    own = {path.name for path in PORTRAIT.parent.iterdir()}
+    return {path for path in (folder / "gradio").rglob("*") if path.is_file() and path.name not in own}

@@ -13,7 +13,7 @@ FLOORS = [
     {"desk"},
     {"studio", "guard", "simulator"},
     {"client", "ledger", "preflight", "scene", "shelf", "words"},
-    {"download", "clips", "images", "settings", "jobs"},
+    {"download", "upload", "clips", "images", "settings", "jobs"},
     {"wire", "files", "addresses", "container"},
     {"errors"},
 ]

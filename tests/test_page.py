@@ -71,6 +71,18 @@ def test_an_own_portrait_and_an_own_sentence_become_a_clip_on_a_phone(
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
+def test_three_tabs_of_one_person_each_end_at_their_clip(simulated: str, open_page: Callable[..., Page]) -> None:
+    pages = [open_page(simulated) for _ in range(3)]
+    for number, page in enumerate(pages):
+        page.locator(".sample").nth(number).click()
+        expect(page.locator("#subject img")).to_be_visible()
+        click(page)
+    for page in pages:
+        expect_state(page, "done")
+        page.bring_to_front()
+        expect_playing(page, 1280)
+
+
 def test_wrong_input_gets_its_sentence_sends_nothing_and_stays(
     live: str, service: Service, open_page: Callable[..., Page], tmp_path: Path
 ) -> None:
