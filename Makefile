@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: run test test-long chaos fuzz lint format browser
+.PHONY: run test test-long chaos fuzz flood lint format browser
 
 run: .venv/run
 	$(BIN)/python app.py
@@ -17,6 +17,8 @@ chaos: .venv/test
 
 fuzz: .venv/test
 	$(BIN)/python -m tests.fuzz --files 100000
+flood: .venv/test
+	S2V_FLOOD_SECONDS=60 $(BIN)/python -m pytest -n 0 -m long -s tests/test_flood.py
 
 lint: .venv/test
 	$(BIN)/ruff check .
