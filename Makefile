@@ -10,13 +10,14 @@ test: .venv/test browser
 	$(BIN)/python -m pytest
 
 test-long: .venv/test browser
-	$(BIN)/python -m pytest -n 0 -m long
+	$(BIN)/python -m pytest -m long
 
 chaos: .venv/test
 	$(BIN)/python -m tests.chaos --kills 200
 
 fuzz: .venv/test
 	$(BIN)/python -m tests.fuzz --files 100000
+
 flood: .venv/test
 	S2V_FLOOD_SECONDS=60 $(BIN)/python -m pytest -n 0 -m long -s tests/test_flood.py
 

@@ -38,7 +38,8 @@ class Upload:
 
     def __init__(self, receive: Receive, content_type: str) -> None:
         kind, options = parse_options_header(content_type)
-        if kind != b"multipart/form-data" or not options.get(b"boundary"):
+        boundary = options.get(b"boundary", b"")
+        if kind != b"multipart/form-data" or not 0 < len(boundary) <= 70:
             raise Refusal(400, _NOT_ONE)
         self.boundary = secrets.token_hex(16)
         self.refusal: Refusal | None = None
@@ -47,7 +48,7 @@ class Upload:
         self._head, self._out = bytearray(), bytearray()
         self._whole = self._ended = False
         self._parser = MultipartParser(
-            options[b"boundary"],
+            boundary,
             {
                 "on_part_begin": self._begin,
                 "on_header_value": lambda data, start, end: self._head.extend(data[start:end]),

@@ -92,6 +92,7 @@ async def test_frozen_during_its_payment_and_woken_it_still_has_its_clip(
     assert len(service.charges) == 1
 
 
+@pytest.mark.long
 async def test_frozen_while_it_waited_in_line_and_woken_it_does_not_pay_again(
     tmp_path: Path, clip: bytes, short_lease: None
 ) -> None:
@@ -131,6 +132,7 @@ async def test_200_at_once_against_a_cap_of_10_are_10_payments(tmp_path: Path, c
     assert len(service.charges) == 10
 
 
+@pytest.mark.long
 async def test_the_cap_holds_over_two_processes_and_a_restart(tmp_path: Path, clip: bytes) -> None:
     limits = Limits(clips_a_day=10, at_once=1000, a_minute=1000)
     order = {"jobs": 50, "at_a_time": 50, "limits": limits, "lease": LEASE}
@@ -152,6 +154,7 @@ async def test_the_cap_holds_over_two_processes_and_a_restart(tmp_path: Path, cl
     assert set(service.prompts.values()) == {1}
 
 
+@pytest.mark.long
 async def test_so_many_at_once_also_when_who_sent_them_is_dead(
     tmp_path: Path, clip: bytes, photo: Photo, short_lease: None
 ) -> None:

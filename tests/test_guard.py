@@ -260,6 +260,20 @@ def test_anything_but_one_file_is_refused_and_leaves_nothing(
 
 
 @pytest.mark.parametrize(
+    "kind",
+    [
+        "application/json",
+        "multipart/form-data",
+        "multipart/form-data; boundary=",
+        f"multipart/form-data; boundary={'x' * 999}",
+    ],
+)
+def test_what_is_no_form_is_no_upload(kind: str, http: httpx.Client) -> None:
+    answer = http.post("gradio_api/upload", content=form((FILE, b"1")), headers={"Content-Type": kind})
+    assert (answer.status_code, answer.text) == (400, "This is not the upload of one photo.")
+
+
+@pytest.mark.parametrize(
     ("named", "suffix"),
     [
         ('filename="canary.jpg"', ".jpg"),
@@ -340,7 +354,7 @@ def watch(http: httpx.Client, ticket: str, stack: ExitStack) -> httpx.Response:
     session = os.urandom(5).hex()
     calls = http.get("config").json()["dependencies"]
     number = next(each["id"] for each in calls if each["api_name"] == "bring_back")
-    http.post("gradio_api/queue/join", json={"data": [ticket, []], "fn_index": number, "session_hash": session})
+    http.post("gradio_api/queue/join", json={"data": [ticket, [], None], "fn_index": number, "session_hash": session})
     return stack.enter_context(http.stream("GET", "gradio_api/queue/data", params={"session_hash": session}))
 
 

@@ -12,6 +12,8 @@ from s2v_core.images import JPEG_BYTES, prepare
 
 from .hostile import FILES, Court, File, encoded, face, jpeg, png, profile, segment
 
+pytestmark = pytest.mark.long
+
 CPU_SECONDS, MEGABYTES = 3.0, 300
 
 
