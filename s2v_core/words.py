@@ -231,7 +231,7 @@ def key_steps(provider: str, space: str, *, own: bool) -> tuple[list[str], list[
     actions = [(f"Keys of {provider}", keys)] if keys else []
     if space and not own:
         actions.append(("This Space's settings", f"https://huggingface.co/spaces/{space}/settings"))
-    return steps, [*actions, ("Use your key", "#use-key")]
+    return steps, [*actions, ("Use your key", "#own-key .label-wrap")]
 
 
 def _kept(job: Job, keep_hours: float | None) -> str:

@@ -50,7 +50,8 @@ async def service(clip: bytes) -> AsyncIterator[Service]:
         yield service
 
 
-@pytest.fixture(scope="session")
+# Not for the whole session: while it is open no asynchronous test can run beside it.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
     path = next(filter(None, map(shutil.which, names)), None)

@@ -105,7 +105,9 @@ def expect_playing(page: Page, width: int) -> None:
 
 
 def start(page: Page, prompt: str = PROMPT) -> None:
-    upload(page, PORTRAIT)
+    """With a sample: a visitor's uploads are limited, and all tests are one visitor."""
+    page.locator(".sample").first.click()
+    expect(page.locator("#preflight")).to_contain_text("Ready", timeout=10_000)
     say(page, prompt)
     if page.locator("#consent input").is_visible():
         page.locator("#consent input").check()
