@@ -21,6 +21,16 @@ from .wire import Link, NoNews, Task
 
 _log = logging.getLogger(__name__)
 
+
+def _without_query(record: logging.LogRecord) -> bool:
+    args = record.args if isinstance(record.args, tuple) else ()
+    record.args = tuple(arg.copy_with(query=None) if isinstance(arg, httpx.URL) else arg for arg in args)
+    return True
+
+
+# It logs each URL as a whole, and a pre-signed one opens a clip for whoever reads it.
+logging.getLogger("httpx").addFilter(_without_query)
+
 _ANSWER_BYTES = 1_000_000
 _JSON = {"Content-Type": "application/json"}
 _MORE_DOWNLOADS = 3

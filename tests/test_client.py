@@ -373,3 +373,13 @@ async def test_a_cancelled_submit_is_not_sent_again(service: Service, photo: Pho
         with pytest.raises(asyncio.CancelledError):
             await submit
     assert len(service.requests) == 1
+
+
+async def test_the_log_names_no_pre_signed_link(
+    service: Service, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with Client(service.base_url, KEY) as client:
+        await client.fetch(FILE, tmp_path / "clip.mp4")
+    assert "HTTP Request: GET" in caplog.text
+    assert "Signature" not in "".join(record.getMessage() for record in caplog.records if record.name == "httpx")
