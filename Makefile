@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: run test test-long chaos fuzz flood lint format browser
+.PHONY: run test test-long chaos fuzz flood audit lint format browser
 
 run: .venv/run
 	$(BIN)/python app.py
@@ -20,6 +20,12 @@ fuzz: .venv/test
 
 flood: .venv/test
 	S2V_FLOOD_SECONDS=60 $(BIN)/python -m pytest -n 0 -m long -s tests/test_flood.py
+
+# Of what is installed; it asks a service for the known vulnerabilities.
+audit: .venv/run
+	$(BIN)/python -m pip freeze --quiet > .venv/installed.txt
+	test -x .venv/audit/bin/pip-audit || ($(PYTHON) -m venv .venv/audit && .venv/audit/bin/pip install --quiet "pip-audit>=2.9,<3")
+	.venv/audit/bin/pip-audit --strict --disable-pip --no-deps --requirement .venv/installed.txt
 
 lint: .venv/test
 	$(BIN)/ruff check .
