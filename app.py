@@ -159,6 +159,8 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
     async def inspect(photo: dict[str, Any] | None, cropped: bool) -> dict[Any, Any]:
         if not photo:
             return {preflight: {}}
+        if desk.made(photo.get("path") or ""):
+            return {preflight: gr.skip()}
         path, said = await desk.inspect(photo.get("path") or "", crop=cropped)
         return {preflight: said} | ({subject: path} if path else {})
 
@@ -356,8 +358,8 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
     ready = [subject, preflight]
     shown = [status, clip, download, likeness, generate, stop, watched]
     beside = [history, service]
-    for event in (subject.upload, subject.input, subject.clear):
-        event(inspect, [subject, gr.State(False)], ready, **unopened)
+    # Not `input`, which still carries the photo that has just been taken away.
+    subject.change(inspect, [subject, gr.State(False)], ready, **unopened)
     crop.click(inspect, [subject, gr.State(True)], ready, **unopened)
     for button, (_, file, scene) in zip(samples, SAMPLES, strict=True):
         button.click(partial(sample, file, scene), None, [*ready, prompt], **watching)

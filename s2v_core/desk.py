@@ -18,6 +18,7 @@ from .settings import Key, Settings
 from .studio import Service, Studio
 
 _CARDS = 12
+_MADE = "portrait.jpg"
 _REMEMBERED = 500
 
 
@@ -68,6 +69,10 @@ class Desk:
             found.append((f"{label} · your key {key.mask}", "own"))
         return found
 
+    def made(self, photo: str) -> bool:
+        """Whether this is a JPEG that was made here to be sent, and not an upload."""
+        return photo in self._made and Path(photo).name == _MADE
+
     async def inspect(self, photo: str, *, crop: bool = False) -> tuple[str, dict[str, Any]]:
         """The JPEG that will be sent takes an upload's place; its path, and what is to be said of it.
 
@@ -81,7 +86,7 @@ class Desk:
     async def show(self, photo: Path, *, crop: bool = False) -> tuple[str, dict[str, Any]]:
         """As `inspect`, of a photo of ours, which stays. Raises `ImageRejected`."""
         made = await prepared(photo, crop=crop)
-        path = self._cache / secrets.token_hex(16) / "portrait.jpg"
+        path = self._cache / secrets.token_hex(16) / _MADE
         await asyncio.to_thread(_write, path, made.jpeg)
         facts = [f"{made.width} × {made.height} px", f"{len(made.jpeg) / 1000:.0f} kB", *made.changes]
         shown = str(path), {"facts": facts, "warnings": await asyncio.to_thread(warnings, made)}

@@ -82,6 +82,23 @@ def test_a_photo_that_is_too_wide_is_cropped_where_a_person_asks_for_it(
     expect(page.locator("#crop")).to_be_hidden()
 
 
+def test_a_portrait_that_is_taken_away_is_gone_and_another_can_be_chosen(
+    simulated: str, open_page: Callable[..., Page], tmp_path: Path
+) -> None:
+    page = open_page(simulated)
+    for choose in (
+        lambda: page.locator(".sample").first.click(),
+        lambda: upload(page, phone_photo(tmp_path / "a.jpg")),
+    ):
+        choose()
+        expect(page.locator("#preflight")).to_contain_text("✓ Ready", timeout=10_000)
+        page.get_by_label("Remove").click()
+        page.wait_for_timeout(700)
+        expect(page.locator("#subject img")).to_have_count(0)
+        expect(page.locator("#preflight .verdict")).to_have_text("")
+        expect(page.locator(".sample").first).to_be_visible()
+
+
 def test_a_blurred_photo_is_told_before_money_is_spent_and_can_be_sent(
     live: str, service: Service, open_page: Callable[..., Page], tmp_path: Path
 ) -> None:
