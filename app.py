@@ -47,6 +47,11 @@ desk = Desk(studio, settings, CACHE)
 first = studio.default_service.name
 
 
+def small(portrait: str) -> Path:
+    """A sample as its button shows it."""
+    return (PORTRAITS / "small" / portrait).with_suffix(".jpg")
+
+
 def part(name: str, value: Any = None) -> gr.HTML:
     """A part of the page with a template and a script of its own, which fills the value in as text."""
     script = ASSETS / f"{name}.js"
@@ -115,7 +120,7 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
                 crop = gr.Button("Crop to fit", elem_id="crop")
             with gr.Row(elem_id="samples"):
                 gr.HTML("Try", elem_id="try", apply_default_css=False)
-                samples = [gr.Button(title, icon=PORTRAITS / file, elem_classes="sample") for title, file, _ in SAMPLES]
+                samples = [gr.Button(title, icon=small(file), elem_classes="sample") for title, file, _ in SAMPLES]
             with gr.Accordion("or a public link", open=False, elem_id="by-link"):
                 link = gr.Textbox(
                     label="Link to a portrait",
@@ -168,17 +173,20 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
         path, said = await desk.show(PORTRAITS / file)
         return {subject: path, preflight: said, prompt: scene}
 
+    def playing(file: str | None) -> dict[Any, Any]:
+        return {clip: file, download: file}
+
     async def follow(number: str) -> AsyncIterator[dict[Any, Any]]:
         """Ends early without harm: the job goes on without its spectator."""
         async for job, card in desk.watch(number):
             update: dict[Any, Any] = {status: card, watched: number}
             if job.state in UNDER_WAY:
                 label = "Cancel: nothing is spent" if job.state is State.QUEUED else "Stop watching"
-                yield update | {stop: label, clip: None, download: None, likeness: {}}
+                yield update | {stop: label, likeness: {}} | playing(None)
                 continue
             pictures = await desk.pictures(job) if job.clip else {}
             file = str(await asyncio.to_thread(studio.shelf.lend, job)) if job.clip else None
-            yield update | {clip: file, download: file, likeness: pictures, generate: gr.Button(interactive=True)}
+            yield update | playing(file) | {likeness: pictures, generate: gr.Button(interactive=True)}
 
     async def around(numbers: list[str], key: Key | None, request: gr.Request) -> dict[Any, Any]:
         """What a job changes beside its card."""
@@ -255,7 +263,7 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
         with suppress(UnknownTicket):
             job = await studio.delete(number)
             if number == seen:
-                update = {status: desk.card(job), clip: None, download: None, likeness: {}}
+                update = {status: desk.card(job), likeness: {}} | playing(None)
         numbers = [each for each in known or [] if each != number]
         return update | {tickets: numbers, history: await desk.cards(numbers)}
 
@@ -278,21 +286,27 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
         except S2VError as error:
             return {status: words.rejected(error)}
 
-    def take_key(text: str) -> dict[Any, Any]:
+    async def offered(key: Key | None, request: gr.Request) -> dict[Any, Any]:
+        """What a key that came or went changes: the services of the next click, and the pill."""
+        return {
+            own: key,
+            key_says: "",
+            own_key: gr.Accordion(label=key.mask if key else "Use your key", open=False),
+            forget: gr.Button(visible=bool(key)),
+            service: gr.Radio(await desk.choices(who(request), key), value="own" if key else first),
+        }
+
+    async def take_key(text: str, request: gr.Request) -> dict[Any, Any]:
         """Out of the box and into memory; jobs that waited for it go on."""
         try:
             taken = Key(text.strip())
             studio.hold(taken.text)
         except SettingsError as error:
             return {key: "", key_says: f"This cannot be a key: {error}"}
-        return {key: "", key_says: "", own: taken, own_key: gr.Accordion(label=taken.mask, open=False)}
+        return {key: ""} | await offered(taken, request)
 
-    def drop_key() -> dict[Any, Any]:
-        return {own: None, key_says: "", own_key: gr.Accordion(label="Use your key", open=False)}
-
-    async def offer(key: Key | None, request: gr.Request) -> dict[Any, Any]:
-        choices = await desk.choices(who(request), key)
-        return {service: gr.Radio(choices, value="own" if key else first), forget: gr.Button(visible=bool(key))}
+    async def drop_key(request: gr.Request) -> dict[Any, Any]:
+        return await offered(None, request)
 
     async def submit(
         photo: FileData | None = None,
@@ -386,9 +400,9 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
     history.remove(remove_card, [watched, tickets], removed, **at_once)
     again.click(use_again, watched, [*ready, link, prompt, optimizer, status], **watching)
 
-    keyed = [key, key_says, own, own_key]
-    gr.on([take.click, key.submit], take_key, key, keyed, **at_once).then(offer, own, [service, forget], **at_once)
-    forget.click(drop_key, None, keyed, **at_once).then(offer, own, [service, forget], **at_once)
+    keyed = [key, key_says, own, own_key, forget, service]
+    gr.on([take.click, key.submit], take_key, key, keyed, **at_once)
+    forget.click(drop_key, None, keyed, **at_once)
     service.change(
         lambda which: (gr.Checkbox(visible=which != "simulator"), f"Make the clip · {desk.price(which)}"),
         service,
@@ -414,7 +428,7 @@ if __name__ == "__main__":
         signal.signal(number, lambda *_: stopped.set())
     # Else uvicorn believes whatever address a client on this machine claims.
     os.environ["FORWARDED_ALLOW_IPS"] = ""
-    icons = [file for _, file, _ in SAMPLES]
+    icons = [small(file).name for _, file, _ in SAMPLES]
     guard = Middleware(Guard, folder=CACHE, keep=icons, trusted_hops=settings.trusted_hops)
     demo.launch(
         theme=theme,
