@@ -274,9 +274,10 @@ def count(data: Path, service: Till, killed: dict[str, float], clip: bytes, seco
         if row["task_id"] and (row["state"] != "done" or (data / row["clip"]).read_bytes() != clip):
             wrong.append(f"{row['prompt']} has a task id and no clip")
     wrong += [f"left: {part.name}" for part in data.rglob("*.part")]
-    named = {row[column] for row in rows for column in ("photo", "clip")}
+    # A clip and its pictures share all that stands before the first dot.
+    named = {row[column].partition(".")[0] for row in rows for column in ("photo", "clip")}
     orphans = {
-        folder: sum(f"{folder}/{file.name}" not in named for file in (data / folder).iterdir())
+        folder: len({file.name.partition(".")[0] for file in (data / folder).iterdir()} - {Path(n).name for n in named})
         for folder in ("photos", "clips")
     }
     states = Counter(row["state"] for row in rows)
