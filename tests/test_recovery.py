@@ -81,6 +81,9 @@ def test_a_killed_server_finds_its_job_again_for_one_payment(
     with sqlite3.connect(tmp_path / "ledger.db") as database:
         # The dead process would hold it for its lease.
         database.execute("UPDATE jobs SET leased_until = '2000-01-01 00:00:00.000000'")
+    # A page of Gradio's reloads itself when its server is back, and would do so in the middle of this.
+    page.close()
+    page = context.new_page()
     with served(tmp_path, port=urlsplit(url).port, **environment):
         page.goto(url)
         expect_state(page, "done")
