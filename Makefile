@@ -1,5 +1,6 @@
 PYTHON ?= python3
 BIN = .venv/bin
+SECONDS = 60
 
 .PHONY: run test test-long chaos fuzz flood audit lint format browser
 
@@ -19,7 +20,7 @@ fuzz: .venv/test
 	$(BIN)/python -m tests.fuzz --files 100000
 
 flood: .venv/test
-	S2V_FLOOD_SECONDS=60 $(BIN)/python -m pytest -n 0 -m long -s tests/test_flood.py
+	S2V_FLOOD_SECONDS=$(SECONDS) $(BIN)/python -m pytest -n 0 -m alone -s
 
 # Of what is installed; it asks a service for the known vulnerabilities.
 audit: .venv/run

@@ -14,7 +14,7 @@ from .pages import PORTRAIT, PROMPT, kept_uploads, served
 
 SECONDS = float(os.environ.get("S2V_FLOOD_SECONDS") or 8)
 BOUND = 500_000_000
-pytestmark = [pytest.mark.long, pytest.mark.timeout(SECONDS + 120)]
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(SECONDS + 120)]
 numbers = count()
 
 
