@@ -20,6 +20,7 @@ from starlette.middleware import Middleware
 from s2v_core import wire, words
 from s2v_core.desk import Desk, Order, limit, newest, promise
 from s2v_core.errors import InputRejected, S2VError, SettingsError, UnknownTicket
+from s2v_core.frontend import Frontend
 from s2v_core.guard import Guard
 from s2v_core.jobs import UNDER_WAY, Stage, State
 from s2v_core.settings import Key, Settings
@@ -445,7 +446,7 @@ if __name__ == "__main__":
         ssr_mode=False,  # else a proxy of Gradio's own stands before the guard
         app_kwargs={
             "lifespan": lifespan,
-            "middleware": [guard],
+            "middleware": [guard, Middleware(Frontend)],
             "docs_url": None,
             "redoc_url": None,
             "openapi_url": None,

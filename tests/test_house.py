@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS = [
     {"app", "__main__"},
     {"desk"},
-    {"studio", "guard", "simulator"},
+    {"studio", "guard", "frontend", "simulator"},
     {"client", "ledger", "preflight", "scene", "shelf", "words"},
     {"download", "upload", "clips", "images", "settings", "jobs"},
     {"wire", "files", "addresses", "container"},

@@ -1,0 +1,45 @@
+"""ASGI middleware: Gradio's scripts and styles, compressed once and kept, where Gradio would do it at each request."""
+
+import asyncio
+import gzip
+
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+
+class Frontend:
+    """For paths below `/assets/`, whose names carry a hash of their content; what is not there is not kept."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._kept: dict[str, tuple[bytes, dict[str, str]]] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        wanted = scope["type"] == "http" and scope["method"] == "GET" and scope["path"].startswith("/assets/")
+        asked = Headers(scope=scope) if wanted else Headers()
+        if "range" in asked or "gzip" not in asked.get("accept-encoding", ""):
+            await self._app(scope, receive, send)
+            return
+        path = scope["path"]
+        if path not in self._kept:
+            status, headers, body = await self._ask(scope, receive)
+            if status != 200:
+                await Response(body, status, headers)(scope, receive, send)
+                return
+            kind = {"Content-Type": headers["content-type"], "Vary": "Accept-Encoding"}
+            kind |= {"Content-Encoding": "gzip", "Cache-Control": "public, max-age=31536000, immutable"}
+            self._kept[path] = (await asyncio.to_thread(gzip.compress, body, 6), kind)
+        body, kind = self._kept[path]
+        await Response(body, headers=kind)(scope, receive, send)
+
+    async def _ask(self, scope: Scope, receive: Receive) -> tuple[int, Headers, bytes]:
+        messages: list[Message] = []
+
+        async def collect(message: Message) -> None:
+            messages.append(message)
+
+        await self._app(scope, receive, collect)
+        start, *rest = messages
+        body = b"".join(message.get("body", b"") for message in rest)
+        return start["status"], Headers(raw=start["headers"]), body
