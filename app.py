@@ -1,34 +1,26 @@
 """The page, top to bottom: layout, handlers, wiring. What the browser hides protects nothing: the core checks all."""
 
-import asyncio
-import logging
-import os
-import signal
 import sys
-import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.data_classes import FileData
-from gradio.utils import get_upload_folder
-from starlette.middleware import Middleware
 
 from s2v_core import wire, words
 from s2v_core.desk import Desk, Order, limit, newest, promise
-from s2v_core.errors import InputRejected, S2VError, SettingsError, UnknownTicket
-from s2v_core.frontend import Frontend
-from s2v_core.guard import Guard
+from s2v_core.errors import S2VError, SettingsError, UnknownTicket
 from s2v_core.jobs import UNDER_WAY, Stage, State
 from s2v_core.settings import Key, Settings
 from s2v_core.simulator import Simulator
 from s2v_core.studio import Studio
+from web import ASSETS, CACHE, PORTRAITS, offer, serve, who
 
-ASSETS, CACHE = Path(__file__).parent / "assets", Path(get_upload_folder())
-PORTRAITS = ASSETS / "portraits"
+# What a handler changes of the page.
+Update = dict[Any, Any]
+Updates = AsyncIterator[Update]
 SAMPLES = (
     ("Eileen Collins, astronaut", "astronaut.png", "She looks up at the night sky and smiles, stars in her visor."),
     ("Grace Hopper, US Navy", "grace_hopper.jpg", "She turns from a humming computer and nods, warm lamp light."),
@@ -65,20 +57,6 @@ def part(name: str, value: Any = None) -> gr.HTML:
     )
 
 
-@contextmanager
-def sentences() -> Iterator[None]:
-    """What goes wrong reaches a program as its sentence, and the log as nothing."""
-    try:
-        yield
-    except S2VError as error:
-        raise gr.Error(str(error), print_exception=False) from None
-
-
-def who(request: gr.Request) -> str:
-    """The login, where there is one, else the address, which the guard has made sure of."""
-    return request.username or str(request.client.host)
-
-
 # Gradio paints the body with these before the style sheet is there.
 theme = gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]).set(
     body_background_fill="#f6f5f3",
@@ -90,7 +68,7 @@ theme = gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospac
 with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 86400)) as demo:
     # Nothing but tickets: whoever reads the page can read its secret.
     tickets = gr.BrowserState([], storage_key="s2v-tickets", secret="s2v-studio")
-    watched, own = gr.State(""), gr.State(None)
+    chosen, watched, own = gr.State(""), gr.State(""), gr.State(None)
     with gr.Row(elem_id="header"):
         part("brand")
         service = gr.Radio(desk.services(studio.a_day), value=first, label="Next clip with", elem_id="service")
@@ -139,7 +117,7 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
             with gr.Row(elem_id="ideas"):
                 ideas = [gr.Button(idea, elem_classes="idea") for idea in IDEAS]
             optimizer = gr.Checkbox(
-                value=True,
+                True,
                 label="Improve my prompt",
                 info="The service rewrites it; off = taken literally",
                 elem_id="optimizer",
@@ -162,105 +140,78 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
         recover = gr.Button("Recover", elem_id="recover")
     part("foot", {"price": wire.price_words(wire.BASE_URL), "key": first == "live", "provider": studio.live.label})
 
-    async def inspect(photo: dict[str, Any] | None, cropped: bool) -> dict[Any, Any]:
-        if not photo:
-            return {preflight: {}}
-        if desk.made(photo.get("path") or ""):
+    async def inspect(photo: dict[str, Any] | None, cropped: bool) -> Update:
+        path = (photo or {}).get("path") or ""
+        if desk.made(path):
             return {preflight: gr.skip()}
-        path, said = await desk.inspect(photo.get("path") or "", crop=cropped)
-        return {preflight: said} | ({subject: path} if path else {})
+        shown, said = await desk.inspect(path, crop=cropped) if path else ("", {})
+        return {preflight: said} | ({subject: shown} if shown else {})
 
-    async def sample(file: str, scene: str) -> dict[Any, Any]:
+    async def sample(file: str, scene: str) -> Update:
         path, said = await desk.show(PORTRAITS / file)
         return {subject: path, preflight: said, prompt: scene}
 
-    def playing(file: str | None) -> dict[Any, Any]:
+    def playing(file: str | None) -> Update:
         return {clip: file, download: file}
 
-    async def follow(number: str) -> AsyncIterator[dict[Any, Any]]:
-        """Ends early without harm: the job goes on without its spectator."""
-        async for job, card in desk.watch(number):
-            update: dict[Any, Any] = {status: card, watched: number}
-            if job.state in UNDER_WAY:
-                label = "Cancel: nothing is spent" if job.state is State.QUEUED else "Stop watching"
-                yield update | {stop: label, likeness: {}} | playing(None)
-                continue
-            pictures = await desk.pictures(job) if job.clip else {}
-            file = str(await asyncio.to_thread(studio.shelf.lend, job)) if job.clip else None
-            yield update | playing(file) | {likeness: pictures, generate: gr.Button(interactive=True)}
-
-    async def around(numbers: list[str], key: Key | None, request: gr.Request) -> dict[Any, Any]:
+    async def around(known: list[str] | None, key: Key | None, request: gr.Request) -> Update:
         """What a job changes beside its card."""
-        return {history: await desk.cards(numbers), service: gr.Radio(await desk.choices(who(request), key))}
+        return {history: await desk.cards(known or []), service: gr.Radio(await desk.choices(who(request), key))}
+
+    async def show(number: str, known: list[str] | None, key: Key | None, request: gr.Request) -> Updates:
+        """Watches a job, and ends early without harm: the job goes on without its spectator."""
+        yield {generate: gr.Button(interactive=True)} | await around(known, key, request)
+        with suppress(UnknownTicket):
+            async for job, card in desk.watch(number):
+                update = {status: card, watched: number, generate: gr.Button(interactive=job.state not in UNDER_WAY)}
+                if job.state in UNDER_WAY:
+                    label = "Cancel: nothing is spent" if job.state is State.QUEUED else "Stop watching"
+                    yield update | {stop: label, likeness: {}} | playing(None)
+                else:
+                    pictures = await desk.pictures(job) if job.clip else {}
+                    yield update | {likeness: pictures} | playing(await desk.clip(job))
+            yield await around(known, key, request)
 
     async def make(
-        photo: dict[str, Any] | None,
-        link: str,
-        prompt: str,
-        optimizer: bool,
-        consent: bool,
-        service: str,
-        key: Key | None,
-        known: list[str] | None,
-        request: gr.Request,
-    ) -> AsyncIterator[dict[Any, Any]]:
+        photo: dict[str, Any] | None, link: str, prompt: str, optimizer: bool, consent: bool,
+        service: str, key: Key | None, known: list[str] | None, request: gr.Request,
+    ) -> Updates:  # fmt: skip
         begun = words.card(State.QUEUED, "Preparing", running=True, seconds=[(Stage.PREPARE, 0.0)])
-        yield {status: begun, generate: gr.Button(interactive=False)}
+        yield {status: begun, chosen: "", generate: gr.Button(interactive=False)}
+        order = Order(
+            photo=(photo or {}).get("path") or "", link=link or "", prompt=prompt or "",
+            prompt_optimizer=bool(optimizer), consent=bool(consent), service=service, key=key, visitor=who(request),
+        )  # fmt: skip
         try:
-            order = Order(
-                photo=(photo or {}).get("path") or "",
-                link=link or "",
-                prompt=prompt or "",
-                prompt_optimizer=bool(optimizer),
-                consent=bool(consent),
-                service=service,
-                key=key,
-                visitor=who(request),
-            )
             job = await desk.order(order)
-            numbers = newest(job.ticket, known)
-            yield {tickets: numbers} | await around(numbers, key, request)
-            async for update in follow(job.ticket):
-                yield update
-            yield await around(numbers, key, request)
-        except S2VError as error:
-            yield {status: words.rejected(error), generate: gr.Button(interactive=True)}
-
-    async def resume(known: list[str] | None, key: Key | None, request: gr.Request) -> AsyncIterator[dict[Any, Any]]:
-        """The newest job of this browser, as if the page had never been away."""
-        yield {watched: ""} | await around(known or [], key, request)
-        for number in list(known or []):
-            with suppress(UnknownTicket):
-                async for update in follow(number):
-                    yield update
-                yield await around(known or [], key, request)
-                return
-
-    async def bring_back(
-        number: str, known: list[str] | None, key: Key | None, request: gr.Request
-    ) -> AsyncIterator[dict[Any, Any]]:
-        try:
-            job = await studio.fetch(number.strip())
-            numbers = newest(job.ticket, known)
-            yield {tickets: numbers, ticket: ""} | await around(numbers, key, request)
-            async for update in follow(job.ticket):
-                yield update
-            yield await around(numbers, key, request)
+            yield {chosen: job.ticket, tickets: newest(job.ticket, known)}
         except S2VError as error:
             yield {status: words.rejected(error)}
 
-    async def open_card(event: gr.EventData) -> AsyncIterator[dict[Any, Any]]:
-        with suppress(UnknownTicket):
-            async for update in follow(str(event.ticket)):
-                yield update
+    async def resume(known: list[str] | None) -> str:
+        """The newest job of this browser, as if the page had never been away."""
+        for number in known or []:
+            with suppress(UnknownTicket):
+                return (await studio.job(number)).ticket
+        return ""
 
-    async def leave(number: str) -> dict[Any, Any]:
+    async def bring_back(number: str, known: list[str] | None) -> Update:
+        try:
+            job = await studio.fetch(number.strip())
+            return {chosen: job.ticket, tickets: newest(job.ticket, known), ticket: ""}
+        except S2VError as error:
+            return {chosen: "", status: words.rejected(error)}
+
+    def open_card(event: gr.EventData) -> str:
+        return str(event.ticket)
+
+    async def leave(number: str) -> Update:
         job = await studio.cancel(number)
         card = desk.card(job) if job.ended else desk.card(job) | words.left(job)
         return {status: card, generate: gr.Button(interactive=True)}
 
-    async def remove(number: str, seen: str, known: list[str] | None) -> dict[Any, Any]:
-        update: dict[Any, Any] = {}
+    async def remove(number: str, seen: str, known: list[str] | None) -> Update:
+        update: Update = {}
         with suppress(UnknownTicket):
             job = await studio.delete(number)
             if number == seen:
@@ -268,26 +219,20 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
         numbers = [each for each in known or [] if each != number]
         return update | {tickets: numbers, history: await desk.cards(numbers)}
 
-    async def remove_seen(seen: str, known: list[str] | None) -> dict[Any, Any]:
-        return await remove(seen, seen, known)
-
-    async def remove_card(seen: str, known: list[str] | None, event: gr.EventData) -> dict[Any, Any]:
+    async def remove_card(seen: str, known: list[str] | None, event: gr.EventData) -> Update:
         return await remove(str(event.ticket), seen, known)
 
-    async def use_again(number: str) -> dict[Any, Any]:
-        """Photo, scene and switch as they were, as far as they are still here."""
+    async def use_again(number: str) -> Update:
         try:
-            job = await studio.job(number)
-            photo = studio.photo(job)
-            filled = {subject: None, preflight: {}, link: photo}
-            if isinstance(photo, Path):
-                path, said = await desk.show(photo)
-                filled = {subject: path, preflight: said, link: ""}
-            return filled | {prompt: job.prompt, optimizer: job.prompt_optimizer}
+            job, said, photo, url = await desk.again(number)
+            return {subject: photo, preflight: said, link: url, prompt: job.prompt, optimizer: job.prompt_optimizer}
         except S2VError as error:
             return {status: words.rejected(error)}
 
-    async def offered(key: Key | None, request: gr.Request) -> dict[Any, Any]:
+    def priced(which: str) -> Update:
+        return {consent: gr.Checkbox(visible=which != "simulator"), generate: f"Make the clip · {desk.price(which)}"}
+
+    async def offered(key: Key | None, request: gr.Request) -> Update:
         """What a key that came or went changes: the services of the next click, and the pill."""
         return {
             own: key,
@@ -297,7 +242,7 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
             service: gr.Radio(await desk.choices(who(request), key), value="own" if key else first),
         }
 
-    async def take_key(text: str, request: gr.Request) -> dict[Any, Any]:
+    async def take_key(text: str, request: gr.Request) -> Update:
         """Out of the box and into memory; jobs that waited for it go on."""
         try:
             taken = Key(text.strip())
@@ -306,64 +251,7 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
             return {key: "", key_says: f"This cannot be a key: {error}"}
         return {key: ""} | await offered(taken, request)
 
-    async def drop_key(request: gr.Request) -> dict[Any, Any]:
-        return await offered(None, request)
-
-    async def submit(
-        photo: FileData | None = None,
-        prompt: str = "",
-        prompt_optimizer: bool = True,
-        photo_url: str = "",
-        consent: bool = False,
-        request: gr.Request = None,  # type: ignore[assignment]
-    ) -> dict[str, Any]:
-        """Make a clip of a portrait and a sentence; the answer's ticket is what /status and /clip take.
-
-        Args:
-            photo: a JPEG, PNG or WebP file with one clear human face.
-            prompt: what the person does, and where; at most 2000 characters.
-            prompt_optimizer: whether the service may rewrite the prompt.
-            photo_url: a public https link, in place of the photo; it is passed on unopened.
-            consent: that you have the right to use this face; the live service needs it.
-        """
-        with sentences():
-            text = request.headers.get("x-s2v-key")
-            order = Order(
-                photo=(photo or {}).get("path") or "",
-                link=photo_url,
-                prompt=prompt,
-                prompt_optimizer=prompt_optimizer,
-                consent=consent,
-                service="own" if text else first,
-                key=Key(text) if text else None,
-                visitor=who(request),
-            )
-            return words.told(await desk.order(order))
-
-    async def state(ticket: str) -> dict[str, Any]:
-        """A job as it stands: its state, whether it was charged, the seconds since it began, and words for people.
-
-        Args:
-            ticket: from /submit.
-        """
-        with sentences():
-            return words.told(await studio.job(ticket))
-
-    async def saved(ticket: str) -> FileData:
-        """The finished clip, an MP4.
-
-        Args:
-            ticket: from /submit.
-        """
-        with sentences():
-            job = await studio.job(ticket)
-            if not job.clip:
-                raise InputRejected(f"There is no clip: the job is {job.state}.")
-            return FileData(path=str(await asyncio.to_thread(studio.shelf.lend, job)))
-
-    gr.api(submit, api_name="submit", concurrency_limit=None)
-    gr.api(state, api_name="status", concurrency_limit=None)
-    gr.api(saved, api_name="clip", concurrency_limit=None)
+    offer(desk, studio)
 
     private = {"show_progress": "hidden", "api_visibility": "private"}
     at_once = {**private, "queue": False}
@@ -371,8 +259,6 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
     # Else Gradio opens the upload with every decoder that Pillow has.
     unopened = {**watching, "preprocess": False}
     ready = [subject, preflight]
-    shown = [status, clip, download, likeness, generate, stop, watched]
-    beside = [history, service]
     # Not `input`, which still carries the photo that has just been taken away.
     subject.change(inspect, [subject, gr.State(False)], ready, **unopened)
     crop.click(inspect, [subject, gr.State(True)], ready, **unopened)
@@ -384,74 +270,28 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
     gr.on([demo.load, prompt.change], None, prompt, js=counted, **private)
     gr.on([demo.load, subject.change], None, subject, js="(photo) => s2v.backdrop(photo)", **private)
 
-    resumed = demo.load(resume, [tickets, own], [*shown, *beside], **watching)
-    recovered = recover.click(bring_back, [ticket, tickets, own], [*shown, *beside, tickets, ticket], **watching)
-    opened = history.open(open_card, None, shown, cancels=[resumed, recovered], **watching)
-    ordered = generate.click(
-        make,
-        [subject, link, prompt, optimizer, consent, service, own, tickets],
-        [*shown, *beside, tickets],
-        cancels=[resumed, recovered, opened],
-        **unopened,
-    )
-    watchers = [resumed, recovered, opened, ordered]
-    stop.click(leave, watched, [status, generate], cancels=watchers, **at_once)
+    asked = [subject, link, prompt, optimizer, consent, service, own, tickets]
+    begun = [
+        demo.load(resume, tickets, chosen, **watching),
+        recover.click(bring_back, [ticket, tickets], [chosen, tickets, ticket, status], **watching),
+        history.open(open_card, None, chosen, **watching),
+        generate.click(make, asked, [chosen, tickets, status, generate], **unopened),
+    ]
+    shown = [status, clip, download, likeness, generate, stop, watched, history, service]
+    shows = [each.success(show, [chosen, tickets, own], shown, **watching) for each in begun]
+    for other in (recover.click, history.open, generate.click):
+        other(None, cancels=shows, **private)
+    stop.click(leave, watched, [status, generate], cancels=shows, **at_once)
     removed = [status, clip, download, likeness, tickets, history]
-    delete.click(remove_seen, [watched, tickets], removed, **at_once)
+    delete.click(remove, [watched, watched, tickets], removed, **at_once)
     history.remove(remove_card, [watched, tickets], removed, **at_once)
     again.click(use_again, watched, [*ready, link, prompt, optimizer, status], **watching)
 
     keyed = [key, key_says, own, own_key, forget, service]
     gr.on([take.click, key.submit], take_key, key, keyed, **at_once)
-    forget.click(drop_key, None, keyed, **at_once)
-    service.change(
-        lambda which: (gr.Checkbox(visible=which != "simulator"), f"Make the clip · {desk.price(which)}"),
-        service,
-        [consent, generate],
-        **at_once,
-    )
+    forget.click(offered, gr.State(None), keyed, **at_once)
+    service.change(priced, service, [consent, generate], **at_once)
 
-
-@asynccontextmanager
-async def lifespan(_: Any) -> AsyncIterator[None]:
-    async with studio:
-        loops.append(asyncio.get_running_loop())
-        yield
-
-
-loops: list[asyncio.AbstractEventLoop] = []
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.WARNING)
-    logging.getLogger("s2v_core").setLevel(logging.INFO)
-    stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
-    # Else uvicorn believes whatever address a client on this machine claims.
-    os.environ["FORWARDED_ALLOW_IPS"] = ""
-    icons = [small(file).name for _, file, _ in SAMPLES]
-    guard = Middleware(Guard, folder=CACHE, keep=icons, trusted_hops=settings.trusted_hops)
-    demo.launch(
-        theme=theme,
-        head=f"<style>{(ASSETS / 'style.css').read_text('utf-8')}</style>",
-        js=(ASSETS / "page.js").read_text("utf-8"),
-        favicon_path=ASSETS / "favicon.svg",
-        footer_links=["api"],
-        run_history=False,
-        enable_monitoring=False,
-        max_threads=1000,
-        max_file_size=wire.PHOTO_BYTES,
-        allowed_paths=[str(PORTRAITS)],
-        prevent_thread_lock=True,
-        ssr_mode=False,  # else a proxy of Gradio's own stands before the guard
-        app_kwargs={
-            "lifespan": lifespan,
-            "middleware": [guard, Middleware(Frontend)],
-            "docs_url": None,
-            "redoc_url": None,
-            "openapi_url": None,
-        },
-    )
-    stopped.wait()
-    # Gradio ends without a word to anybody; a payment in flight gets its answer first.
-    asyncio.run_coroutine_threadsafe(studio.__aexit__(), loops[0]).result(10)
+    serve(demo, studio, settings, theme=theme, keep=[small(file).name for _, file, _ in SAMPLES])

@@ -147,6 +147,22 @@ class Desk:
         facts = {"prompt": job.prompt, "made": self.card(job)["facts"][:2], "simulated": job.service == "simulator"}
         return await asyncio.to_thread(self._studio.shelf.pictures, job) | facts
 
+    async def again(self, ticket: str) -> tuple[Job, dict[str, Any], str | None, str]:
+        """A job to be made once more: what `show` says of its photo, the photo, or else the link.
+
+        Raises `UnknownTicket`, and `InputRejected` where the photo is gone.
+        """
+        job = await self._studio.job(ticket)
+        photo = self._studio.photo(job)
+        if isinstance(photo, str):
+            return job, {}, None, photo
+        path, said = await self.show(photo)
+        return job, said, path, ""
+
+    async def clip(self, job: Job) -> str | None:
+        """Where a browser may fetch the clip, if there is one."""
+        return str(await asyncio.to_thread(self._studio.shelf.lend, job)) if job.clip else None
+
     async def cards(self, tickets: Iterable[str]) -> dict[str, Any]:
         """The newest of these jobs, small."""
         found = []

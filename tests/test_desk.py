@@ -161,3 +161,14 @@ def test_a_key_is_known_by_its_ends_and_shown_nowhere() -> None:
     assert OWN.mask == "sk-…ffee"
     assert Key("short").mask == "…"
     assert "51c0" not in repr(OWN) + str(OWN)
+
+
+async def test_a_clip_can_be_made_once_more_with_the_same_photo_or_link(desk: Desk, cache: Path) -> None:
+    first = await desk.order(Order(photo=upload(cache), prompt=PROMPT, prompt_optimizer=False, service="simulator"))
+    job, said, photo, link = await desk.again(first.ticket)
+    assert (job.prompt, job.prompt_optimizer, link) == (PROMPT, False, "")
+    assert said["facts"][0] == "512 × 512 px"
+    second = await desk.order(Order(photo=str(photo), prompt="She waves.", service="simulator"))
+    assert second.ticket != first.ticket
+    other = await desk.order(Order(link="https://example.com/a.jpg", prompt=PROMPT, service="simulator"))
+    assert (await desk.again(other.ticket))[1:] == ({}, None, "https://example.com/a.jpg")

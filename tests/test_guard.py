@@ -350,11 +350,19 @@ def ticket(url: str) -> str:
 
 
 def watch(http: httpx.Client, ticket: str, stack: ExitStack) -> httpx.Response:
-    """The stream of a page that watches a job."""
+    """The stream of a page that recovers a job and then watches it."""
     session = os.urandom(5).hex()
-    calls = http.get("config").json()["dependencies"]
-    number = next(each["id"] for each in calls if each["api_name"] == "bring_back")
-    http.post("gradio_api/queue/join", json={"data": [ticket, [], None], "fn_index": number, "session_hash": session})
+    numbers = {each["api_name"]: each["id"] for each in http.get("config").json()["dependencies"]}
+
+    def call(name: str, *data: object) -> None:
+        asked = {"data": data, "fn_index": numbers[name], "session_hash": session}
+        http.post("gradio_api/queue/join", json=asked)
+
+    call("bring_back", ticket, [])
+    found = http.get("gradio_api/queue/data", params={"session_hash": session})
+    if found.status_code != 200:
+        return found
+    call("show", None, [], None)
     return stack.enter_context(http.stream("GET", "gradio_api/queue/data", params={"session_hash": session}))
 
 

@@ -10,6 +10,7 @@ import s2v_core
 ROOT = Path(__file__).parent.parent
 FLOORS = [
     {"app", "__main__"},
+    {"web"},
     {"desk"},
     {"studio", "guard", "frontend", "simulator"},
     {"client", "ledger", "preflight", "scene", "shelf", "words"},
@@ -37,7 +38,7 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("path", [*ROOMS, ROOT / "app.py"], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*ROOMS, ROOT / "app.py", ROOT / "web.py"], ids=lambda path: path.stem)
 def test_imports_go_down_the_floors(path: Path) -> None:
     if path.stem == "__init__":
         return
@@ -51,8 +52,9 @@ def test_the_core_does_not_import_gradio(path: Path) -> None:
     assert not {name for name in imports(path) if name.split(".")[0] in {"gradio", "gradio_client"}}
 
 
-def test_the_page_touches_neither_http_nor_base64_nor_sql() -> None:
-    assert not {name.split(".")[0] for name in imports(ROOT / "app.py")} & {"httpx", "base64", "sqlalchemy", "sqlite3"}
+@pytest.mark.parametrize("name", ["app.py", "web.py"])
+def test_the_page_touches_neither_http_nor_base64_nor_sql(name: str) -> None:
+    assert not {name.split(".")[0] for name in imports(ROOT / name)} & {"httpx", "base64", "sqlalchemy", "sqlite3"}
 
 
 def test_the_public_names_are_sorted_and_there() -> None:

@@ -1,0 +1,144 @@
+"""Around the page: the same for programs, in three calls, and the web server with its guard, from start to end."""
+
+import asyncio
+import logging
+import os
+import signal
+import threading
+from collections.abc import AsyncIterator, Collection, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.data_classes import FileData
+from gradio.utils import get_upload_folder
+from starlette.middleware import Middleware
+
+from s2v_core import wire, words
+from s2v_core.desk import Desk, Order
+from s2v_core.errors import InputRejected, S2VError
+from s2v_core.frontend import Frontend
+from s2v_core.guard import Guard
+from s2v_core.settings import Key, Settings
+from s2v_core.studio import Studio
+
+ASSETS, CACHE = Path(__file__).parent / "assets", Path(get_upload_folder())
+PORTRAITS = ASSETS / "portraits"
+
+
+def who(request: gr.Request) -> str:
+    """The login, where there is one, else the address, which the guard has made sure of."""
+    return request.username or str(request.client.host)
+
+
+@contextmanager
+def _sentences() -> Iterator[None]:
+    """What goes wrong reaches a program as its sentence, and the log as nothing."""
+    try:
+        yield
+    except S2VError as error:
+        raise gr.Error(str(error), print_exception=False) from None
+
+
+def offer(desk: Desk, studio: Studio) -> None:
+    """Within `gr.Blocks`: adds `/submit`, `/status` and `/clip`."""
+
+    async def submit(
+        photo: FileData | None = None,
+        prompt: str = "",
+        prompt_optimizer: bool = True,
+        photo_url: str = "",
+        consent: bool = False,
+        request: gr.Request = None,  # type: ignore[assignment]
+    ) -> dict[str, Any]:
+        """Make a clip of a portrait and a sentence; the answer's ticket is what /status and /clip take.
+
+        Args:
+            photo: a JPEG, PNG or WebP file with one clear human face.
+            prompt: what the person does, and where; at most 2000 characters.
+            prompt_optimizer: whether the service may rewrite the prompt.
+            photo_url: a public https link, in place of the photo; it is passed on unopened.
+            consent: that you have the right to use this face; the live service needs it.
+        """
+        with _sentences():
+            text = request.headers.get("x-s2v-key")
+            order = Order(
+                photo=(photo or {}).get("path") or "",
+                link=photo_url,
+                prompt=prompt,
+                prompt_optimizer=prompt_optimizer,
+                consent=consent,
+                service="own" if text else studio.default_service.name,
+                key=Key(text) if text else None,
+                visitor=who(request),
+            )
+            return words.told(await desk.order(order))
+
+    async def status(ticket: str) -> dict[str, Any]:
+        """A job as it stands: its state, whether it was charged, the seconds since it began, and words for people.
+
+        Args:
+            ticket: from /submit.
+        """
+        with _sentences():
+            return words.told(await studio.job(ticket))
+
+    async def clip(ticket: str) -> FileData:
+        """The finished clip, an MP4.
+
+        Args:
+            ticket: from /submit.
+        """
+        with _sentences():
+            job = await studio.job(ticket)
+            if path := await desk.clip(job):
+                return FileData(path=path)
+            raise InputRejected(f"There is no clip: the job is {job.state}.")
+
+    for call in (submit, status, clip):
+        gr.api(call, api_name=call.__name__, concurrency_limit=None)
+
+
+def serve(demo: gr.Blocks, studio: Studio, settings: Settings, *, theme: gr.themes.Base, keep: Collection[str]) -> None:
+    """Until a signal ends it. What has a name in `keep` stays in the cache, whatever its age."""
+    logging.basicConfig(level=logging.WARNING)
+    logging.getLogger("s2v_core").setLevel(logging.INFO)
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    # Else uvicorn believes whatever address a client on this machine claims.
+    os.environ["FORWARDED_ALLOW_IPS"] = ""
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    @asynccontextmanager
+    async def lifespan(_: Any) -> AsyncIterator[None]:
+        async with studio:
+            loops.append(asyncio.get_running_loop())
+            yield
+
+    guard = Middleware(Guard, folder=CACHE, keep=keep, trusted_hops=settings.trusted_hops)
+    demo.launch(
+        theme=theme,
+        head=f"<style>{(ASSETS / 'style.css').read_text('utf-8')}</style>",
+        js=(ASSETS / "page.js").read_text("utf-8"),
+        favicon_path=ASSETS / "favicon.svg",
+        allowed_paths=[str(PORTRAITS)],
+        footer_links=["api"],
+        run_history=False,
+        enable_monitoring=False,
+        max_threads=1000,
+        max_file_size=wire.PHOTO_BYTES,
+        prevent_thread_lock=True,
+        ssr_mode=False,  # else a proxy of Gradio's own stands before the guard
+        app_kwargs={
+            "lifespan": lifespan,
+            "middleware": [guard, Middleware(Frontend)],
+            "docs_url": None,
+            "redoc_url": None,
+            "openapi_url": None,
+        },
+    )
+    stopped.wait()
+    # Gradio ends without a word to anybody; a payment in flight gets its answer first.
+    asyncio.run_coroutine_threadsafe(studio.__aexit__(), loops[0]).result(10)
