@@ -97,7 +97,11 @@ def test_a_key_is_in_no_log_file_answer_or_page(
     page.close()
     with httpx.Client(base_url=public, trust_env=False) as http:
         seen += [http.get(path).text for path in ("", "config", "gradio_api/info")]
-        seen += [events(http, "take_key", [OWN]), events(http, "take_key", [OWN + " "]), events(http, "drop_key", [])]
+        seen += [
+            events(http, "take_key", [OWN]),
+            events(http, "take_key", [OWN + " "]),
+            events(http, "offered", [None]),
+        ]
     log = (tmp_path / "log").read_text("utf-8", "replace")
     assert len(log) > 1000
     assert "process_completed" in "".join(seen)
