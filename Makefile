@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 SECONDS = 60
 
-.PHONY: run test test-long chaos fuzz flood audit lint format browser
+.PHONY: run test test-long test-all chaos fuzz flood audit lint format browser
 
 run: .venv/run
 	$(BIN)/python app.py
@@ -12,6 +12,9 @@ test: .venv/test browser
 
 test-long: .venv/test browser
 	$(BIN)/python -m pytest -m long
+
+test-all: .venv/test browser
+	$(BIN)/python -m pytest -m 'not alone'
 
 chaos: .venv/test
 	$(BIN)/python -m tests.chaos --kills 200

@@ -31,6 +31,11 @@ class Whereabouts(io.BytesIO):
         return super().read(size)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Walks over the page first: they are long, and at the end other workers would wait for the last of them."""
+    items.sort(key=lambda item: "context" not in getattr(item, "fixturenames", ()))
+
+
 @pytest.fixture(scope="session")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A small whole MP4."""
