@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
@@ -18,8 +19,7 @@ from s2v_core.simulator import Simulator
 from s2v_core.studio import Studio
 from web import ASSETS, CACHE, PORTRAITS, offer, serve, who
 
-# What a handler changes of the page.
-Update = dict[Any, Any]
+Update = dict[Any, Any]  # what a handler changes of the page
 Updates = AsyncIterator[Update]
 SAMPLES = (
     ("Eileen Collins, astronaut", "astronaut.png", "She looks up at the night sky and smiles, stars in her visor."),
@@ -38,11 +38,6 @@ except SettingsError as error:
     raise SystemExit(2) from None
 desk = Desk(studio, settings, CACHE)
 first = studio.default_service.name
-
-
-def small(portrait: str) -> Path:
-    """A sample as its button shows it."""
-    return (PORTRAITS / "small" / portrait).with_suffix(".jpg")
 
 
 def part(name: str, value: Any = None) -> gr.HTML:
@@ -68,7 +63,8 @@ theme = gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospac
 with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 86400)) as demo:
     # Nothing but tickets: whoever reads the page can read its secret.
     tickets = gr.BrowserState([], storage_key="s2v-tickets", secret="s2v-studio")
-    chosen, watched, own = gr.State(""), gr.State(""), gr.State(None)
+    # `chosen` is one object for all events of a page: whoever watches another job sees there that it is over.
+    chosen, watched, own = gr.State(SimpleNamespace(ticket="")), gr.State(""), gr.State(None)
     with gr.Row(elem_id="header"):
         part("brand")
         service = gr.Radio(desk.services(studio.a_day), value=first, label="Next clip with", elem_id="service")
@@ -99,7 +95,10 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
                 crop = gr.Button("Crop to fit", elem_id="crop")
             with gr.Row(elem_id="samples"):
                 gr.HTML("Try", elem_id="try", apply_default_css=False)
-                samples = [gr.Button(title, icon=small(file), elem_classes="sample") for title, file, _ in SAMPLES]
+                samples = [
+                    gr.Button(title, icon=PORTRAITS / "small" / f"{Path(file).stem}.jpg", elem_classes="sample")
+                    for title, file, _ in SAMPLES
+                ]
             with gr.Accordion("or a public link", open=False, elem_id="by-link"):
                 link = gr.Textbox(
                     label="Link to a portrait",
@@ -158,11 +157,14 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
         """What a job changes beside its card."""
         return {history: await desk.cards(known or []), service: gr.Radio(await desk.choices(who(request), key))}
 
-    async def show(number: str, known: list[str] | None, key: Key | None, request: gr.Request) -> Updates:
+    async def show(page: SimpleNamespace, known: list[str] | None, key: Key | None, request: gr.Request) -> Updates:
         """Watches a job, and ends early without harm: the job goes on without its spectator."""
+        number = page.ticket
         yield {generate: gr.Button(interactive=True)} | await around(known, key, request)
         with suppress(UnknownTicket):
             async for job, card in desk.watch(number):
+                if page.ticket != number:
+                    return
                 update = {status: card, watched: number, generate: gr.Button(interactive=job.state not in UNDER_WAY)}
                 if job.state in UNDER_WAY:
                     label = "Cancel: nothing is spent" if job.state is State.QUEUED else "Stop watching"
@@ -174,38 +176,41 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
 
     async def make(
         photo: dict[str, Any] | None, link: str, prompt: str, optimizer: bool, consent: bool,
-        service: str, key: Key | None, known: list[str] | None, request: gr.Request,
+        service: str, key: Key | None, known: list[str] | None, page: SimpleNamespace, request: gr.Request,
     ) -> Updates:  # fmt: skip
         begun = words.card(State.QUEUED, "Preparing", running=True, seconds=[(Stage.PREPARE, 0.0)])
-        yield {status: begun, chosen: "", generate: gr.Button(interactive=False)}
+        page.ticket = ""
+        yield {status: begun, generate: gr.Button(interactive=False)}
         order = Order(
             photo=(photo or {}).get("path") or "", link=link or "", prompt=prompt or "",
             prompt_optimizer=bool(optimizer), consent=bool(consent), service=service, key=key, visitor=who(request),
         )  # fmt: skip
         try:
             job = await desk.order(order)
-            yield {chosen: job.ticket, tickets: newest(job.ticket, known)}
+            page.ticket = job.ticket
+            yield {tickets: newest(job.ticket, known)}
         except S2VError as error:
             yield {status: words.rejected(error)}
 
-    async def resume(known: list[str] | None) -> str:
+    async def resume(known: list[str] | None, page: SimpleNamespace) -> None:
         """The newest job of this browser, as if the page had never been away."""
         for number in known or []:
             with suppress(UnknownTicket):
-                return (await studio.job(number)).ticket
-        return ""
+                page.ticket = page.ticket or (await studio.job(number)).ticket
 
-    async def bring_back(number: str, known: list[str] | None) -> Update:
+    async def bring_back(number: str, known: list[str] | None, page: SimpleNamespace) -> Update:
+        page.ticket = ""
         try:
-            job = await studio.fetch(number.strip())
-            return {chosen: job.ticket, tickets: newest(job.ticket, known), ticket: ""}
+            page.ticket = (await studio.fetch(number.strip())).ticket
+            return {tickets: newest(page.ticket, known), ticket: ""}
         except S2VError as error:
-            return {chosen: "", status: words.rejected(error)}
+            return {status: words.rejected(error)}
 
-    def open_card(event: gr.EventData) -> str:
-        return str(event.ticket)
+    def open_card(page: SimpleNamespace, event: gr.EventData) -> None:
+        page.ticket = str(event.ticket)
 
-    async def leave(number: str) -> Update:
+    async def leave(number: str, page: SimpleNamespace) -> Update:
+        page.ticket = ""
         job = await studio.cancel(number)
         card = desk.card(job) if job.ended else desk.card(job) | words.left(job)
         return {status: card, generate: gr.Button(interactive=True)}
@@ -270,18 +275,16 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
     gr.on([demo.load, prompt.change], None, prompt, js=counted, **private)
     gr.on([demo.load, subject.change], None, subject, js="(photo) => s2v.backdrop(photo)", **private)
 
-    asked = [subject, link, prompt, optimizer, consent, service, own, tickets]
-    begun = [
-        demo.load(resume, tickets, chosen, **watching),
-        recover.click(bring_back, [ticket, tickets], [chosen, tickets, ticket, status], **watching),
-        history.open(open_card, None, chosen, **watching),
-        generate.click(make, asked, [chosen, tickets, status, generate], **unopened),
-    ]
     shown = [status, clip, download, likeness, generate, stop, watched, history, service]
-    shows = [each.success(show, [chosen, tickets, own], shown, **watching) for each in begun]
-    for other in (recover.click, history.open, generate.click):
-        other(None, cancels=shows, **private)
-    stop.click(leave, watched, [status, generate], cancels=shows, **at_once)
+    asked = [subject, link, prompt, optimizer, consent, service, own, tickets, chosen]
+    for begun in (
+        demo.load(resume, [tickets, chosen], None, **watching),
+        recover.click(bring_back, [ticket, tickets, chosen], [tickets, ticket, status], **watching),
+        history.open(open_card, chosen, None, **watching),
+        generate.click(make, asked, [tickets, status, generate], **unopened),
+    ):
+        begun.success(show, [chosen, tickets, own], shown, trigger_mode="multiple", **watching)
+    stop.click(leave, [watched, chosen], [status, generate], **at_once)
     removed = [status, clip, download, likeness, tickets, history]
     delete.click(remove, [watched, watched, tickets], removed, **at_once)
     history.remove(remove_card, [watched, tickets], removed, **at_once)
@@ -294,4 +297,4 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
 
 
 if __name__ == "__main__":
-    serve(demo, studio, settings, theme=theme, keep=[small(file).name for _, file, _ in SAMPLES])
+    serve(demo, studio, settings, theme)

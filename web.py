@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -100,8 +100,8 @@ def offer(desk: Desk, studio: Studio) -> None:
         gr.api(call, api_name=call.__name__, concurrency_limit=None)
 
 
-def serve(demo: gr.Blocks, studio: Studio, settings: Settings, *, theme: gr.themes.Base, keep: Collection[str]) -> None:
-    """Until a signal ends it. What has a name in `keep` stays in the cache, whatever its age."""
+def serve(demo: gr.Blocks, studio: Studio, settings: Settings, theme: gr.themes.Base) -> None:
+    """Until a signal ends it."""
     logging.basicConfig(level=logging.WARNING)
     logging.getLogger("s2v_core").setLevel(logging.INFO)
     stopped = threading.Event()
@@ -117,7 +117,8 @@ def serve(demo: gr.Blocks, studio: Studio, settings: Settings, *, theme: gr.them
             loops.append(asyncio.get_running_loop())
             yield
 
-    guard = Middleware(Guard, folder=CACHE, keep=keep, trusted_hops=settings.trusted_hops)
+    icons = [path.name for path in (PORTRAITS / "small").iterdir()]
+    guard = Middleware(Guard, folder=CACHE, keep=icons, trusted_hops=settings.trusted_hops)
     demo.launch(
         theme=theme,
         head=f"<style>{(ASSETS / 'style.css').read_text('utf-8')}</style>",

@@ -358,7 +358,7 @@ def watch(http: httpx.Client, ticket: str, stack: ExitStack) -> httpx.Response:
         asked = {"data": data, "fn_index": numbers[name], "session_hash": session}
         http.post("gradio_api/queue/join", json=asked)
 
-    call("bring_back", ticket, [])
+    call("bring_back", ticket, [], None)
     found = http.get("gradio_api/queue/data", params={"session_hash": session})
     if found.status_code != 200:
         return found

@@ -225,7 +225,7 @@ def test_a_forged_request_opens_no_file_of_this_machine(simulated: str, simulate
         number = next(each["id"] for each in dependencies if each["api_name"] == "make")
         for path in ("/etc/passwd", str(ROOT / "README.md"), str(PORTRAIT / ".." / ".." / ".." / "LICENSE")):
             photo = {"path": path, "meta": {"_type": "gradio.FileData"}}
-            data = [photo, "", PROMPT, True, True, "simulator", None, []]
+            data = [photo, "", PROMPT, True, True, "simulator", None, [], None]
             asked = {"data": data, "fn_index": number, "session_hash": path}
             answer = http.post("gradio_api/queue/join", json=asked)
             events = http.get("gradio_api/queue/data", params={"session_hash": path}) if answer.is_success else answer
