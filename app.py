@@ -164,6 +164,7 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
         with suppress(UnknownTicket):
             async for job, card in desk.watch(number):
                 if page.ticket != number:
+                    yield gr.skip()  # else Gradio says the last again at the end
                     return
                 update = {status: card, watched: number, generate: gr.Button(interactive=job.state not in UNDER_WAY)}
                 if job.state in UNDER_WAY:
@@ -256,8 +257,6 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
             return {key: "", key_says: f"This cannot be a key: {error}"}
         return {key: ""} | await offered(taken, request)
 
-    offer(desk, studio)
-
     private = {"show_progress": "hidden", "api_visibility": "private"}
     at_once = {**private, "queue": False}
     watching = {**private, "concurrency_limit": None}
@@ -294,6 +293,7 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
     gr.on([take.click, key.submit], take_key, key, keyed, **at_once)
     forget.click(offered, gr.State(None), keyed, **at_once)
     service.change(priced, service, [consent, generate], **at_once)
+    offer(desk, studio)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from .pages import (
     KEY,
     PORTRAIT,
     PROMPT,
+    RECORD,
     WIDE,
     click,
     expect_playing,
@@ -208,6 +209,37 @@ def test_the_clips_of_a_browser_are_opened_and_deleted_by_their_cards(
     expect(cards).to_have_count(1)
     page.locator("#delete").click()
     expect(cards).to_have_count(0)
+
+
+def test_another_clip_can_be_opened_while_one_renders_and_stays_open(
+    live: str, service: Service, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(live)
+    start(page, "The one that is done.")
+    expect_state(page, "done")
+    service.query = [task("Processing")]
+    say(page, "The one that renders.")
+    click(page)
+    expect_state(page, "rendering")
+    cards = page.locator("#history li")
+    expect(cards).to_have_count(2, timeout=10_000)
+    expect(page.locator("#generate")).to_be_disabled()
+    for number, state in ((1, "done"), (0, "rendering"), (1, "done"), (0, "rendering"), (1, "done")):
+        cards.nth(number).locator(".open").click()
+        expect_state(page, state)
+    stays(page)
+    cards.nth(0).locator(".open").click()
+    expect_state(page, "rendering")
+    page.locator("#stop").click()
+    expect(page.locator("#generate")).to_be_enabled()
+    stays(page)
+
+
+def stays(page: Page) -> None:
+    """A watch that has ended says nothing more."""
+    page.evaluate(RECORD)
+    page.wait_for_timeout(2500)
+    assert page.evaluate("window.seen") == []
 
 
 def test_an_own_key_is_taken_into_memory_pays_and_is_forgotten(
