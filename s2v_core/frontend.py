@@ -2,21 +2,25 @@
 
 import asyncio
 import gzip
+import re
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+_NAME = re.compile(r"/assets/[\w.-]+")
+
 
 class Frontend:
-    """For paths below `/assets/`, whose names carry a hash of their content; what is not there is not kept."""
+    """For files in `/assets/`, whose names carry a hash of their content; what is not there is not kept."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._kept: dict[str, tuple[bytes, dict[str, str]]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        wanted = scope["type"] == "http" and scope["method"] == "GET" and scope["path"].startswith("/assets/")
+        # A name alone: with dots and slashes one file would have as many paths as anybody likes to keep.
+        wanted = scope["type"] == "http" and scope["method"] == "GET" and _NAME.fullmatch(scope["path"])
         asked = Headers(scope=scope) if wanted else Headers()
         if "range" in asked or "gzip" not in asked.get("accept-encoding", ""):
             await self._app(scope, receive, send)

@@ -26,10 +26,10 @@ def asked() -> list[str]:
 async def client(asked: list[str]) -> AsyncIterator[httpx.AsyncClient]:
     async def file(request: Request) -> Response:
         asked.append(request.url.path)
-        there = request.path_params["path"] == "here.js"
+        there = request.path_params["path"].endswith("here.js")
         return PlainTextResponse(SCRIPT, media_type="text/javascript") if there else PlainTextResponse("no", 404)
 
-    app = Frontend(Starlette(routes=[Route("/{folder}/{path}", file)]))
+    app = Frontend(Starlette(routes=[Route("/{folder}/{path:path}", file)]))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://page") as client:
         yield client
 
@@ -58,6 +58,8 @@ async def test_what_is_not_there_is_not_kept(client: httpx.AsyncClient, asked: l
         ("GET", "/assets/here.js", {"range": "bytes=0-9"}),
         ("HEAD", "/assets/here.js", {}),
         ("GET", "/clips/here.js", {}),
+        ("GET", "/assets/more/here.js", {}),
+        ("GET", "/assets//here.js", {}),
     ],
 )
 async def test_everything_else_passes_unchanged(
