@@ -21,6 +21,7 @@ from s2v_core.errors import InputRejected, S2VError
 from s2v_core.frontend import Frontend
 from s2v_core.guard import Guard
 from s2v_core.settings import Key, Settings
+from s2v_core.streams import Streams
 from s2v_core.studio import Studio
 
 ASSETS, CACHE = Path(__file__).parent / "assets", Path(get_upload_folder())
@@ -134,7 +135,7 @@ def serve(demo: gr.Blocks, studio: Studio, settings: Settings, theme: gr.themes.
         ssr_mode=False,  # else a proxy of Gradio's own stands before the guard
         app_kwargs={
             "lifespan": lifespan,
-            "middleware": [guard, Middleware(Frontend)],
+            "middleware": [guard, Middleware(Streams), Middleware(Frontend)],
             "docs_url": None,
             "redoc_url": None,
             "openapi_url": None,

@@ -12,7 +12,7 @@ FLOORS = [
     {"app", "__main__"},
     {"web"},
     {"desk"},
-    {"studio", "guard", "frontend", "simulator"},
+    {"studio", "guard", "streams", "frontend", "simulator"},
     {"client", "ledger", "preflight", "scene", "shelf", "words"},
     {"download", "upload", "clips", "images", "settings", "jobs"},
     {"wire", "files", "addresses", "container"},

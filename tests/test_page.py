@@ -15,8 +15,25 @@ from playwright.sync_api import Page, expect
 
 from s2v_core.clips import describe
 
-from .pages import ASSETS, PHONE, PORTRAIT, PROMPT, ROOT, WIDE, click, expect_playing, expect_state, say, upload
+from .pages import ASSETS, PHONE, PORTRAIT, PROMPT, ROOT, WIDE, click, expect_playing, expect_state, say, served, upload
 from .service import TASK, Answer, Service, code, task
+
+# The page on a line where the end of a stream arrives late.
+LATE = """
+import asyncio, runpy, web
+
+class Late(web.Guard):
+    async def __call__(self, scope, receive, send):
+        async def late(message):
+            if b"close_stream" in message.get("body", b""):
+                await asyncio.sleep(0.3)
+            await send(message)
+
+        await super().__call__(scope, receive, late)
+
+web.Guard = Late
+runpy.run_path("app.py", run_name="__main__")
+"""
 
 
 @pytest.fixture
@@ -82,6 +99,17 @@ def test_three_tabs_of_one_person_each_end_at_their_clip(simulated: str, open_pa
         expect_state(page, "done")
         page.bring_to_front()
         expect_playing(page, 1280)
+
+
+@pytest.mark.long
+def test_a_click_that_meets_the_end_of_a_stream_is_not_lost(tmp_path: Path, open_page: Callable[..., Page]) -> None:
+    with served(tmp_path, program=("-c", LATE)) as url:
+        for pause in (0, 80, 160):
+            page = open_page(url)
+            page.wait_for_timeout(pause)
+            page.locator(".sample").first.click()
+            expect(page.locator("#preflight")).to_contain_text("✓ Ready", timeout=10_000)
+            page.close()
 
 
 def test_wrong_input_gets_its_sentence_sends_nothing_and_stays(
