@@ -126,12 +126,13 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
             )
             generate = gr.Button(f"Make the clip · {desk.price(first)}", variant="primary", elem_id="generate")
         with part("status", words.waiting(first)) as status:
-            clip = gr.Video(label="Your clip", loop=True, autoplay=True, buttons=[], interactive=False, elem_id="clip")
+            # Mounted with the first job: its scripts are two fifths of what the page loads.
+            clip = gr.Video(label="Your clip", loop=True, autoplay=True, buttons=[], visible=False, elem_id="clip")
             likeness = part("likeness", {})
             with gr.Row(elem_id="after"):
                 stop = gr.Button("Stop watching", elem_id="stop")
                 again = gr.Button("Use again", elem_id="again")
-                download = gr.DownloadButton("Download", elem_id="download")
+                download = gr.DownloadButton("Download", visible=False, elem_id="download")
                 delete = gr.Button("Delete now", elem_id="delete")
     history = part("history", {"clips": []})
     with gr.Accordion("Recover a clip by its ticket", open=False, elem_id="recovery"):
@@ -139,7 +140,7 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
         recover = gr.Button("Recover", elem_id="recover")
     part("foot", {"price": wire.price_words(wire.BASE_URL), "key": first == "live", "provider": studio.live.label})
 
-    async def inspect(photo: dict[str, Any] | None, cropped: bool) -> Update:
+    async def inspect(photo: dict[str, Any] | None, *, cropped: bool = False) -> Update:
         path = (photo or {}).get("path") or ""
         if desk.made(path):
             return {preflight: gr.skip()}
@@ -151,7 +152,7 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
         return {subject: path, preflight: said, prompt: scene}
 
     def playing(file: str | None) -> Update:
-        return {clip: file, download: file}
+        return {clip: gr.Video(file, visible=True), download: gr.DownloadButton(value=file, visible=True)}
 
     async def around(known: list[str] | None, key: Key | None, request: gr.Request) -> Update:
         """What a job changes beside its card."""
@@ -187,9 +188,8 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
             prompt_optimizer=bool(optimizer), consent=bool(consent), service=service, key=key, visitor=who(request),
         )  # fmt: skip
         try:
-            job = await desk.order(order)
-            page.ticket = job.ticket
-            yield {tickets: newest(job.ticket, known)}
+            page.ticket = (await desk.order(order)).ticket
+            yield {tickets: newest(page.ticket, known)}
         except S2VError as error:
             yield {status: words.rejected(error)}
 
@@ -264,8 +264,8 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
     unopened = {**watching, "preprocess": False}
     ready = [subject, preflight]
     # Not `input`, which still carries the photo that has just been taken away.
-    subject.change(inspect, [subject, gr.State(False)], ready, **unopened)
-    crop.click(inspect, [subject, gr.State(True)], ready, **unopened)
+    subject.change(inspect, subject, ready, **unopened)
+    crop.click(partial(inspect, cropped=True), subject, ready, **unopened)
     for button, (_, file, scene) in zip(samples, SAMPLES, strict=True):
         button.click(partial(sample, file, scene), None, [*ready, prompt], **watching)
     for chip, idea in zip(ideas, IDEAS, strict=True):

@@ -27,7 +27,7 @@ class Frontend:
             return
         path = scope["path"]
         if path not in self._kept:
-            status, headers, body = await self._ask(scope, receive)
+            status, headers, body = await self._ask(scope)
             if status != 200:
                 await Response(body, status, headers)(scope, receive, send)
                 return
@@ -37,13 +37,17 @@ class Frontend:
         body, kind = self._kept[path]
         await Response(body, headers=kind)(scope, receive, send)
 
-    async def _ask(self, scope: Scope, receive: Receive) -> tuple[int, Headers, bytes]:
+    async def _ask(self, scope: Scope) -> tuple[int, Headers, bytes]:
         messages: list[Message] = []
+
+        async def stay() -> Message:
+            # As if nobody ever left: else a browser that does would leave half a file behind, for everybody.
+            return await asyncio.Future()
 
         async def collect(message: Message) -> None:
             messages.append(message)
 
-        await self._app(scope, receive, collect)
+        await self._app(scope, stay, collect)
         start, *rest = messages
         body = b"".join(message.get("body", b"") for message in rest)
         return start["status"], Headers(raw=start["headers"]), body

@@ -2,14 +2,16 @@
 
 import gzip
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import Message, Receive, Scope, Send
 
 from s2v_core.frontend import Frontend
 
@@ -43,6 +45,23 @@ async def test_a_script_is_read_once_and_arrives_whole_each_time(client: httpx.A
         assert "immutable" in answer.headers["cache-control"]
         assert answer.headers["content-type"].startswith("text/javascript")
         assert int(answer.headers["content-length"]) < len(gzip.compress(SCRIPT.encode(), 1)) + 50
+
+
+async def test_a_browser_that_leaves_midway_leaves_no_half_file_behind(tmp_path: Path) -> None:
+    (tmp_path / "here.js").write_text(SCRIPT * 50)
+    app = Frontend(Starlette(routes=[Mount("/assets", StaticFiles(directory=tmp_path))]))
+    coming: list[Message] = [{"type": "http.request"}]
+
+    async def leave() -> Message:
+        return coming.pop() if coming else {"type": "http.disconnect"}
+
+    async def nobody(_message: Message) -> None: ...
+
+    headers = [(b"accept-encoding", b"gzip")]
+    scope = {"type": "http", "method": "GET", "path": "/assets/here.js", "headers": headers, "asgi": {}}
+    await app({**scope, "root_path": "", "query_string": b""}, leave, nobody)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://page") as client:
+        assert (await client.get("/assets/here.js")).text == SCRIPT * 50
 
 
 async def test_what_is_not_there_is_not_kept(client: httpx.AsyncClient, asked: list[str]) -> None:
