@@ -13,7 +13,7 @@ import gradio as gr
 from s2v_core import wire, words
 from s2v_core.desk import Desk, Order, limit, newest, promise
 from s2v_core.errors import S2VError, SettingsError, UnknownTicket
-from s2v_core.jobs import UNDER_WAY, Stage, State
+from s2v_core.jobs import UNDER_WAY, State
 from s2v_core.settings import Key, Settings
 from s2v_core.simulator import Simulator
 from s2v_core.studio import Studio
@@ -160,7 +160,7 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
 
     async def show(page: SimpleNamespace, known: list[str] | None, key: Key | None, request: gr.Request) -> Updates:
         """Watches a job, and ends early without harm: the job goes on without its spectator."""
-        number = page.ticket
+        number, state = page.ticket, None
         yield {generate: gr.Button(interactive=True)} | await around(known, key, request)
         with suppress(UnknownTicket):
             async for job, card in desk.watch(number):
@@ -168,21 +168,21 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
                     yield gr.skip()  # else Gradio says the last again at the end
                     return
                 update = {status: card, watched: number, generate: gr.Button(interactive=job.state not in UNDER_WAY)}
+                if job.state is not state:
+                    state, update = job.state, update | await around(known, key, request)
                 if job.state in UNDER_WAY:
                     label = "Cancel: nothing is spent" if job.state is State.QUEUED else "Stop watching"
                     yield update | {stop: label, likeness: {}} | playing(None)
                 else:
                     pictures = await desk.pictures(job) if job.clip else {}
                     yield update | {likeness: pictures} | playing(await desk.clip(job))
-            yield await around(known, key, request)
 
     async def make(
         photo: dict[str, Any] | None, link: str, prompt: str, optimizer: bool, consent: bool,
         service: str, key: Key | None, known: list[str] | None, page: SimpleNamespace, request: gr.Request,
     ) -> Updates:  # fmt: skip
-        begun = words.card(State.QUEUED, "Preparing", running=True, seconds=[(Stage.PREPARE, 0.0)])
         page.ticket = ""
-        yield {status: begun, generate: gr.Button(interactive=False)}
+        yield {status: words.begun(), generate: gr.Button(interactive=False)}
         order = Order(
             photo=(photo or {}).get("path") or "", link=link or "", prompt=prompt or "",
             prompt_optimizer=bool(optimizer), consent=bool(consent), service=service, key=key, visitor=who(request),

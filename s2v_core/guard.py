@@ -85,7 +85,7 @@ class Guard:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                kept = {"Cache-Control": "no-store"} if kind == "file" else {}
+                kept = {"Cache-Control": "no-store"} if kind in ("file", "stream") else {}
                 MutableHeaders(scope=message).update(_HEADERS | kept)
             await send(message)
 

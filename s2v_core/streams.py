@@ -2,12 +2,11 @@
 
 Gradio ends a page's stream after the last event, and the page opens another for the next, if it has heard by then that
 the first is over. Where it hears that after its event was taken, the event waits for ever, and a click seems to do
-nothing. So a page has heard the end, which it shows by leaving, before an event of it is answered.
+nothing. So an event is answered only when the end of the stream before it has had time to arrive.
 """
 
 import asyncio
 import re
-from contextlib import suppress
 from urllib.parse import parse_qs
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,11 +16,11 @@ _SESSION = re.compile(rb'"session_hash":\s*"(\w+)"')
 
 
 class Streams:
-    """`patience` is how many seconds a page has to leave a stream that is over."""
+    """`pause` is how many seconds the end of a stream has to arrive."""
 
-    def __init__(self, app: ASGIApp, patience: float = 2.0) -> None:
-        self._app, self._patience = app, patience
-        self._closing: dict[str, asyncio.Event] = {}
+    def __init__(self, app: ASGIApp, pause: float = 0.1) -> None:
+        self._app, self._pause = app, pause
+        self._pauses: dict[str, asyncio.Task[None]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")
@@ -34,22 +33,18 @@ class Streams:
 
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         session = parse_qs(scope["query_string"].decode("latin-1")).get("session_hash", [""])[0]
-        left = asyncio.Event()
 
         async def tell(message: Message) -> None:
             if message.get("body", b"").startswith(_CLOSE):
-                self._closing[session] = left
-            if self._closing.get(session) is left and not message.get("more_body"):
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(_leaving(receive), self._patience)
+                self._pauses[session] = asyncio.create_task(self._wait(session))
             await send(message)
 
-        try:
-            await self._app(scope, receive, tell)
-        finally:
-            left.set()
-            if self._closing.get(session) is left:
-                del self._closing[session]
+        await self._app(scope, receive, tell)
+
+    async def _wait(self, session: str) -> None:
+        await asyncio.sleep(self._pause)
+        if self._pauses[session] is asyncio.current_task():
+            del self._pauses[session]
 
     async def _event(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = bytearray()
@@ -60,14 +55,9 @@ class Streams:
             return message
 
         async def tell(message: Message) -> None:
-            found = _SESSION.search(body)
-            if found and (left := self._closing.get(found[1].decode())):
-                await left.wait()
+            found = _SESSION.search(body) if message["type"] == "http.response.start" else None
+            if found and (pause := self._pauses.get(found[1].decode())):
+                await asyncio.wait([pause])
             await send(message)
 
         await self._app(scope, read, tell)
-
-
-async def _leaving(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

@@ -77,6 +77,11 @@ def waiting(service: str) -> dict[str, Any]:
     return card("idle", "Ready when you are", line=line, stage=stage)
 
 
+def begun() -> dict[str, Any]:
+    """The card from a click until there is a job."""
+    return card(State.QUEUED, "Preparing", running=True, seconds=[(Stage.PREPARE, 0.0)])
+
+
 def charged(job: Job) -> str:
     """What is known about the money, with the amount."""
     cost = "" if job.amount is None else f" {price(job.amount, job.provider)}"

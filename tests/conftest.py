@@ -1,7 +1,6 @@
 import asyncio
 import io
 import os
-import shutil
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ from playwright.sync_api import Browser, BrowserContext, Error, Page, expect, sy
 from s2v_core import Patience, Photo, prepare
 from s2v_core.clips import write
 
-from .pages import FLAGS, KEY, PORTRAIT, RECORD, WIDE, renew, served
+from .pages import FLAGS, KEY, PORTRAIT, RECORD, WIDE, chromium, renew, served
 from .service import Service
 
 # As in production, but for the waiting.
@@ -58,11 +57,9 @@ async def service(clip: bytes) -> AsyncIterator[Service]:
 # Not for the whole session: while it is open no asynchronous test can run beside it.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    path = next(filter(None, map(shutil.which, names)), None)
     with sync_playwright() as playwright:
         try:
-            browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+            browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
         except Error:
             if os.environ.get("CI") == "true":
                 raise

@@ -1,6 +1,7 @@
 """The page as a process of its own, and what a person does with it."""
 
 import os
+import shutil
 import socket
 import sqlite3
 import subprocess
@@ -35,6 +36,12 @@ RECORD = """() => {
   };
   new MutationObserver(note).observe(card, {subtree: true, childList: true, characterData: true, attributes: true});
 }"""
+
+
+def chromium() -> str | None:
+    """The browser of this machine, or else Playwright's own."""
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    return next(filter(None, map(shutil.which, names)), None)
 
 
 @contextmanager

@@ -371,6 +371,7 @@ def test_four_clips_are_watched_at_once_and_one_that_is_left_makes_room(url: str
         first = ExitStack()
         watched = [watch(http, ticket, first), *(watch(http, ticket, stack) for _ in range(3))]
         assert [stream.status_code for stream in watched] == [200] * 4
+        assert {stream.headers["Cache-Control"] for stream in watched} == {"no-store"}
         # Held on to: a stream ends with its iterator.
         told = [stream.iter_lines() for stream in watched]
         for lines in told:

@@ -20,7 +20,7 @@ from .service import TASK, Answer, Service, code, task
 
 # The page on a line where the end of a stream arrives late.
 LATE = """
-import asyncio, runpy, web
+import asyncio, functools, runpy, web
 
 class Late(web.Guard):
     async def __call__(self, scope, receive, send):
@@ -31,7 +31,7 @@ class Late(web.Guard):
 
         await super().__call__(scope, receive, late)
 
-web.Guard = Late
+web.Guard, web.Streams = Late, functools.partial(web.Streams, pause=0.5)
 runpy.run_path("app.py", run_name="__main__")
 """
 

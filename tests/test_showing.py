@@ -141,6 +141,7 @@ def test_a_reload_finds_the_job_in_the_stage_where_it_is(
     page = open_page(live)
     start(page, f"She is {stage}.")
     expect_state(page, stage)
+    expect(page.locator("#history li").first).to_contain_text(stage)
     before = page.locator("#status .clock").inner_text()
     page.wait_for_timeout(1100)
     page.reload()

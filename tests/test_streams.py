@@ -1,8 +1,7 @@
 """An event of the page is never lost between one event stream and the next."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import time
 
 import pytest
 from starlette.types import Message, Receive, Scope, Send
@@ -21,56 +20,46 @@ async def gradio(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body"})
 
 
-class Browser:
-    """One request at the transport: what was answered so far, and a way to leave."""
+async def ask(app: Streams, path: str, *, query: bytes = b"", body: bytes = b"") -> float:
+    """The seconds until it was answered."""
+    answered: list[Message] = []
 
-    def __init__(self, body: bytes = b"") -> None:
-        self.answered: list[Message] = []
-        self._coming: asyncio.Queue[Message] = asyncio.Queue()
-        self._coming.put_nowait({"type": "http.request", "body": body})
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body}
 
-    def leave(self) -> None:
-        self._coming.put_nowait({"type": "http.disconnect"})
+    async def send(message: Message) -> None:
+        answered.append(message)
 
-    async def send(self, message: Message) -> None:
-        self.answered.append(message)
-
-    @asynccontextmanager
-    async def asking(self, app: Streams, path: str, query: bytes = b"") -> AsyncIterator[None]:
-        scope = {"type": "http", "path": f"/gradio_api/queue/{path}", "query_string": query}
-        request = asyncio.ensure_future(app(scope, self._coming.get, self.send))
-        await asyncio.sleep(0.02)
-        yield
-        self.leave()
-        await asyncio.wait_for(request, 1)
+    begun = time.monotonic()
+    await app({"type": "http", "path": f"/gradio_api/queue/{path}", "query_string": query}, receive, send)
+    assert answered[0]["status"] == 200
+    return time.monotonic() - begun
 
 
-async def test_an_event_is_answered_once_its_page_has_left_the_stream_that_is_over() -> None:
-    app, stream, event, other = Streams(gradio), Browser(), *map(Browser, (session("a"), session("b")))
-    async with stream.asking(app, "data", b"session_hash=a"):
-        assert [message.get("body") for message in stream.answered] == [None, CLOSE]
-        async with event.asking(app, "join"), other.asking(app, "join"):
-            assert (event.answered, len(other.answered)) == ([], 2)
-            stream.leave()
-            await asyncio.sleep(0.02)
-            assert len(event.answered) == 2
+def event(session: str) -> bytes:
+    return f'{{"data":[],"session_hash":"{session}"}}'.encode()
 
 
-async def test_a_page_that_does_not_leave_is_not_waited_for_without_end() -> None:
-    app, stream, event, late = Streams(gradio, patience=0.1), Browser(), *(Browser(session("a")) for _ in range(2))
-    async with stream.asking(app, "data", b"session_hash=a"), event.asking(app, "join"):
-        await asyncio.sleep(0.2)
-        assert (len(stream.answered), len(event.answered)) == (3, 2)
-        async with late.asking(app, "join"):
-            assert len(late.answered) == 2
+async def test_an_event_is_answered_once_the_end_of_its_pages_stream_has_had_time_to_arrive() -> None:
+    app = Streams(gradio, pause=0.3)
+    await ask(app, "data", query=b"session_hash=a")
+    held, other = (asyncio.create_task(ask(app, "join", body=event(session))) for session in "ab")
+    await other
+    assert not held.done()
+    assert await held >= 0.2
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b'{"session_hash":null}', b"\xff" * 100])
+async def test_each_end_of_a_stream_has_its_own_time() -> None:
+    app = Streams(gradio, pause=0.2)
+    await ask(app, "data", query=b"session_hash=a")
+    await asyncio.sleep(0.15)
+    await ask(app, "data", query=b"session_hash=a")
+    await asyncio.sleep(0.1)
+    assert await ask(app, "join", body=event("a")) >= 0.05
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b'{"session_hash":null}', b"\xff"])
 async def test_an_event_of_no_session_is_not_held(body: bytes) -> None:
-    app, stream, event = Streams(gradio), Browser(), Browser(body)
-    async with stream.asking(app, "data"), event.asking(app, "join"):
-        assert len(event.answered) == 2
-
-
-def session(name: str) -> bytes:
-    return f'{{"data":[],"session_hash":"{name}"}}'.encode()
+    app = Streams(gradio, pause=10)
+    await ask(app, "data")
+    await asyncio.wait_for(ask(app, "join", body=body), 5)

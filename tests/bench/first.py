@@ -7,7 +7,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
 
-from ..pages import FLAGS, WIDE, served
+from ..pages import FLAGS, WIDE, chromium, served
 
 EMPTY = """
 import gradio
@@ -45,7 +45,7 @@ def main() -> None:
         ours, empty = Path(folder) / "ours", Path(folder) / "empty"
         ours.mkdir()
         empty.mkdir()
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
         with served(ours) as page, served(empty, program=("-c", EMPTY)) as blank:
             pairs = [(visible(browser, page), visible(browser, blank)) for _ in range(times + 1)][1:]
         browser.close()
