@@ -136,8 +136,8 @@ def test_a_reload_finds_the_job_in_the_stage_where_it_is(
 ) -> None:
     slow = {"sending": "submit", "rendering": "query", "fetching": "file"}[stage]
     service.query = [task("Processing")] if stage == "rendering" else [task("Success", file_id=FILE)]
-    if stage != "rendering":
-        getattr(service, slow)[0].stall = 5.0
+    answer = getattr(service, slow)[0]
+    answer.stall = 0.0 if stage == "rendering" else 30.0
     page = open_page(live)
     start(page, f"She is {stage}.")
     expect_state(page, stage)
@@ -148,7 +148,7 @@ def test_a_reload_finds_the_job_in_the_stage_where_it_is(
     expect_state(page, stage)
     assert page.locator("#status .clock").inner_text() > before
     assert page.title() != "S2V Studio"
-    service.query = [task("Success", file_id=FILE)]
+    answer.stall, service.query = 0.0, [task("Success", file_id=FILE)]
     expect_state(page, "done")
     assert page.title() == "✓ Ready · S2V Studio"
     assert len(service.calls("submit")) == 1
