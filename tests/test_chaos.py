@@ -45,6 +45,14 @@ async def until(there: Callable[[], bool], seconds: float = 20.0) -> float:
     return time.monotonic() - began
 
 
+def freeze(worker: Worker, folder: Path) -> None:
+    """Between two of its transactions: SQLite has no way to take a lock from a process that still lives."""
+    connection = sqlite3.connect(folder / "ledger.db", timeout=20, isolation_level=None)
+    connection.execute("BEGIN IMMEDIATE")
+    worker.send(signal.SIGSTOP)
+    connection.close()
+
+
 async def end(here: Studio, job: Job) -> Job:
     async for seen in here.watch(job.ticket):
         job = seen
@@ -84,7 +92,7 @@ async def test_frozen_during_its_payment_and_woken_it_still_has_its_clip(
         Worker(tmp_path, service, Work(name="frozen", jobs=1, lease=LEASE)) as worker,
     ):
         await until(lambda: len(service.charges) == 1)
-        worker.send(signal.SIGSTOP)
+        freeze(worker, tmp_path)
         took = await until(lambda: rows(tmp_path, "state") == ["unknown"])
         assert took < 2 * LEASE + 1
         worker.send(signal.SIGCONT)
@@ -102,7 +110,7 @@ async def test_frozen_while_it_waited_in_line_and_woken_it_does_not_pay_again(
         Worker(tmp_path, service, Work(name="frozen", jobs=2, lease=LEASE, limits=limits)) as worker,
     ):
         await until(lambda: rows(tmp_path, "state") == ["rendering", "queued"])
-        worker.send(signal.SIGSTOP)
+        freeze(worker, tmp_path)
         async with open_studio(tmp_path, service.base_url, limits):
             # The other has taken the second job over and is paying for it: now the first one looks at it again.
             await until(lambda: len(service.charges) == 2, 30)
