@@ -50,6 +50,7 @@ def freeze(worker: Worker, folder: Path) -> None:
     connection = sqlite3.connect(folder / "ledger.db", timeout=20, isolation_level=None)
     connection.execute("BEGIN IMMEDIATE")
     worker.send(signal.SIGSTOP)
+    time.sleep(0.05)
     connection.close()
 
 
