@@ -23,7 +23,7 @@ fuzz: .venv/test
 	$(BIN)/python -m tests.fuzz --files 100000
 
 flood: .venv/test
-	S2V_FLOOD_SECONDS=$(SECONDS) $(BIN)/python -m pytest -n 0 -m alone -s
+	S2V_FLOOD_SECONDS=$(SECONDS) $(BIN)/python -m pytest -n 0 -m alone -s tests/test_flood.py
 
 # Of what is installed; it asks a service for the known vulnerabilities.
 audit: .venv/run

@@ -89,8 +89,8 @@ def test_an_own_portrait_and_an_own_sentence_become_a_clip_on_a_phone(
 
 
 @pytest.mark.long
-def test_three_tabs_of_one_person_each_end_at_their_clip(simulated: str, open_page: Callable[..., Page]) -> None:
-    pages = [open_page(simulated) for _ in range(3)]
+def test_two_tabs_of_one_person_each_end_at_their_clip(simulated: str, open_page: Callable[..., Page]) -> None:
+    pages = [open_page(simulated) for _ in range(2)]
     for number, page in enumerate(pages):
         page.locator(".sample").nth(number).click()
         expect(page.locator("#subject img")).to_be_visible()
@@ -104,7 +104,7 @@ def test_three_tabs_of_one_person_each_end_at_their_clip(simulated: str, open_pa
 @pytest.mark.long
 def test_a_click_that_meets_the_end_of_a_stream_is_not_lost(tmp_path: Path, open_page: Callable[..., Page]) -> None:
     with served(tmp_path, program=("-c", LATE)) as url:
-        for pause in (0, 80, 160):
+        for pause in (0, 120):
             page = open_page(url)
             page.wait_for_timeout(pause)
             page.locator(".sample").first.click()
