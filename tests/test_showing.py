@@ -327,6 +327,8 @@ def test_the_presenter_view_shows_the_clip_the_portrait_and_the_sentence_alone(
     assert box
     assert (box["width"], box["height"]) == (1440, 900)
     assert page.evaluate("document.documentElement.scrollWidth") <= 1440
+    around = "node => getComputedStyle(node).backgroundColor"
+    assert page.locator("#clip .wrap").first.evaluate(around) == "rgba(0, 0, 0, 0)"
     page.keyboard.press("Escape")
     expect(page.locator("#order")).to_be_visible()
     assert "present" not in page.url
