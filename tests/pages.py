@@ -59,7 +59,7 @@ def served(
             port = free.getsockname()[1]
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("S2V_", "GRADIO_"))}
     kept |= {"GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": str(folder / "gradio"), "S2V_DATA_DIR": str(folder)}
-    kept |= {"S2V_SIMULATOR_SECONDS": "2", "S2V_POLL_SECONDS": "0.1"} | environment
+    kept |= {"S2V_SIMULATOR_SECONDS": "4", "S2V_POLL_SECONDS": "0.1"} | environment
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen([sys.executable, *program], cwd=ROOT, env=kept, stdout=log, stderr=log)
     url = f"http://127.0.0.1:{port}/"
