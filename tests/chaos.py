@@ -28,7 +28,7 @@ KEY = "sk-canary-chaos"
 HURRY = Patience(submit=20.0, read=5.0, poll=0.05, slow_poll=0.2, watch=600.0, overdue=0.6, backoff=0.05)
 WIDE = Limits(clips_a_day=100_000, at_once=1000, a_minute=100_000)
 # An answer that came so shortly before the kill may not have been written down yet.
-_WRITING_SECONDS = 1.0
+_WRITING_SECONDS = 1.5
 
 
 @dataclass
@@ -234,7 +234,7 @@ async def chaos(data: Path, *, kills: int, seed: int, lease: float, pace: float 
         for number in range(kills):
             order = Work(name=f"w{number}", jobs=10**6, pace=pace, lease=lease, seed=seed + number)
             async with Worker(data, service, order) as worker:
-                await asyncio.sleep(chance.uniform(0.05, 1.5))
+                await asyncio.sleep(chance.uniform(0.05, 2.0))
                 await worker.kill()
                 killed[worker.name] = worker.killed
         for part in data.rglob("*.part"):

@@ -134,6 +134,8 @@ def open_page(context: BrowserContext) -> Iterator[Callable[..., Page]]:
         page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname))
         page.goto(url)
         expect(page.locator("#status h2")).to_have_text("Ready when you are", timeout=20_000)
+        # Gradio's own, from before there was a page.
+        expect(page.locator(".loading")).to_have_count(0)
         page.evaluate(RECORD)
         pages.append(page)
         return page
