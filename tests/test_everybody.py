@@ -110,9 +110,11 @@ def test_the_config_and_the_browsers_storage_hold_tickets_and_nothing_else_of_a_
     live: str, service: Service, open_page: Callable[..., Page]
 ) -> None:
     page = open_page(live)
-    start(page, "A canary sentence.")
+    start(page, "A canary sentence. " * 10)
     expect_state(page, "done")
     stored = page.evaluate("({...localStorage})")
+    # Ciphertext, which no word can be looked for in: but one ticket is short, and a sentence would make it long.
+    assert 0 < len(stored["s2v-tickets"]) < 120
     assert "canary" not in json.dumps(stored)
     assert set(stored) <= {"s2v-tickets", "theme", "loglevel"} | {name for name in stored if "ticket" in name}
     config = page.request.get(live + "config").text()
