@@ -14,8 +14,9 @@ from .guard import uploaded
 from .images import Photo, prepared, public_link
 from .jobs import Job
 from .preflight import warnings
+from .services import Service
 from .settings import Key, Settings
-from .studio import Service, Studio
+from .studio import Studio
 
 _CARDS = 12
 _MADE = "portrait.jpg"
@@ -145,7 +146,7 @@ class Desk:
     async def pictures(self, job: Job) -> dict[str, Any]:
         """What stands beside a clip: the reference, five frames, the sentence, how it was made."""
         facts = {"prompt": job.prompt, "made": self.card(job)["facts"][:2], "simulated": job.service == "simulator"}
-        return await asyncio.to_thread(self._studio.shelf.pictures, job) | facts
+        return await self._studio.pictures(job) | facts
 
     async def again(self, ticket: str) -> tuple[Job, dict[str, Any], str | None, str]:
         """A job to be made once more: what `show` says of its photo, the photo, or else the link.

@@ -21,6 +21,11 @@ class State(StrEnum):
     UNKNOWN = "unknown"
     CANCELLED = "cancelled"
 
+    @classmethod
+    def _missing_(cls, value: object) -> "State":
+        # Written by another version: what it may have cost is not known here.
+        return cls.UNKNOWN
+
 
 UNDER_WAY = (State.QUEUED, State.SENDING, State.RENDERING, State.FETCHING)
 NOT_SPENT = (State.QUEUED, State.REFUSED, State.CANCELLED)
@@ -39,12 +44,37 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What may be sent with one key; the clips a day, by UTC days, are those that the owner pays for."""
+    """What may be sent with one key, and how many jobs of one visitor may wait for it.
+
+    The clips a day, by UTC days, are those that the owner pays for. Of all visitors ten times `waiting` may wait.
+    """
 
     clips_a_day: int = 20
     clips_a_visitor: int | None = None
     at_once: int = 3
     a_minute: int = 5
+    waiting: int = 20
+
+    @property
+    def waiting_in_all(self) -> int:
+        return 10 * self.waiting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """Seconds: how long a process holds a job without a sign of life, and how often each loop runs.
+
+    `enter` is how long a click may wait for the ledger, `last_answer` how long a stop waits for payments in flight.
+    """
+
+    lease: float = 20.0
+    heartbeat: float = 5.0
+    admission: float = 1.0
+    look: float = 0.4
+    sweep: float = 60.0
+    enter: float = 10.0
+    last_answer: float = 8.0
+    idle_key: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +121,7 @@ class Job:
     ended: float | None
     changed: float
     now: float
+    deleted: bool
 
     @property
     def queued(self) -> float:

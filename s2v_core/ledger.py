@@ -3,15 +3,20 @@
 The statements run on SQLite and PostgreSQL alike and by the database's clock, so that processes can share a ledger.
 """
 
+import asyncio
 import hashlib
 import hmac
+import logging
 import secrets
 import sqlite3
 import time
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from typing import Any, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import exc, func, select, update
@@ -19,16 +24,20 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 from .errors import Unclear
-from .jobs import NOT_SPENT, UNDER_WAY, Job, Limits, Stage, State
+from .jobs import NOT_SPENT, UNDER_WAY, Job, Limits, Pace, Stage, State
 from .wire import DEADLINE_SECONDS, Status
+
+_log = logging.getLogger(__name__)
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
 
 # What a database that is away, full or locked for too long raises.
 Away = (exc.DBAPIError, exc.TimeoutError)
 
-LEASE_SECONDS = 20
 # A click that waited longer than this while no server ran is not paid for any more.
 STALE_SECONDS = 600
 GIVE_UP_SECONDS = 24 * 3600
+_AGAIN_SECONDS = 1.0
 NEEDS_KEY = "Waiting: it needs the same key again."
 _STOPPED = "The server stopped after the request was sent and before the answer was written down."
 
@@ -69,9 +78,25 @@ _JOBS = sa.Table(
     sa.Column("changed_at", sa.DateTime, index=True),
     sa.Column("owner", sa.String(40)),
     sa.Column("leased_until", sa.DateTime),
+    sa.Column("deleted_at", sa.DateTime),
 )
 # One row. Who has written to it has the turn until the transaction ends: so the limits hold over all processes.
-_LEDGER = sa.Table("ledger", _META, sa.Column("turn", sa.Integer), sa.Column("pepper", sa.String(64)))
+_LEDGER = sa.Table(
+    "ledger",
+    _META,
+    sa.Column("turn", sa.Integer),
+    sa.Column("pepper", sa.String(64)),
+    sa.Column("identity", sa.String(32)),  # of this ledger; a data directory that was made with it carries the same
+)
+# When each loop of each process ran last, for a person who asks how it goes.
+_LOOPS = sa.Table(
+    "loops",
+    _META,
+    sa.Column("worker", sa.String(40), primary_key=True),
+    sa.Column("name", sa.String(20), primary_key=True),
+    sa.Column("ran_at", sa.DateTime),
+    sa.Column("trouble", sa.Text, server_default=""),
+)
 
 
 class _Clock(FunctionElement[datetime]):
@@ -113,10 +138,21 @@ def _postgresql_today(*_: Any, **__: Any) -> str:
     return "date_trunc('day', clock_timestamp() AT TIME ZONE 'UTC')"
 
 
-class Ledger:
-    """A database of jobs. Every method is one transaction, and blocks."""
+class TooLate(Exception):
+    """The turn came after the deadline: nothing was written."""
 
-    def __init__(self, url: str) -> None:
+
+class Full(Exception):
+    """So many jobs wait already; says whose they are."""
+
+
+class Ledger:
+    """A database of jobs. Every method is one transaction, and blocks; `ask` and `insist` call one without blocking."""
+
+    def __init__(self, url: str, *, lease: float = Pace().lease) -> None:
+        self._lease = lease
+        # Its own: behind a database that says nothing neither photos nor uploads wait.
+        self._threads = ThreadPoolExecutor(8, "ledger")
         self._engine = _engine(url)
         self._writing = self._engine.execution_options(writes=True)
         with self._writing.begin() as connection:
@@ -124,53 +160,115 @@ class Ledger:
             _add_missing_columns(connection)
             if not connection.scalar(select(func.count()).select_from(_LEDGER)):
                 connection.execute(_LEDGER.insert().values(turn=0, pepper=secrets.token_hex(32)))
-            self._pepper = str(connection.scalar(select(_LEDGER.c.pepper)))
+            unnamed = _LEDGER.c.identity.is_(None)
+            connection.execute(update(_LEDGER).where(unnamed).values(identity=secrets.token_hex(16)))
+            pepper, identity = connection.execute(select(_LEDGER.c.pepper, _LEDGER.c.identity)).one()
+            self._pepper, self.identity = str(pepper), str(identity)
 
     def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
         self._engine.dispose()
+
+    async def ask(
+        self, act: Callable[_Arguments, _Result], *arguments: _Arguments.args, **named: _Arguments.kwargs
+    ) -> _Result:
+        """One of the other methods, in a thread of the ledger's own. Raises `Away`."""
+        call = partial(act, *arguments, **named)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+
+    async def insist(
+        self, act: Callable[_Arguments, _Result], *arguments: _Arguments.args, **named: _Arguments.kwargs
+    ) -> _Result:
+        """The same, and again until the ledger is there."""
+        while True:
+            try:
+                return await self.ask(act, *arguments, **named)
+            except Away as error:
+                _log.warning("the ledger is away (%s)", type(error).__name__)
+                await asyncio.sleep(_AGAIN_SECONDS)
 
     def fingerprint(self, *parts: str) -> str:
         """A digest that says nothing about `parts` to somebody without the ledger."""
         return hmac.digest(self._pepper.encode(), "\0".join(parts).encode(), hashlib.sha256).hex()
 
-    def enter(self, ticket: str, owner: str, request: str, **values: Any) -> str:
-        """Queue a job; or the ticket of the same request that is under way already."""
+    def enter(self, ticket: str, owner: str, request: str, *, limits: Limits, until: float, **values: Any) -> str:
+        """Queue a job; or the ticket of the same request that is under way already.
+
+        Raises `Full`, or `TooLate` where its turn comes after the moment `until` of the monotonic clock.
+        """
         with self._turn() as connection:
+            if time.monotonic() > until:
+                raise TooLate
             same = sa.and_(_JOBS.c.request == request, _JOBS.c.state.in_(UNDER_WAY), _YOUNG)
             twin = select(_JOBS.c.ticket).where(same)
             if other := connection.scalar(twin):
                 return str(other)
-            times = {"queued_at": _Clock(), "changed_at": _Clock(), "leased_until": _Clock(LEASE_SECONDS)}
+            visitor = values["visitor"]
+            if visitor and self._count(connection, _WAITS, _JOBS.c.visitor == visitor) >= limits.waiting:
+                raise Full(f"{limits.waiting} jobs from your address wait already")
+            if self._count(connection, _WAITS) >= limits.waiting_in_all:
+                raise Full(f"{limits.waiting_in_all} jobs wait here already")
+            times = {"queued_at": _Clock(), "changed_at": _Clock(), "leased_until": _Clock(self._lease)}
             values |= {"ticket": ticket, "state": State.QUEUED, "owner": owner, "request": request, **times}
             connection.execute(_JOBS.insert().values(values))
             return ticket
 
-    def admit(self, ticket: str, owner: str, limits: Limits) -> Job | None:
-        """Queued → sending, refused or still queued: counting and spending are one transaction.
+    def admit(self, owner: str, tickets: Collection[str], limits: Limits) -> tuple[list[Job], set[str]]:
+        """Of what the owner has in the queue: what was admitted or refused now, and what still waits.
 
-        None where the job is another process's by now: then that one pays, and nobody else.
+        Counting and spending are one transaction. One that is in neither is another process's by now, or has ended.
         """
-        mine = sa.and_(_JOBS.c.ticket == ticket, _JOBS.c.owner == owner)
+        mine = sa.and_(_JOBS.c.owner == owner, _JOBS.c.ticket.in_(tickets), _JOBS.c.state == State.QUEUED)
         with self._look() as connection:
-            row = self._row(connection, mine)
-            if row and row["waits"] and self._obstacle(connection, row, limits)[1] == row["waits"]:
-                return _job(row)
+            found = list(self._obstacles(connection, mine, limits))
+            if all(state is State.QUEUED and obstacle == row["waits"] for row, state, obstacle in found):
+                return [], {row["ticket"] for row, _, _ in found}
         with self._turn() as connection:
-            row = self._row(connection, mine)
-            if row and row["state"] == State.QUEUED:
-                state, obstacle = self._obstacle(connection, row, limits)
-                column = "what" if state is State.REFUSED else "waits"
-                self._set(connection, mine, state=state, **{column: obstacle})
-                row = self._row(connection, mine)
-            return _job(row) if row else None
+            left, waiting = [], set()
+            for row, state, obstacle in self._obstacles(connection, mine, limits):
+                this = _JOBS.c.ticket == row["ticket"]
+                if state is State.QUEUED:
+                    waiting.add(row["ticket"])
+                    if obstacle != row["waits"]:
+                        self._set(connection, this, waits=obstacle)
+                else:
+                    self._set(connection, this, state=state, what=obstacle)
+                    left.append(self._one(connection, row["ticket"]))
+            return [job for job in left if job], waiting
+
+    def withdraw(self, ticket: str) -> None:
+        """Back into the queue: it was admitted, and nothing has left this machine."""
+        with self._turn() as connection:
+            sending = sa.and_(_JOBS.c.ticket == ticket, _JOBS.c.state == State.SENDING, _JOBS.c.task_id == "")
+            self._set(connection, sending, state=State.QUEUED, sending_at=None)
 
     def record_task(self, ticket: str, owner: str, task_id: str) -> None:
-        """A fact, whoever holds the job by now: it heals `unknown`."""
+        """A fact, whoever holds the job by now: it heals `unknown`. What was deleted meanwhile stays deleted."""
         with self._turn() as connection:
             unsent = sa.and_(_JOBS.c.ticket == ticket, _JOBS.c.state.in_((State.SENDING, State.UNKNOWN)))
             self._set(connection, _JOBS.c.ticket == ticket, task_id=task_id)
-            held = {"owner": owner, "leased_until": _Clock(LEASE_SECONDS)}
-            self._set(connection, unsent, state=State.RENDERING, what="", advice="", ended_at=None, **held)
+            healed = {"what": "", "advice": ""}
+            deleted = sa.and_(unsent, _JOBS.c.deleted_at.is_not(None))
+            self._set(connection, deleted, state=State.DONE, **healed)
+            held = {"owner": owner, "leased_until": _Clock(self._lease)}
+            self._set(connection, unsent, state=State.RENDERING, ended_at=None, **healed | held)
+
+    def record_clip(self, ticket: str, clip: str) -> Job | None:
+        """A whole clip on the disk is a fact, too, whoever holds the job by now; the job, None without a row."""
+        with self._turn() as connection:
+            wanted = sa.and_(_JOBS.c.ticket == ticket, _JOBS.c.state.in_(UNDER_WAY))
+            self._set(connection, wanted, state=State.DONE, clip=clip)
+            return self._one(connection, ticket)
+
+    def miss_clip(self, ticket: str, clip: str, what: str, *, fetch: bool) -> None:
+        """The clip's file is gone: it is to be fetched again, or else the row says why it is not."""
+        with self._turn() as connection:
+            missed = sa.and_(_JOBS.c.ticket == ticket, _JOBS.c.state == State.DONE, _JOBS.c.clip == clip)
+            if fetch:
+                free = {"fetching_at": _Clock(), "ended_at": None, "leased_until": _Clock(), "waits": what}
+                self._set(connection, missed, state=State.FETCHING, clip="", **free)
+            else:
+                self._set(connection, missed, clip="", what=what)
 
     def end_submit(self, ticket: str, state: State, what: str, advice: str) -> None:
         """Refused or unknown; a refusal is a fact, whoever holds the job by now."""
@@ -188,17 +286,25 @@ class Ledger:
             mine = sa.and_(_JOBS.c.ticket == ticket, _JOBS.c.owner == owner, _JOBS.c.state.in_(UNDER_WAY))
             return self._set(connection, mine, **values)
 
-    def cancel(self, ticket: str) -> None:
+    def cancel(self, ticket: str, what: str) -> None:
         """Only while nothing was sent."""
         with self._turn() as connection:
             queued = sa.and_(_JOBS.c.ticket == ticket, _JOBS.c.state == State.QUEUED)
-            self._set(connection, queued, state=State.CANCELLED, what="You cancelled it before anything was sent.")
+            self._set(connection, queued, state=State.CANCELLED, what=what)
 
-    def renew(self, owner: str, tickets: Collection[str]) -> None:
-        """For those that the owner still drives."""
+    def renew(self, owner: str, tickets: Collection[str], loops: Mapping[str, tuple[float, str]]) -> None:
+        """A sign of life: the lease of what the owner drives, and how its loops do.
+
+        Of each loop, how many seconds ago it ran to its end, and its trouble since then.
+        """
         with self._turn() as connection:
             driven = sa.and_(_JOBS.c.owner == owner, _JOBS.c.ticket.in_(tickets))
-            connection.execute(update(_JOBS).where(driven).values(leased_until=_Clock(LEASE_SECONDS)))
+            connection.execute(update(_JOBS).where(driven).values(leased_until=_Clock(self._lease)))
+            stale = sa.or_(_LOOPS.c.worker == owner, _LOOPS.c.ran_at < _Clock(-24 * 3600))
+            connection.execute(sa.delete(_LOOPS).where(stale))
+            for name, (ago, trouble) in loops.items():
+                values = {"worker": owner, "name": name, "ran_at": _Clock(-ago), "trouble": trouble}
+                connection.execute(_LOOPS.insert().values(values))
 
     def release(self, owner: str) -> None:
         """Leave every job to who comes next; a payment without an answer is unknown."""
@@ -206,6 +312,7 @@ class Ledger:
             mine = _JOBS.c.owner == owner
             connection.execute(update(_JOBS).where(mine).values(leased_until=_Clock()))
             self._abandon(connection, sa.and_(mine, _JOBS.c.state == State.SENDING))
+            connection.execute(sa.delete(_LOOPS).where(_LOOPS.c.worker == owner))
 
     def claim(self, owner: str, keys: Collection[str], *, only: Collection[str] | None = None) -> list[str]:
         """Take over what nobody holds and a key is here for; an abandoned `sending` becomes `unknown`.
@@ -225,7 +332,7 @@ class Ledger:
             locked = sa.and_(free, _JOBS.c.key.not_in(keys), _JOBS.c.waits != NEEDS_KEY)
             self._set(connection, locked, waits=NEEDS_KEY)
             tickets = list(connection.scalars(select(_JOBS.c.ticket).where(free, _JOBS.c.key.in_(keys))))
-            taken = {"owner": owner, "leased_until": _Clock(LEASE_SECONDS)}
+            taken = {"owner": owner, "leased_until": _Clock(self._lease)}
             connection.execute(update(_JOBS).where(_JOBS.c.ticket.in_(tickets)).values(taken))
             return tickets
 
@@ -267,29 +374,75 @@ class Ledger:
             under_way = sa.and_(_JOBS.c.state.in_(UNDER_WAY), driven)
             return set(connection.scalars(select(_JOBS.c.key).where(under_way).distinct()))
 
-    def files(self) -> set[str]:
-        """The photos and clips that a row names."""
+    def unnamed(self, stems: Collection[str]) -> set[str]:
+        """Of these files, told by their names up to the first dot, the ones that no row names."""
+        found = set(stems)
         with self._look() as connection:
-            rows = connection.execute(select(_JOBS.c.photo, _JOBS.c.clip).where(_KEEPS))
-            return {name for row in rows for name in row if name}
+            rows = connection.execution_options(yield_per=1000).execute(
+                select(_JOBS.c.photo, _JOBS.c.clip).where(_KEEPS)
+            )
+            for row in rows:
+                found.difference_update(name.partition(".")[0] for name in row if name)
+        return found
 
-    def forget(self, hours: float) -> list[Job]:
-        """Take photo, clip and prompt out of the rows that ended so long ago; the jobs as they were."""
+    def simulated(self) -> list[Job]:
+        """What the simulator's jobs keep that have ended, newest first."""
         with self._look() as connection:
-            old = sa.and_(_JOBS.c.ended_at < _Clock(-3600 * hours), _KEEPS)
-            tickets = list(connection.scalars(select(_JOBS.c.ticket).where(old)))
-        return [job for ticket in tickets if (job := self.erase(ticket))]
+            free = sa.and_(
+                _JOBS.c.payer == "nobody", _JOBS.c.ended_at.is_not(None), _KEEPS, _JOBS.c.deleted_at.is_(None)
+            )
+            query = select(_JOBS, _Clock().label("now")).where(free).order_by(_JOBS.c.ended_at.desc())
+            return [_job(row) for row in connection.execute(query).mappings()]
 
-    def erase(self, ticket: str) -> Job | None:
-        """Take photo, clip and prompt out of the row of a job that has ended; the job as it was."""
+    def to_forget(self, hours: float) -> list[str]:
+        """The tickets of jobs that ended so long ago and still keep photo, clip or prompt."""
+        with self._look() as connection:
+            old = sa.and_(_JOBS.c.ended_at < _Clock(-3600 * hours), _KEEPS, _JOBS.c.deleted_at.is_(None))
+            return list(connection.scalars(select(_JOBS.c.ticket).where(old)))
+
+    def erase(self, ticket: str) -> bool:
+        """The prompt leaves the row of a job that has ended; photo and clip are shown no more, their files go next."""
         with self._turn() as connection:
             which = sa.and_(_JOBS.c.ticket == ticket, _JOBS.c.ended_at.is_not(None), _KEEPS)
-            row = self._row(connection, which)
-            self._set(connection, which, photo="", clip="", prompt="")
-            return _job(row) if row else None
+            return self._set(connection, which, prompt="", deleted_at=func.coalesce(_JOBS.c.deleted_at, _Clock()))
+
+    def erased(self, ticket: str | None = None) -> list[tuple[str, str, str]]:
+        """Ticket, photo and clip of what was erased and whose files may still be there; of all, or of one job."""
+        with self._look() as connection:
+            which = [] if ticket is None else [_JOBS.c.ticket == ticket]
+            query = select(_JOBS.c.ticket, _JOBS.c.photo, _JOBS.c.clip).where(_JOBS.c.deleted_at.is_not(None), _KEEPS)
+            return [(row.ticket, row.photo, row.clip) for row in connection.execute(query.where(*which))]
+
+    def clear(self, ticket: str) -> None:
+        """The files of what was erased are gone."""
+        with self._turn() as connection:
+            erased = sa.and_(_JOBS.c.ticket == ticket, _JOBS.c.deleted_at.is_not(None))
+            connection.execute(update(_JOBS).where(erased).values(photo="", clip=""))
+
+    def health(self) -> list[tuple[str, str, float, str]]:
+        """Of each process that did not end in order: its name, a loop, seconds since that ran, its trouble."""
+        with self._look() as connection:
+            rows = connection.execute(select(_LOOPS, _Clock().label("now")).order_by(_LOOPS.c.worker, _LOOPS.c.name))
+            return [(row.worker, row.name, _epoch(row.now) - _epoch(row.ran_at), row.trouble) for row in rows]
 
     def _abandon(self, connection: sa.Connection, sending: sa.ColumnElement[bool]) -> None:
         self._set(connection, sending, state=State.UNKNOWN, what=_STOPPED, advice=Unclear.advice)
+
+    def _obstacles(
+        self, connection: sa.Connection, which: sa.ColumnElement[bool], limits: Limits
+    ) -> Iterator[tuple[sa.RowMapping, State, str]]:
+        """Each in its order, what becomes of it now and why; between two of them their row may be written."""
+        names = (_JOBS.c.ticket, _JOBS.c.key, _JOBS.c.payer, _JOBS.c.visitor, _JOBS.c.waits, which.label("mine"))
+        in_line = sa.and_(_JOBS.c.state == State.QUEUED, sa.or_(which, _JOBS.c.leased_until > _Clock()))
+        rows = connection.execute(select(*names).where(in_line).order_by(_JOBS.c.queued_at)).mappings().all()
+        before: Counter[str] = Counter()
+        for row in rows:
+            state, obstacle = State.QUEUED, f"Waiting: {before[row['key']]} before it."
+            if row["mine"] and (row["payer"] == "nobody" or not before[row["key"]]):
+                state, obstacle = self._obstacle(connection, row, limits)
+            if row["mine"]:
+                yield row, state, obstacle
+            before[row["key"]] += state is State.QUEUED
 
     def _obstacle(self, connection: sa.Connection, row: sa.RowMapping, limits: Limits) -> tuple[State, str]:
         if row["payer"] == "nobody":
@@ -302,9 +455,6 @@ class Ledger:
                 yours = f"Your {limits.clips_a_visitor} clips of today are used"
                 return State.REFUSED, f"{yours}; the day ends at midnight UTC. An own key has no such limit."
         same = _JOBS.c.key == row["key"]
-        older = sa.and_(_JOBS.c.queued_at < row["queued_at"], _JOBS.c.leased_until > _Clock())
-        if before := self._count(connection, same, _JOBS.c.state == State.QUEUED, older):
-            return State.QUEUED, f"Waiting: {before} before it."
         # What nobody drives still renders at the provider, but not for ever.
         rendering = _JOBS.c.state.in_((State.SENDING, State.RENDERING))
         lasts = sa.or_(_JOBS.c.leased_until > _Clock(), _JOBS.c.sending_at > _Clock(-DEADLINE_SECONDS))
@@ -343,6 +493,14 @@ class Ledger:
             yield connection
 
 
+_WAITS = sa.and_(
+    sa.or_(
+        _JOBS.c.state == State.QUEUED,
+        # The simulator has no queue of ours, and its films are work all the same.
+        sa.and_(_JOBS.c.state.in_(UNDER_WAY), _JOBS.c.payer == "nobody"),
+    ),
+    _JOBS.c.leased_until > _Clock(),
+)
 _KEEPS = sa.or_(_JOBS.c.photo != "", _JOBS.c.clip != "", _JOBS.c.prompt != "")
 _YOUNG = _JOBS.c.queued_at > _Clock(-GIVE_UP_SECONDS)
 _TODAYS = (_JOBS.c.payer == "owner", _JOBS.c.state.not_in(NOT_SPENT), _JOBS.c.sending_at >= _Today())
@@ -352,6 +510,9 @@ def _job(row: sa.RowMapping) -> Job:
     values: dict[str, Any] = {name: row[name] for name in Job.__dataclass_fields__ if name in row}
     began = {stage: _epoch(row[column]) for stage, column in _BEGINS.items() if row[column]}
     values |= {"state": State(row["state"]), "began": began, "ended": row["ended_at"] and _epoch(row["ended_at"])}
+    values["deleted"] = row["deleted_at"] is not None
+    if values["deleted"]:
+        values |= {"photo": "", "clip": ""}
     return Job(**values | {"changed": _epoch(row["changed_at"]), "now": _epoch(row["now"])})
 
 

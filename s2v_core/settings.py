@@ -28,6 +28,7 @@ class Settings:
     clips_per_visitor: int | None = None
     trusted_hops: int = 0
     keep_hours: float | None = None
+    waiting: int = 20
     poll_seconds: float = 5.0
     simulator_seconds: float = 8.0
     space: str = ""
@@ -57,6 +58,7 @@ class Settings:
             clips_per_visitor=read("S2V_CLIPS_PER_VISITOR", _count, 3 if on_space else None),
             trusted_hops=read("S2V_TRUSTED_HOPS", _hops, 1 if on_space else 0),
             keep_hours=read("S2V_KEEP_HOURS", _hours, 24.0 if on_space else None),
+            waiting=read("S2V_WAITING", _count, usual.waiting),
             poll_seconds=read("S2V_POLL_SECONDS", _seconds, usual.poll_seconds),
             simulator_seconds=read("S2V_SIMULATOR_SECONDS", _seconds, usual.simulator_seconds),
             space=read("SPACE_ID", _space, usual.space),
@@ -143,7 +145,7 @@ def _hours(text: str) -> float:
 
 def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 6:
-        raise SettingsError("this is a whole number of clips, from 0 to 999999.")
+        raise SettingsError("this is a whole number, from 0 to 999999.")
     return int(text)
 
 

@@ -1,66 +1,49 @@
-"""Drives the jobs: pay once, follow, fetch, resume, watch.
-
-A job lives in the ledger and is driven by the process that holds its lease; everybody else watches the row.
-"""
+"""The jobs of this installation: asked for, watched, resumed, deleted; each is driven by `driver`."""
 
 import asyncio
 import hashlib
 import logging
 import secrets
+import threading
 import time
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Collection, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
+from itertools import accumulate
 from pathlib import Path
-from typing import Any, ParamSpec, Protocol, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import httpx
-from starlette.types import Receive, Scope, Send
 
 from . import clips, wire
 from .client import Client, Patience
-from .errors import Failed, ImageRejected, InputRejected, Refused, Unclear, Unfinished, UnknownTicket
+from .driver import Driver, Simulated
+from .errors import Busy, InputRejected, Refused, UnknownTicket
 from .images import Photo, Source, accepted, is_link
-from .jobs import UNDER_WAY, Job, Limits, Stage, State, Usual
-from .ledger import GIVE_UP_SECONDS, Away, Ledger
-from .settings import Settings, check_key
+from .jobs import UNDER_WAY, Job, Limits, Pace, State, Usual
+from .ledger import GIVE_UP_SECONDS, Away, Full, Ledger, TooLate
+from .loops import Loops
+from .services import KeyRing, Service
+from .settings import Settings
 from .shelf import Shelf
+from .watch import Watch
 
 _log = logging.getLogger(__name__)
-_Arguments = ParamSpec("_Arguments")
+
 _Result = TypeVar("_Result")
 
 _SIMULATOR_URL = "https://simulator/minimaxi/v1"
-_BEAT_SECONDS = 5.0
-_LOOK_SECONDS = 0.4
-_LAST_ANSWER_SECONDS = 5.0
-_KEY_SECONDS = 60.0
-_GIVEN_UP = "It was asked for during 24 hours; the ticket starts that again."
-_SWEEP_SECONDS = 3600.0
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """One that a click can use; `price` in thousandths of a PTC, None where only the provider knows."""
-
-    name: str
-    label: str
-    price: int | None
-
-
-class Simulated(Protocol):
-    """The service as an ASGI app; a job on it sends nothing off this machine."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
-
-    def forget(self, task_id: str) -> None:
-        """The task leaves the disk, and its photo, prompt and clip with it."""
+_HOUR = 3600.0
+_REMEMBERED = 1000
+_GONE = "The clip's file is no longer here."
 
 
 class Studio:
     """An async context manager that holds the clients and runs each job as a task of its own.
 
-    With `resume`, what other processes left behind is driven on. Clips are lent from the folder `lent`.
+    With `resume`, what other processes left behind is driven on. Clips are lent from the folder `lent`. Simulated jobs
+    keep at most `simulated_bytes`, and are refused where less than `free_bytes` are free.
     """
 
     def __init__(
@@ -71,55 +54,82 @@ class Studio:
         lent: Path | None = None,
         patience: Patience | None = None,
         limits: Limits | None = None,
+        pace: Pace | None = None,
         resume: bool = True,
+        simulated_bytes: int = 500_000_000,
+        free_bytes: int = 1_000_000_000,
     ) -> None:
-        self.services = {"simulator": _service("simulator", _SIMULATOR_URL)}
+        self.services = {"simulator": Service.at("simulator", _SIMULATOR_URL)}
         if settings.api_key:
-            self.services["live"] = _service("live", settings.base_url)
+            self.services["live"] = Service.at("live", settings.base_url)
         self._settings = settings
         self._simulator = simulator
         self._patience = patience or Patience(poll=settings.poll_seconds)
-        self._limits = limits or Limits(clips_a_day=settings.clips_a_day, clips_a_visitor=settings.clips_per_visitor)
+        self._limits = limits or Limits(
+            clips_a_day=settings.clips_a_day, clips_a_visitor=settings.clips_per_visitor, waiting=settings.waiting
+        )
+        self._pace = pace or Pace()
+        self._simulated_bytes, self._free_bytes = simulated_bytes, free_bytes
         self.shelf = Shelf(settings.data_dir, lent or settings.data_dir / "lent")
         self._resume = resume
         self._owner = secrets.token_hex(8)
-        self._clients: dict[str, Client] = {}
-        self._held: dict[str, float] = {}
-        self._drives: dict[str, asyncio.Task[None]] = {}
-        self._paying: set[asyncio.Task[Any]] = set()
-        self._wanted: set[str] = set()
-        self._watched: dict[str, _Watched] = {}
+        self._wanted: dict[str, float] = {}
+        self._entering: set[asyncio.Task[Any]] = set()
+        self._picturing: dict[str, asyncio.Task[None]] = {}
+        self._unpicturable: dict[str, None] = {}
         self._swept = 0.0
+        # A signal sets it from another thread.
+        self._closing, self._closed = threading.Event(), False
 
     async def __aenter__(self) -> Self:
-        await asyncio.to_thread(self.shelf.make)
-        self._ledger = await asyncio.to_thread(Ledger, self._settings.ledger_url)
+        self._ledger = await asyncio.to_thread(Ledger, self._settings.ledger_url, lease=self._pace.lease)
+        await asyncio.to_thread(self.shelf.make, self._ledger.identity, self._ledger.unnamed)
         poll = min(self._patience.poll, self._settings.simulator_seconds / 16)
-        self._clients[""] = Client(
+        simulator = Client(
             _SIMULATOR_URL,
             "simulator",
             transport=httpx.ASGITransport(self._simulator),
             patience=replace(self._patience, poll=poll),
         )
-        self._owners_key = self.hold(self._settings.api_key) if self._settings.api_key else None
-        self._loops = [asyncio.create_task(self._beat()), asyncio.create_task(self._look())]
+        self._keys = KeyRing(simulator, self._connect, self._ledger.fingerprint)
+        self._owners_key = self._keys.hold(self._settings.api_key, for_good=True) if self._settings.api_key else None
+        self._driver = Driver(
+            self._ledger, self._keys, self.shelf, self._simulator,
+            owner=self._owner, limits=self._limits, patience=self._patience,
+            closing=self._closing, fetched=self._picture,
+        )  # fmt: skip
+        self._watch = Watch(self._ledger)
+        self._loops = Loops()
+        self._loops.start("heartbeat", self._pace.heartbeat, self._heartbeat)
+        self._loops.start("admission", self._pace.admission, self._driver.admit)
+        self._loops.start("watch", self._pace.look, self._watch.look)
+        self._loops.start("keys", self._pace.idle_key / 2, self._forget_idle_keys)
+        if self._resume:
+            self._loops.start("sweep", self._pace.sweep, self._sweep)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._end([*self._loops, *self._drives.values()])
-        if self._paying:
-            await asyncio.wait(self._paying, timeout=_LAST_ANSWER_SECONDS)
-        await self._end(self._paying)
-        with suppress(*Away):
-            await asyncio.to_thread(self._ledger.release, self._owner)
-        for client in self._clients.values():
-            await client.__aexit__()
+        """Once: wait for each payment that was begun, leave the rest to who comes next."""
+        if self._closed:
+            return
+        self._closed = True
+        self.stop_admitting()
+        await self._loops.stop()
+        await self._driver.stop(self._pace.last_answer)
+        if self._entering:
+            await asyncio.wait(self._entering, timeout=0.5)
+        for task in (left := [*self._entering, *self._picturing.values()]):
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        with suppress(*Away, TimeoutError):
+            async with asyncio.timeout(1.0):
+                await self._ledger.ask(self._ledger.release, self._owner)
+        await self._keys.close()
         self._ledger.close()
 
-    async def _end(self, tasks: Collection[asyncio.Task[Any]]) -> None:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    def stop_admitting(self) -> None:
+        """From now on nothing new is taken or paid; what was begun goes on. From any thread."""
+        self._closing.set()
 
     @property
     def default_service(self) -> Service:
@@ -133,7 +143,7 @@ class Studio:
     @property
     def live(self) -> Service:
         """What a key pays for here, the owner's or a visitor's own."""
-        return _service("live", self._settings.base_url)
+        return Service.at("live", self._settings.base_url)
 
     async def submit(
         self,
@@ -147,88 +157,91 @@ class Studio:
     ) -> Job:
         """Queue a job, or find the same one under way. A caller's own `key` makes it live, at the caller's cost.
 
-        Raises `InputRejected` or `SettingsError` (the key) before anything is sent.
+        Raises `InputRejected`, `SettingsError` (the key) or `Refused` (no more is taken) before anything is sent.
         """
         prompt = wire.check_prompt(prompt)
         subject = await accepted(photo)
         chosen = self.live if key else self._service(service)
+        await self._check_open(chosen)
         fingerprint = self.hold(key) if key else self._owners_key if chosen.name == "live" else ""
         visitor = self._visitor(visitor)
         name = subject if isinstance(subject, str) else await asyncio.to_thread(self.shelf.keep, subject.jpeg)
         content = subject if isinstance(subject, str) else hashlib.sha256(subject.jpeg).hexdigest()
         asked = (chosen.name, fingerprint or "", visitor, content, prompt, str(prompt_optimizer))
-        ticket = "s2v_" + secrets.token_urlsafe(16)
-        entered = await self._insist(
-            self._ledger.enter,
-            ticket,
-            self._owner,
-            self._ledger.fingerprint(*asked),
-            service=chosen.name,
-            provider=chosen.label,
-            key=fingerprint,
-            payer="nobody" if chosen.name == "simulator" else "visitor" if key else "owner",
-            visitor=visitor,
-            photo=name,
-            prompt=prompt,
-            prompt_optimizer=prompt_optimizer,
-            amount=chosen.price,
-        )
-        if entered != ticket and name != subject:
-            await asyncio.to_thread(self.shelf.path(name).unlink)
-        elif entered == ticket:
-            self._drive(ticket)
-        return await self.job(entered)
+        ticket, entered = "s2v_" + secrets.token_urlsafe(16), ""
+        try:
+            entered = await self._enter(
+                ticket,
+                self._ledger.fingerprint(*asked),
+                service=chosen.name,
+                provider=chosen.label,
+                key=fingerprint,
+                payer="nobody" if chosen.name == "simulator" else "visitor" if key else "owner",
+                visitor=visitor,
+                photo=name,
+                prompt=prompt,
+                prompt_optimizer=prompt_optimizer,
+                amount=chosen.price,
+            )
+        finally:
+            if entered != ticket and name != subject:
+                await asyncio.to_thread(self.shelf.path(name).unlink, missing_ok=True)
+        job = await self.job(entered)
+        if entered == ticket:
+            self._driver.take(job)
+            self._loops.wake("admission")
+        return job
 
     async def job(self, ticket: str) -> Job:
         """Raises `UnknownTicket`."""
-        job = await asyncio.to_thread(self._ledger.job, ticket)
+        job = await self._ledger.ask(self._ledger.job, ticket)
         if job is None:
             raise UnknownTicket("There is no such ticket here.")
+        if job.state is State.DONE and job.clip and not await asyncio.to_thread(self.shelf.has, job.clip):
+            return await self._miss(job)
         return job
 
     async def jobs(self) -> list[Job]:
-        return await asyncio.to_thread(self._ledger.jobs)
+        return await self._ledger.ask(self._ledger.jobs)
 
     async def watch(self, ticket: str) -> AsyncIterator[Job]:
         """The job now, at each change and at least once a second, until it has ended; from any process.
 
         Raises `UnknownTicket`.
         """
-        job = await self.job(ticket)
-        watched = self._watched.setdefault(ticket, _Watched(job))
-        watched.watchers += 1
-        try:
-            while True:
-                yield job
-                if job.state not in UNDER_WAY:
-                    return
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(watched.changed.wait(), 1.0)
-                job = watched.now()
-        finally:
-            watched.watchers -= 1
-            if not watched.watchers:
-                self._watched.pop(ticket, None)
+        async for job in self._watch.follow(await self.job(ticket)):
+            yield job
 
     async def cancel(self, ticket: str) -> Job:
         """Only what is still queued; else the job goes on as it was. Raises `UnknownTicket`."""
-        await self._insist(self._ledger.cancel, ticket)
+        await self._ledger.insist(self._ledger.cancel, ticket, "You cancelled it before anything was sent.")
         return await self.job(ticket)
 
     async def fetch(self, ticket: str) -> Job:
         """Drive a job on that nobody drives, however old it is. Raises `UnknownTicket`."""
         job = await self.job(ticket)
         if job.state in UNDER_WAY:
-            self._wanted.add(ticket)
+            self._wanted[ticket] = time.monotonic()
             await self._claim([ticket])
         return await self.job(ticket)
 
     async def delete(self, ticket: str) -> Job:
         """Photo, prompt, clip and pictures leave the disk at once, once the job has ended. Raises `UnknownTicket`."""
         await self.job(ticket)
-        if erased := await self._insist(self._ledger.erase, ticket):
-            await asyncio.to_thread(self.shelf.remove, erased)
+        if await self._ledger.insist(self._ledger.erase, ticket):
+            if picturing := self._picturing.get(ticket):
+                picturing.cancel()
+                await asyncio.wait([picturing])
+            await self._remove_erased(ticket)
         return await self.job(ticket)
+
+    async def pictures(self, job: Job) -> dict[str, str]:
+        """What `Shelf.pictures` has; a clip's are made now, if whoever fetched it has not come to that."""
+        if job.clip and not self.shelf.is_pictured(job) and job.ticket not in self._unpicturable:
+            self._picture(job)
+        if picturing := self._picturing.get(job.ticket):
+            await asyncio.wait([picturing])
+        return await asyncio.to_thread(self.shelf.pictures, job)
 
     def photo(self, job: Job) -> Path | str:
         """Where the JPEG lies that is sent, or the link that is passed on."""
@@ -236,9 +249,9 @@ class Studio:
 
     async def left_today(self, visitor: str = "") -> int:
         """Clips that can still be paid with the owner's key today, by this visitor."""
-        left = self._limits.clips_a_day - await asyncio.to_thread(self._ledger.used_today)
+        left = self._limits.clips_a_day - await self._ledger.ask(self._ledger.used_today)
         if self._limits.clips_a_visitor is not None:
-            used = await asyncio.to_thread(self._ledger.used_today, self._visitor(visitor))
+            used = await self._ledger.ask(self._ledger.used_today, self._visitor(visitor))
             left = min(left, self._limits.clips_a_visitor - used)
         return max(0, left)
 
@@ -250,16 +263,14 @@ class Studio:
 
     async def usual(self, job: Job) -> Usual | None:
         """How long this installation's clips of the same provider took; None while there are too few."""
-        return Usual.of(await asyncio.to_thread(self._ledger.durations, job.provider))
+        return Usual.of(await self._ledger.ask(self._ledger.durations, job.provider))
 
     def hold(self, key: str) -> str:
         """Take a key into memory, for as long as a job needs it; its fingerprint. Raises `SettingsError`."""
-        check_key(key)
-        fingerprint = self._ledger.fingerprint(key)
-        self._held[fingerprint] = time.monotonic()
-        if fingerprint not in self._clients:
-            self._clients[fingerprint] = Client(self._settings.base_url, key, patience=self._patience)
-        return fingerprint
+        return self._keys.hold(key)
+
+    def _connect(self, key: str) -> Client:
+        return Client(self._settings.base_url, key, patience=self._patience)
 
     def _service(self, name: str | None) -> Service:
         if name is None:
@@ -271,192 +282,114 @@ class Studio:
     def _visitor(self, visitor: str) -> str:
         return self._ledger.fingerprint("visitor", visitor)[:32] if visitor else ""
 
-    def _drive(self, ticket: str, *, since: float = 0.0) -> None:
-        if ticket not in self._drives:
-            drive = self._drives[ticket] = asyncio.create_task(self._run(ticket, since))
-            drive.add_done_callback(lambda _: self._drives.pop(ticket))
+    async def _check_open(self, service: Service) -> None:
+        if self._closing.is_set():
+            raise Refused("The server is being stopped, and takes nothing new.", advice="Try again when it is back.")
+        if service == self.simulated and await asyncio.to_thread(self.shelf.free) < self._free_bytes:
+            room = f"under {self._free_bytes / 1e9:g} GB of the disk is free, and that is kept for paid clips."
+            raise Refused(f"The simulator takes nothing new: {room}", advice="Make room on the disk, then try again.")
 
-    async def _run(self, ticket: str, since: float) -> None:
-        job = await self._insist(self._ledger.job, ticket)
-        while job and job.state is State.QUEUED:
-            job = await self._insist(self._ledger.admit, ticket, self._owner, self._limits)
-            if job and job.state is State.SENDING:
-                # Reached once in a job's life: nobody else finds a row of ours in this state and sends it.
-                job = await self._pay(job)
-            elif job and job.state is State.QUEUED:
-                await asyncio.sleep(1.0)
-        steps = {State.RENDERING: self._follow, State.FETCHING: self._bring}
-        while job and (step := steps.get(job.state)):
-            if job.now > max(since, job.queued) + GIVE_UP_SECONDS:
-                await self._insist(self._ledger.advance, ticket, self._owner, waits=_GIVEN_UP)
-                return
-            if not await step(job):
-                return
-            job = await self._insist(self._ledger.job, ticket)
-
-    async def _pay(self, job: Job) -> Job | None:
-        # A task of its own, so that who stops the drive does not stop the payment.
-        payment = asyncio.create_task(self._submit(job))
-        self._paying.add(payment)
-        payment.add_done_callback(self._paying.discard)
-        await asyncio.shield(payment)
-        return await self._insist(self._ledger.job, job.ticket)
-
-    async def _submit(self, job: Job) -> None:
+    async def _enter(self, ticket: str, request: str, **values: Any) -> str:
+        """The ticket in the queue within `pace.enter` seconds, or not at all. Raises `Refused`."""
+        seconds = self._pace.enter
+        enter = partial(self._ledger.enter, limits=self._limits, until=time.monotonic() + seconds, **values)
+        entering = self._apart(self._ledger.insist(enter, ticket, self._owner, request))
+        kept = False
         try:
-            subject = job.photo if is_link(job.photo) else await asyncio.to_thread(self._photo, job)
-            task_id = await self._clients[job.key].submit(subject, job.prompt, prompt_optimizer=job.prompt_optimizer)
-        except Unclear as error:
-            await self._insist(self._ledger.end_submit, job.ticket, State.UNKNOWN, error.what, error.advice)
-        except (Refused, InputRejected) as error:
-            await self._insist(self._ledger.end_submit, job.ticket, State.REFUSED, error.what, error.advice)
-        else:
-            # In the log too, so that a person can find it if the ledger stays away.
-            _log.info("task %s begins", task_id)
-            await self._insist(self._ledger.record_task, job.ticket, self._owner, task_id)
+            async with asyncio.timeout(seconds):
+                entered = await asyncio.shield(entering)
+            await self._check_open(self.live)
+            kept = True
+            return entered
+        except Full as full:
+            raise Busy(f"{full}.", advice="Wait until some of them have ended, then try again.") from None
+        except (TooLate, TimeoutError):
+            late = f"The ledger could not be written within {seconds:g} seconds, so nothing was sent."
+            raise Refused(late, advice="Try again in a minute.") from None
+        finally:
+            if not kept:
+                # Who asked is gone, or was told that nothing is sent.
+                self._apart(self._take_back(entering, ticket))
 
-    async def _follow(self, job: Job) -> bool:
-        """Ask until there is a file, or the patience of this round is over; False where the job is another's by now."""
-        client = self._clients[job.key]
-        left = client.patience.watch - (job.now - job.began[Stage.QUEUE])
-        patience = client.patience
-        if left > 0:
-            patience = replace(patience, watch=left)
-        else:
-            patience = replace(patience, poll=patience.overdue, slow_poll=2 * patience.overdue, watch=GIVE_UP_SECONDS)
-        shown, file_id = (job.status, job.waits), ""
-        try:
-            async for task in client.watch(job.task_id, patience=patience):
-                if (task.status, "") != shown and not await self._advance(job, status=task.status, waits=""):
-                    return False
-                shown, file_id = (task.status, ""), task.file_id
-        except Failed as error:
-            return await self._advance(job, state=State.FAILED, what=error.what, advice=error.advice)
-        except Unfinished as error:
-            return await self._wait(job, error)
-        return await self._advance(job, state=State.FETCHING, file_id=file_id)
+    async def _take_back(self, entering: asyncio.Task[str], ticket: str) -> None:
+        await asyncio.wait([entering])
+        if not entering.exception() and entering.result() == ticket:
+            await self._ledger.insist(self._ledger.cancel, ticket, "Nobody waited for it any more: nothing was sent.")
 
-    async def _bring(self, job: Job) -> bool:
-        name = self.shelf.new_clip()
-        path = self.shelf.path(name)
+    def _apart(self, act: Coroutine[Any, Any, _Result]) -> asyncio.Task[_Result]:
+        """A task that goes on when whoever began it is gone."""
+        task = asyncio.create_task(act)
+        self._entering.add(task)
+        task.add_done_callback(self._entering.discard)
+        return task
+
+    async def _miss(self, job: Job) -> Job:
+        """A clip whose file is gone is fetched again while the service may have it; else its row says so."""
+        fetch = bool(job.file_id) and job.service != "simulator"
+        what = f"{_GONE} It is fetched again, which is free." if fetch else _GONE
+        _log.warning("a clip's file is gone: %s", job.clip)
+        await self._ledger.insist(self._ledger.miss_clip, job.ticket, job.clip, what, fetch=fetch)
+        return await self.fetch(job.ticket)
+
+    def _picture(self, job: Job) -> None:
+        if job.ticket not in self._picturing:
+            picturing = self._picturing[job.ticket] = asyncio.create_task(self._make_pictures(job))
+            picturing.add_done_callback(lambda _: self._picturing.pop(job.ticket))
+
+    async def _make_pictures(self, job: Job) -> None:
         try:
-            await self._clients[job.key].fetch(job.file_id, path, task_id=job.task_id)
-        except Unfinished as error:
-            return await self._wait(job, error)
+            await asyncio.to_thread(clips.picture, self.shelf.path(job.clip))
         # One of which no frame can be shown here is still what was paid for.
-        with suppress(clips.NotAClip, OSError):
-            await asyncio.to_thread(clips.picture, path)
-        if await self._advance(job, state=State.DONE, clip=name):
-            if job.service == "simulator":
-                await asyncio.to_thread(self._simulator.forget, job.task_id)
-            return True
-        # Another process's by now; or ours, written by a commit whose answer was lost.
-        now = await self._insist(self._ledger.job, job.ticket)
-        if now and now.clip != name:
-            await asyncio.to_thread(self.shelf.remove, replace(job, clip=name, photo=""))
-        return False
+        except Exception as error:  # noqa: BLE001
+            known = isinstance(error, clips.NotAClip)
+            _log.info("no pictures of %s", job.clip, exc_info=None if known else error)
+            self._unpicturable[job.ticket] = None
+            for oldest in list(self._unpicturable)[:-_REMEMBERED]:
+                del self._unpicturable[oldest]
 
-    async def _wait(self, job: Job, error: Unfinished) -> bool:
-        held = await self._advance(job, waits=f"{error.what} It is asked for again by itself.")
-        await asyncio.sleep(self._patience.overdue)
-        return held
-
-    async def _advance(self, job: Job, **values: Any) -> bool:
-        return await self._insist(self._ledger.advance, job.ticket, self._owner, **values)
-
-    async def _insist(
-        self, act: Callable[_Arguments, _Result], *arguments: _Arguments.args, **named: _Arguments.kwargs
-    ) -> _Result:
-        """Off the event loop, and again until the ledger is there."""
-        while True:
-            try:
-                return await asyncio.to_thread(act, *arguments, **named)
-            except Away as error:
-                _log.warning("the ledger is away (%s)", type(error).__name__)
-                await asyncio.sleep(1.0)
-
-    def _photo(self, job: Job) -> Photo:
-        try:
-            return Photo(self.shelf.path(job.photo).read_bytes(), 0, 0)
-        except OSError:
-            raise ImageRejected("The photo is no longer here.") from None
-
-    async def _beat(self) -> None:
+    async def _heartbeat(self) -> None:
         """Keep what is driven here, and drive on what nobody holds."""
-        while True:
-            try:
-                await asyncio.to_thread(self._ledger.renew, self._owner, list(self._drives))
-                await self._claim(list(self._wanted))
-                if self._resume:
-                    await self._claim(None)
-                    await asyncio.to_thread(self._sweep)
-                await self._let_go()
-            except Away as error:
-                _log.warning("the ledger is away (%s)", type(error).__name__)
-            await asyncio.sleep(_BEAT_SECONDS)
+        await self._ledger.ask(self._ledger.renew, self._owner, self._driver.tickets, self._loops.health())
+        for ticket, since in list(self._wanted.items()):
+            if time.monotonic() - since > GIVE_UP_SECONDS:
+                del self._wanted[ticket]
+        await self._claim(list(self._wanted))
+        if self._resume:
+            await self._claim(None)
 
     async def _claim(self, only: Collection[str] | None) -> None:
+        if self._closing.is_set() or only == []:
+            return
         since = 0.0 if only is None else time.time()
-        for ticket in await asyncio.to_thread(self._ledger.claim, self._owner, list(self._clients), only=only):
-            self._wanted.discard(ticket)
-            self._drive(ticket, since=since)
+        for ticket in await self._ledger.ask(self._ledger.claim, self._owner, list(self._keys), only=only):
+            self._wanted.pop(ticket, None)
+            if job := await self._ledger.insist(self._ledger.job, ticket):
+                self._driver.take(job, since=since)
+                self._loops.wake("admission")
 
-    async def _let_go(self) -> None:
-        """A visitor's key that no job needs any more leaves the memory."""
-        kept = {"", self._owners_key}
-        idle = {key for key, at in self._held.items() if time.monotonic() - at > _KEY_SECONDS} - kept
-        if idle:
-            idle -= await asyncio.to_thread(self._ledger.keys_in_use)
-        # Held again while the ledger was looked at?
-        for key in [key for key in idle if time.monotonic() - self._held[key] > _KEY_SECONDS]:
-            del self._held[key]
-            await self._clients.pop(key).__aexit__()
+    async def _forget_idle_keys(self) -> None:
+        await self._keys.forget_idle(self._pace.idle_key, lambda: self._ledger.ask(self._ledger.keys_in_use))
 
-    def _sweep(self) -> None:
-        self.shelf.sweep_parts()
-        if self._settings.keep_hours is not None:
-            for job in self._ledger.forget(self._settings.keep_hours):
-                self.shelf.remove(job)
-        if time.monotonic() > self._swept + _SWEEP_SECONDS or not self._swept:
-            self.shelf.sweep_orphans(self._ledger.files())
+    async def _sweep(self) -> None:
+        await asyncio.to_thread(self.shelf.sweep_parts)
+        hours = self._settings.keep_hours
+        old = await self._ledger.ask(self._ledger.to_forget, hours) if hours is not None else []
+        for ticket in old + await self._oldest_simulated():
+            await self.delete(ticket)
+        if not self._swept or time.monotonic() > self._swept + _HOUR:
+            # Those of a process that was killed in the middle of a deletion.
+            await self._remove_erased()
+            if self._swept:
+                await self._ledger.ask(self.shelf.clear_away, self._ledger.unnamed)
             self._swept = time.monotonic()
 
-    async def _look(self) -> None:
-        """One look at the ledger for all who watch."""
-        looked = time.monotonic()
-        while True:
-            await asyncio.sleep(_LOOK_SECONDS)
-            began = time.monotonic()
-            if self._watched:
-                try:
-                    # Two seconds more, for a row that was being written when the last look was taken.
-                    span = began - looked + 2.0
-                    jobs = await asyncio.to_thread(self._ledger.changed, list(self._watched), span)
-                except Away:
-                    continue
-                for job in jobs:
-                    if watched := self._watched.get(job.ticket):
-                        watched.see(job)
-            looked = began
+    async def _remove_erased(self, ticket: str | None = None) -> None:
+        for erased in await self._ledger.ask(self._ledger.erased, ticket):
+            await asyncio.to_thread(self.shelf.remove, *erased)
+            await self._ledger.insist(self._ledger.clear, erased[0])
 
-
-class _Watched:
-    """A row as it was seen last, for all who watch it here."""
-
-    def __init__(self, job: Job) -> None:
-        self.watchers = 0
-        self.changed = asyncio.Event()
-        self._job, self._at = job, time.monotonic()
-
-    def see(self, job: Job) -> None:
-        if job.changed != self._job.changed:
-            self._job, self._at = job, time.monotonic()
-            self.changed.set()
-            self.changed = asyncio.Event()
-
-    def now(self) -> Job:
-        return replace(self._job, now=self._job.now + time.monotonic() - self._at)
-
-
-def _service(name: str, base_url: str) -> Service:
-    return Service(name, wire.provider(base_url), wire.price(base_url))
+    async def _oldest_simulated(self) -> list[str]:
+        """The tickets of simulated jobs beyond what they may keep."""
+        jobs = await self._ledger.ask(self._ledger.simulated)
+        sizes = accumulate(await asyncio.to_thread(lambda: [self.shelf.size(job) for job in jobs]))
+        return [job.ticket for job, size in zip(jobs, sizes, strict=True) if size > self._simulated_bytes]

@@ -18,15 +18,15 @@ from pathlib import Path
 
 from PIL import Image
 
-from s2v_core import Patience, Photo, Settings, ledger, studio
+from s2v_core import Patience, Photo, Settings, studio
 from s2v_core.clips import write
-from s2v_core.jobs import UNDER_WAY, Limits, State
+from s2v_core.jobs import UNDER_WAY, Limits, Pace, State
 
 from .service import Answer, Service, good, task
 
 KEY = "sk-canary-chaos"
 HURRY = Patience(submit=20.0, read=5.0, poll=0.05, slow_poll=0.2, watch=600.0, overdue=0.6, backoff=0.05)
-WIDE = Limits(clips_a_day=100_000, at_once=1000, a_minute=100_000)
+WIDE = Limits(clips_a_day=100_000, at_once=1000, a_minute=100_000, waiting=10_000)
 # An answer that came so shortly before the kill may not have been written down yet.
 _WRITING_SECONDS = 1.5
 
@@ -115,12 +115,18 @@ def small_clip() -> bytes:
         return path.read_bytes()
 
 
-def open_studio(data: Path, base_url: str, limits: Limits = WIDE, *, patience: Patience = HURRY) -> studio.Studio:
+def leasing(seconds: float) -> Pace:
+    return Pace(lease=seconds, heartbeat=seconds / 4)
+
+
+def open_studio(
+    data: Path, base_url: str, limits: Limits = WIDE, *, patience: Patience = HURRY, pace: Pace | None = None
+) -> studio.Studio:
     async def no_simulator(*_: object) -> None:
         raise AssertionError("nobody asked for the simulator")
 
     settings = Settings(api_key=KEY, base_url=base_url, data_dir=data)
-    return studio.Studio(settings, simulator=no_simulator, patience=patience, limits=limits)
+    return studio.Studio(settings, simulator=no_simulator, patience=patience, limits=limits, pace=pace)
 
 
 # A worker: a process that is killed
@@ -144,13 +150,12 @@ class Work:
 
 
 def work(order: Work, data: Path, base_url: str, pipe: Connection) -> None:
-    ledger.LEASE_SECONDS, studio._BEAT_SECONDS = order.lease, order.lease / 4  # type: ignore[assignment]
     asyncio.run(_work(order, data, base_url, pipe))
 
 
 async def _work(order: Work, data: Path, base_url: str, pipe: Connection) -> None:
     pause, photo = random.Random(order.seed), small_photo()
-    async with open_studio(data, base_url, order.limits) as here:
+    async with open_studio(data, base_url, order.limits, pace=leasing(order.lease)) as here:
         pipe.send("ready")
         for number in range(0, order.jobs, order.at_a_time):
             numbers = range(number, min(number + order.at_a_time, order.jobs))
@@ -238,8 +243,8 @@ async def chaos(data: Path, *, kills: int, seed: int, lease: float, pace: float 
                 await worker.kill()
                 killed[worker.name] = worker.killed
         for part in data.rglob("*.part"):
-            # As if a minute had gone by: who wrote to it is dead.
-            os.utime(part, (time.time() - 61,) * 2)
+            # As if an hour had gone by: who wrote to it is dead.
+            os.utime(part, (time.time() - 3601,) * 2)
         async with Worker(data, service, Work(name="last", jobs=1, lease=lease)) as last:
             await last.says("idle", 600)
     return count(data, service, killed, clip, time.monotonic() - began)

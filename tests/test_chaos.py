@@ -13,21 +13,15 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from s2v_core import Photo, ledger, studio
+from s2v_core import Photo
 from s2v_core.clips import describe
-from s2v_core.jobs import Charge, Job, Limits, State
+from s2v_core.jobs import Charge, Job, Limits, Pace, State
 from s2v_core.studio import Studio
 
-from .chaos import HURRY, Till, Work, Worker, chaos, open_studio
+from .chaos import HURRY, Till, Work, Worker, chaos, leasing, open_studio
 from .service import Answer, Service, code, gateway, good
 
 LEASE = 3.0
-
-
-@pytest.fixture
-def short_lease(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ledger, "LEASE_SECONDS", LEASE)
-    monkeypatch.setattr(studio, "_BEAT_SECONDS", LEASE / 4)
 
 
 def rows(folder: Path, names: str = "state, task_id") -> list[Any]:
@@ -71,10 +65,11 @@ async def test_killed_at_random_moments_nothing_is_lost_and_nothing_paid_twice(t
     assert report.charges >= 12, str(report)
 
 
-async def test_what_a_killed_process_left_rendering_the_other_finishes(
-    tmp_path: Path, clip: bytes, short_lease: None
-) -> None:
-    async with Till(clip, renders=4.0, stall=0) as service, open_studio(tmp_path, service.base_url) as here:
+async def test_what_a_killed_process_left_rendering_the_other_finishes(tmp_path: Path, clip: bytes) -> None:
+    async with (
+        Till(clip, renders=4.0, stall=0) as service,
+        open_studio(tmp_path, service.base_url, pace=leasing(LEASE)) as here,
+    ):
         order = Work(name="killed", jobs=10, pace=0.05, lease=LEASE)
         async with Worker(tmp_path, service, order) as worker:
             await until(lambda: rows(tmp_path, "state") == ["rendering"] * 10)
@@ -85,12 +80,10 @@ async def test_what_a_killed_process_left_rendering_the_other_finishes(
     assert len(service.charges) == 10
 
 
-async def test_frozen_during_its_payment_and_woken_it_still_has_its_clip(
-    tmp_path: Path, clip: bytes, short_lease: None
-) -> None:
+async def test_frozen_during_its_payment_and_woken_it_still_has_its_clip(tmp_path: Path, clip: bytes) -> None:
     async with (
         Till(clip, stall=0, thinks=1.0) as service,
-        open_studio(tmp_path, service.base_url),
+        open_studio(tmp_path, service.base_url, pace=leasing(LEASE)),
         Worker(tmp_path, service, Work(name="frozen", jobs=1, lease=LEASE)) as worker,
     ):
         await until(lambda: len(service.charges) == 1)
@@ -103,9 +96,7 @@ async def test_frozen_during_its_payment_and_woken_it_still_has_its_clip(
 
 
 @pytest.mark.long
-async def test_frozen_while_it_waited_in_line_and_woken_it_does_not_pay_again(
-    tmp_path: Path, clip: bytes, short_lease: None
-) -> None:
+async def test_frozen_while_it_waited_in_line_and_woken_it_does_not_pay_again(tmp_path: Path, clip: bytes) -> None:
     limits = Limits(at_once=1, a_minute=99)
     async with (
         Till(clip, renders=1.0, stall=0, thinks=2.0) as service,
@@ -113,7 +104,7 @@ async def test_frozen_while_it_waited_in_line_and_woken_it_does_not_pay_again(
     ):
         await until(lambda: rows(tmp_path, "state") == ["rendering", "queued"])
         freeze(worker, tmp_path)
-        async with open_studio(tmp_path, service.base_url, limits):
+        async with open_studio(tmp_path, service.base_url, limits, pace=leasing(LEASE)):
             # The other has taken the second job over and is paying for it: now the first one looks at it again.
             await until(lambda: len(service.charges) == 2, 30)
             worker.send(signal.SIGCONT)
@@ -132,7 +123,7 @@ def spoiled(jobs: list[Job], cap: int) -> list[Job]:
 
 
 async def test_200_at_once_against_a_cap_of_10_are_10_payments(tmp_path: Path, clip: bytes, photo: Photo) -> None:
-    limits = Limits(clips_a_day=10, at_once=1000, a_minute=1000)
+    limits = Limits(clips_a_day=10, at_once=1000, a_minute=1000, waiting=100)
     async with Till(clip, stall=0) as service, open_studio(tmp_path, service.base_url, limits) as here:
         jobs = await asyncio.gather(*(here.submit(photo, f"{number}") for number in range(200)))
         ends = await asyncio.gather(*(end(here, job) for job in jobs))
@@ -144,7 +135,7 @@ async def test_200_at_once_against_a_cap_of_10_are_10_payments(tmp_path: Path, c
 
 @pytest.mark.long
 async def test_the_cap_holds_over_two_processes_and_a_restart(tmp_path: Path, clip: bytes) -> None:
-    limits = Limits(clips_a_day=10, at_once=1000, a_minute=1000)
+    limits = Limits(clips_a_day=10, at_once=1000, a_minute=1000, waiting=100)
     order = {"jobs": 50, "at_a_time": 50, "limits": limits, "lease": LEASE}
     async with Till(clip, stall=0) as service:
         async with (
@@ -165,14 +156,12 @@ async def test_the_cap_holds_over_two_processes_and_a_restart(tmp_path: Path, cl
 
 
 @pytest.mark.long
-async def test_so_many_at_once_also_when_who_sent_them_is_dead(
-    tmp_path: Path, clip: bytes, photo: Photo, short_lease: None
-) -> None:
+async def test_so_many_at_once_also_when_who_sent_them_is_dead(tmp_path: Path, clip: bytes, photo: Photo) -> None:
     limits, most = Limits(clips_a_day=1000, at_once=3, a_minute=1000), 0
     # They outlast the lease of who sent them.
     async with (
         Till(clip, renders=LEASE + 2, stall=0) as service,
-        open_studio(tmp_path, service.base_url, limits) as here,
+        open_studio(tmp_path, service.base_url, limits, pace=leasing(LEASE)) as here,
     ):
         order = Work(name="other", jobs=3, at_a_time=3, limits=limits, lease=LEASE)
         async with Worker(tmp_path, service, order) as worker:
@@ -251,13 +240,11 @@ TIMES = 3
 @pytest.mark.parametrize(("answer", "state", "posts"), FAULTS.values(), ids=FAULTS)
 async def test_every_fault_of_a_submit_is_told_and_nothing_is_sent_twice(
     answer: Answer, state: State, posts: int, service: Service, tmp_path: Path, photo: Photo,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(studio, "_LOOK_SECONDS", 0.05)
     hurry = replace(HURRY, submit=0.5, poll=0.01, backoff=0.01)
     service.submit = [answer]
     service.query = [good(task_id=TASK["task_id"], status="Success", file_id="427071051673913")]
-    async with open_studio(tmp_path, service.base_url, patience=hurry) as opened:
+    async with open_studio(tmp_path, service.base_url, patience=hurry, pace=Pace(look=0.05)) as opened:
         for time_ in range(TIMES):
             job = await end(opened, await opened.submit(photo, f"{time_}"))
             assert (job.state, bool(job.ended), job.waits) == (state, True, "")

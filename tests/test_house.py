@@ -13,6 +13,8 @@ FLOORS = [
     {"web"},
     {"desk"},
     {"studio", "guard", "streams", "frontend", "simulator"},
+    {"driver"},
+    {"loops", "services", "watch"},
     {"client", "ledger", "preflight", "scene", "shelf", "words"},
     {"download", "upload", "clips", "images", "settings", "jobs"},
     {"wire", "files", "addresses", "container"},

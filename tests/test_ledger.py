@@ -3,6 +3,7 @@
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -12,12 +13,13 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from s2v_core.jobs import UNDER_WAY, Charge, Job, Limits, Stage, State
-from s2v_core.ledger import GIVE_UP_SECONDS, LEASE_SECONDS, NEEDS_KEY, STALE_SECONDS, Ledger
+from s2v_core.jobs import UNDER_WAY, Charge, Job, Limits, Pace, Stage, State
+from s2v_core.ledger import GIVE_UP_SECONDS, NEEDS_KEY, STALE_SECONDS, Full, Ledger, TooLate
 
 POSTGRESQL = os.environ.get("S2V_TEST_DATABASE_URL", "")
 HOUR, DAY = 3600, 24 * 3600
 WIDE = Limits(clips_a_day=1000, at_once=1000, a_minute=1000)
+NOBODY: tuple[list[Job], set[str]] = ([], set())
 
 
 class Book:
@@ -37,6 +39,7 @@ class Book:
             "service": "live", "provider": "302.AI", "key": "key", "payer": "owner", "visitor": "", "amount": 700,
             "photo": "photos/a.jpg", "prompt": "She smiles.", "prompt_optimizer": True,
         }  # fmt: skip
+        usual |= {"limits": WIDE, "until": time.monotonic() + 60}
         return self.ledger.enter(ticket, values.pop("owner", "a"), request or ticket, **usual | values)
 
     def sent(self, ticket: str, **values: Any) -> Job:
@@ -49,9 +52,8 @@ class Book:
         self.ledger.record_task(ticket, values.get("owner", "a"), f"task of {ticket}")
 
     def admit(self, ticket: str, limits: Limits = WIDE, owner: str = "a") -> Job:
-        job = self.ledger.admit(ticket, owner, limits)
-        assert job
-        return job
+        self.ledger.admit(owner, [ticket], limits)
+        return self.job(ticket)
 
     def job(self, ticket: str) -> Job:
         job = self.ledger.job(ticket)
@@ -138,14 +140,14 @@ def test_what_another_process_has_taken_over_is_not_admitted_here(book: Book) ->
     book.enter("one")
     book.ago("one", leased_until=1)
     assert book.ledger.claim("b", ["key"]) == ["one"]
-    assert book.ledger.admit("one", "a", WIDE) is None
+    assert book.ledger.admit("a", ["one"], WIDE) == NOBODY
     assert book.admit("one", owner="b").state is State.SENDING
     # Where the first one would pay a second time: it sees a row that is being sent, by somebody else.
-    assert book.ledger.admit("one", "a", WIDE) is None
+    assert book.ledger.admit("a", ["one"], WIDE) == NOBODY
 
 
 def test_nobody_admits_what_is_not_there(book: Book) -> None:
-    assert book.ledger.admit("one", "a", WIDE) is None
+    assert book.ledger.admit("a", ["one"], WIDE) == NOBODY
 
 
 # The limits
@@ -274,16 +276,14 @@ def test_the_limits_hold_over_all_who_ask_at_the_same_moment(book: Book) -> None
     for ticket in tickets:
         book.enter(ticket)
 
-    def admit(ticket: str) -> State | None:
-        ledger = other if int(ticket) % 2 else book.ledger
-        # In the order of entering: so some are asked more than once.
-        while (job := ledger.admit(ticket, "a", Limits(clips_a_day=10, at_once=99, a_minute=99))) and job.waits:
-            pass
-        return job and job.state
+    def admit(number: int) -> list[State]:
+        ledger = other if number % 2 else book.ledger
+        return [job.state for job in ledger.admit("a", tickets, Limits(clips_a_day=10, at_once=99, a_minute=99))[0]]
 
     with ThreadPoolExecutor(12) as threads:
-        states = [state for state in threads.map(admit, tickets) if state]
+        states = [state for found in threads.map(admit, range(12)) for state in found]
     other.close()
+    # Each by one of them alone: who is told pays.
     assert sorted(states) == ["refused"] * 30 + ["sending"] * 10
 
 
@@ -352,7 +352,7 @@ def test_the_stages_begin_when_they_are_seen_and_only_once(book: Book) -> None:
 def test_only_what_is_queued_can_be_cancelled(book: Book, state: State) -> None:
     book.enter("one")
     book.put("one", state=state)
-    book.ledger.cancel("one")
+    book.ledger.cancel("one", "You cancelled it.")
     assert book.job("one").state is (State.CANCELLED if state is State.QUEUED else state)
 
 
@@ -375,7 +375,7 @@ def test_a_lease_is_renewed_by_its_owner_for_what_it_still_drives(book: Book) ->
         book.rendering(ticket, owner="b" if ticket == "three" else "a")
         book.ago(ticket, leased_until=1)
     changed = book.job("one").changed
-    book.ledger.renew("a", ["one", "three"])
+    book.ledger.renew("a", ["one", "three"], {})
     left = (book.row("one")["leased_until"], book.row("two")["leased_until"])
     assert [str(moment) for moment in left] == sorted((str(moment) for moment in left), reverse=True)
     assert sorted(book.ledger.claim("c", ["key"])) == ["three", "two"]
@@ -386,7 +386,7 @@ def test_a_lease_lasts_as_long_as_it_says(book: Book) -> None:
     book.rendering("one")
     until = book.row("one")["leased_until"]
     until = datetime.fromisoformat(until) if isinstance(until, str) else until
-    assert until.replace(tzinfo=UTC).timestamp() - book.job("one").now == pytest.approx(LEASE_SECONDS, abs=1)
+    assert until.replace(tzinfo=UTC).timestamp() - book.job("one").now == pytest.approx(Pace().lease, abs=1)
 
 
 def test_an_abandoned_payment_is_unknown_counts_and_is_never_sent_again(book: Book) -> None:
@@ -398,7 +398,7 @@ def test_an_abandoned_payment_is_unknown_counts_and_is_never_sent_again(book: Bo
         "unknown", "unknown", True, True, True,
     )  # fmt: skip
     assert book.ledger.used_today() == 1
-    assert book.ledger.admit("one", "b", WIDE) is None
+    assert book.ledger.admit("b", ["one"], WIDE) == NOBODY
 
 
 @pytest.mark.parametrize("hours", [1, 30, 300])
@@ -486,8 +486,9 @@ def test_what_is_old_keeps_its_row_and_loses_photo_clip_and_prompt(book: Book) -
     for ticket in ("one", "two"):
         book.ledger.advance(ticket, "a", state=State.DONE, clip=f"clips/{ticket}.mp4")
     book.ago("one", ended_at=2 * HOUR)
-    assert [(job.clip, job.photo) for job in book.ledger.forget(1.0)] == [("clips/one.mp4", "photos/one.jpg")]
-    assert book.ledger.forget(1.0) == []
+    assert book.ledger.to_forget(1.0) == ["one"]
+    assert book.ledger.erase("one")
+    assert book.ledger.to_forget(1.0) == []
     forgotten, kept = book.job("one"), book.job("two")
     assert (forgotten.photo, forgotten.clip, forgotten.prompt) == ("", "", "")
     assert (forgotten.state, forgotten.task_id, forgotten.amount) == ("done", "task of one", 700)
@@ -497,16 +498,90 @@ def test_what_is_old_keeps_its_row_and_loses_photo_clip_and_prompt(book: Book) -
 
 def test_what_is_deleted_keeps_its_row_and_only_what_has_ended_is(book: Book) -> None:
     book.rendering("one", photo="photos/one.jpg")
-    assert book.ledger.erase("one") is None
-    book.ledger.advance("one", "a", state=State.DONE, clip="clips/one.mp4")
-    assert book.ledger.files() == {"photos/one.jpg", "clips/one.mp4"}
-    erased = book.ledger.erase("one")
-    assert erased
-    assert (erased.photo, erased.clip, erased.prompt) == ("photos/one.jpg", "clips/one.mp4", "She smiles.")
+    stems = ["photos/one", "clips/one", "clips/other"]
+    assert not book.ledger.erase("one")
+    book.ledger.record_clip("one", "clips/one.mp4")
+    assert book.ledger.unnamed(stems) == {"clips/other"}
+    assert book.ledger.erase("one")
     assert (book.job("one").photo, book.job("one").clip, book.job("one").prompt) == ("", "", "")
-    assert (book.job("one").state, book.job("one").amount) == ("done", 700)
-    assert book.ledger.erase("one") is None
-    assert book.ledger.files() == set()
+    assert (book.job("one").state, book.job("one").amount, book.job("one").deleted) == ("done", 700, True)
+    # Until the files are gone, their names are kept: a deletion that was cut off is finished by the next.
+    assert book.ledger.erased("one") == book.ledger.erased() == [("one", "photos/one.jpg", "clips/one.mp4")]
+    assert book.ledger.unnamed(stems) == {"clips/other"}
+    book.ledger.clear("one")
+    assert book.ledger.erased() == []
+    assert not book.ledger.erase("one")
+    assert book.ledger.unnamed(stems) == set(stems)
+
+
+def test_a_late_answer_to_what_was_deleted_is_written_down_and_brings_nothing_back(book: Book) -> None:
+    book.sent("one")
+    book.ledger.end_submit("one", State.UNKNOWN, "Who knows.", "Look there.")
+    assert book.ledger.erase("one")
+    book.ledger.record_task("one", "a", "1")
+    job = book.job("one")
+    assert (job.state, job.task_id, job.charge, job.prompt, job.what) == ("done", "1", "spent", "", "")
+    assert book.ledger.claim("b", ["key"]) == []
+
+
+def test_a_whole_clip_is_written_down_whoever_holds_the_job_and_takes_no_others_place(book: Book) -> None:
+    book.rendering("one")
+    book.ago("one", leased_until=1)
+    assert book.ledger.claim("b", ["key"]) == ["one"]
+    first = book.ledger.record_clip("one", "clips/a.mp4")
+    second = book.ledger.record_clip("one", "clips/b.mp4")
+    assert first
+    assert second
+    assert (first.state, first.clip, second.clip) == ("done", "clips/a.mp4", "clips/a.mp4")
+    assert book.ledger.record_clip("two", "clips/c.mp4") is None
+
+
+def test_what_was_admitted_and_never_left_is_queued_again(book: Book) -> None:
+    book.sent("one")
+    book.ledger.withdraw("one")
+    assert (book.job("one").state, book.ledger.used_today()) == ("queued", 0)
+    assert book.admit("one").state is State.SENDING
+    book.ledger.record_task("one", "a", "1")
+    book.ledger.withdraw("one")
+    assert book.job("one").state is State.RENDERING
+
+
+def test_what_comes_too_late_is_not_entered(book: Book) -> None:
+    with pytest.raises(TooLate):
+        book.enter("one", until=time.monotonic() - 0.01)
+    assert book.ledger.jobs() == []
+
+
+@pytest.mark.parametrize(("payer", "state"), [("owner", "queued"), ("visitor", "queued"), ("nobody", "rendering")])
+def test_so_many_may_wait_for_one_visitor_and_ten_times_that_in_all(book: Book, payer: str, state: str) -> None:
+    limits = Limits(waiting=2)
+    values = {"payer": payer, "key": "" if payer == "nobody" else "key", "limits": limits}
+    for number in range(20):
+        book.enter(f"{number}", visitor=f"{number // 2}", **values)
+        book.put(f"{number}", state=state)
+    with pytest.raises(Full, match="20 jobs wait here already"):
+        book.enter("other", visitor="other", **values)
+    book.put("19", state=State.DONE)
+    with pytest.raises(Full, match="2 jobs from your address wait already"):
+        book.enter("mine", visitor="0", **values)
+    book.put("0", state=State.DONE)
+    assert book.enter("mine", visitor="0", **values) == "mine"
+
+
+def test_the_newest_sign_of_life_of_each_loop_is_kept_until_its_process_ends_in_order(book: Book) -> None:
+    book.ledger.renew("a", [], {"heartbeat": (3.0, ""), "sweep": (60.0, "OSError")})
+    book.ledger.renew("a", [], {"heartbeat": (2.0, ""), "sweep": (65.0, "OSError")})
+    book.ledger.renew("b", [], {"heartbeat": (1.0, "")})
+    told = [(worker, name, round(ago), trouble) for worker, name, ago, trouble in book.ledger.health()]
+    assert told == [("a", "heartbeat", 2, ""), ("a", "sweep", 65, "OSError"), ("b", "heartbeat", 1, "")]
+    book.ledger.release("a")
+    assert [worker for worker, *_ in book.ledger.health()] == ["b"]
+
+
+def test_a_state_that_another_version_wrote_is_told_as_unknown(book: Book) -> None:
+    book.enter("one")
+    book.put("one", state="dreaming")
+    assert (book.job("one").state, book.job("one").charge) == ("unknown", "unknown")
 
 
 def test_how_long_a_providers_clips_took_is_remembered(book: Book) -> None:
@@ -622,12 +697,14 @@ def test_every_commit_is_on_the_disk(tmp_path: Path) -> None:
 
 
 CHANGES: dict[str, Callable[[Ledger], object]] = {
-    "enter": lambda ledger: ledger.enter("two", "a", "two", key="key"),
-    "admit": lambda ledger: ledger.admit("one", "a", WIDE),
+    "enter": lambda ledger: ledger.enter(
+        "two", "a", "two", key="key", visitor="", limits=WIDE, until=time.monotonic() + 60
+    ),
+    "admit": lambda ledger: ledger.admit("a", ["one"], WIDE),
     "record_task": lambda ledger: ledger.record_task("one", "a", "1"),
     "advance": lambda ledger: ledger.advance("one", "a", status="x"),
-    "cancel": lambda ledger: ledger.cancel("one"),
-    "renew": lambda ledger: ledger.renew("a", ["one"]),
+    "cancel": lambda ledger: ledger.cancel("one", "You cancelled it."),
+    "renew": lambda ledger: ledger.renew("a", ["one"], {"heartbeat": (0.0, "")}),
 }
 
 

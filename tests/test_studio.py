@@ -2,17 +2,14 @@
 
 import asyncio
 import logging
-import os
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from s2v_core import Charge, ImageRejected, Photo, PromptRejected, Settings, UnknownTicket
-from s2v_core import studio as studio_module
 from s2v_core.clips import describe
-from s2v_core.ledger import Job, Limits, Stage, State
+from s2v_core.jobs import Job, Limits, Pace, Stage, State
 from s2v_core.simulator import Simulator
 from s2v_core.studio import Studio
 
@@ -264,9 +261,8 @@ async def test_after_the_keeping_time_the_row_stays_without_photo_clip_and_promp
         job = (await watched(studio, await studio.submit(photo, PROMPT)))[-1]
     settings = Settings(data_dir=tmp_path, keep_hours=1e-6)
     async with Studio(settings, simulator=Simulator(tmp_path / "simulator"), patience=HURRY) as studio:
-        while (kept := await studio.job(job.ticket)).prompt:
+        while (kept := await studio.job(job.ticket)).prompt or await studio._ledger.ask(studio._ledger.erased):
             await asyncio.sleep(0.05)
-        await asyncio.sleep(0.2)
     assert (kept.state, kept.photo, kept.clip, kept.amount) == (State.DONE, "", "", None)
     assert not [*(tmp_path / "photos").iterdir(), *(tmp_path / "clips").iterdir()]
 
@@ -275,13 +271,14 @@ async def test_what_is_deleted_leaves_the_disk_at_once_and_its_row_stays(
     studio: Studio, photo: Photo, tmp_path: Path
 ) -> None:
     job = (await watched(studio, await studio.submit(photo, "A canary prompt.", service="simulator")))[-1]
+    await studio.pictures(job)
     studio.shelf.lend(job)
-    there = [path.name for path in tmp_path.rglob("*") if path.is_file() and "ledger.db" not in path.name]
+    there = [path.name for path in tmp_path.rglob("*") if path.is_file() and "ledger." not in path.name]
     # The JPEG that was sent, clip, poster, frames, and the copy that is served; nothing is left in the simulator.
     assert len(there) == 5
     deleted = await studio.delete(job.ticket)
     assert (deleted.state, deleted.clip, deleted.photo, deleted.prompt) == (State.DONE, "", "", "")
-    assert [path for path in tmp_path.rglob("*") if path.is_file() and "ledger.db" not in path.name] == []
+    assert [path for path in tmp_path.rglob("*") if path.is_file() and "ledger." not in path.name] == []
     await studio.delete(job.ticket)
     with pytest.raises(UnknownTicket):
         await studio.delete("s2v_nobody")
@@ -297,45 +294,35 @@ async def test_what_is_under_way_is_not_deleted(studio: Studio, service: Service
 
 async def test_a_clip_has_its_pictures(studio: Studio, photo: Photo) -> None:
     job = (await watched(studio, await studio.submit(photo, PROMPT)))[-1]
-    pictures = studio.shelf.pictures(job)
+    pictures = await studio.pictures(job)
     assert set(pictures) == {"reference", "poster", "stills"}
     assert all(url.startswith("data:image/jpeg;base64,") for url in pictures.values())
 
 
-async def test_what_a_killed_process_left_without_a_row_goes_after_an_hour(
-    studio: Studio, photo: Photo, tmp_path: Path
-) -> None:
-    job = (await watched(studio, await studio.submit(photo, PROMPT)))[-1]
-    for name in ("photos/old.jpg", "clips/old.poster.jpg", "clips/new.mp4"):
-        (tmp_path / name).write_bytes(b"x")
-    for path in (*(tmp_path / "photos").iterdir(), *(tmp_path / "clips").iterdir()):
-        if path.name != "new.mp4":
-            os.utime(path, (time.time() - 3700,) * 2)
-    studio.shelf.sweep_orphans(studio._ledger.files())
-    assert {path.name for path in (tmp_path / "photos").iterdir()} == {Path(job.photo).name}
-    assert {path.name.partition(".")[0] for path in (tmp_path / "clips").iterdir()} == {Path(job.clip).stem, "new"}
-
-
 async def test_a_visitors_key_leaves_the_memory_when_no_job_needs_it(
-    studio: Studio, service: Service, photo: Photo, monkeypatch: pytest.MonkeyPatch
+    service: Service, photo: Photo, tmp_path: Path
 ) -> None:
-    async def a_minute_later() -> int:
-        with monkeypatch.context() as patch:
-            patch.setattr(studio_module, "_KEY_SECONDS", -1.0)
-            await studio._let_go()
-        return len(studio._clients)
+    own = "sk-visitor-51c0ffee"
+    async with studio_at(service, tmp_path, pace=Pace(idle_key=0.1)) as studio:
 
-    good, service.query = service.query, [task("Processing")]
-    job = await studio.submit(photo, PROMPT, key="sk-visitor-51c0ffee")
-    while not service.calls("query"):
-        await asyncio.sleep(0.01)
-    assert await a_minute_later() == 3
-    service.query = good
-    assert (await watched(studio, job))[-1].state is State.DONE
-    # The simulator's and the owner's stay.
-    assert await a_minute_later() == 2
-    again = await studio.submit(photo, PROMPT, key="sk-visitor-51c0ffee")
-    assert (await watched(studio, again))[-1].state is State.DONE
+        async def held(seconds: float = 0.0) -> bool:
+            """Now, or still after that time."""
+            await asyncio.sleep(seconds)
+            return studio._ledger.fingerprint(own) in studio._keys
+
+        good, service.query = service.query, [task("Processing")]
+        job = await studio.submit(photo, PROMPT, key=own)
+        while not service.calls("query"):
+            await asyncio.sleep(0.01)
+        assert await held(0.5)
+        service.query = good
+        assert (await watched(studio, job))[-1].state is State.DONE
+        while await held():
+            await asyncio.sleep(0.01)
+        # The simulator's and the owner's stay.
+        assert len(list(studio._keys)) == 2
+        again = await studio.submit(photo, PROMPT, key=own)
+        assert (await watched(studio, again))[-1].state is State.DONE
 
 
 async def test_a_job_without_its_key_goes_on_when_it_is_typed_again(
