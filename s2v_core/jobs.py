@@ -72,6 +72,7 @@ class Pace:
     admission: float = 1.0
     look: float = 0.4
     sweep: float = 60.0
+    clear_away: float = 3600.0
     enter: float = 10.0
     last_answer: float = 8.0
     idle_key: float = 60.0

@@ -374,6 +374,12 @@ class Ledger:
             under_way = sa.and_(_JOBS.c.state.in_(UNDER_WAY), driven)
             return set(connection.scalars(select(_JOBS.c.key).where(under_way).distinct()))
 
+    def under_way(self, tickets: Collection[str]) -> set[str]:
+        """Of these, the ones whose jobs have not ended."""
+        with self._look() as connection:
+            which = sa.and_(_JOBS.c.ticket.in_(tickets), _JOBS.c.state.in_(UNDER_WAY))
+            return set(connection.scalars(select(_JOBS.c.ticket).where(which)))
+
     def unnamed(self, stems: Collection[str]) -> set[str]:
         """Of these files, told by their names up to the first dot, the ones that no row names."""
         found = set(stems)

@@ -3,12 +3,20 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 
 from .ledger import Away
 
 _log = logging.getLogger(__name__)
+
+
+def sentences(health: Iterable[tuple[str, str, float, str]]) -> list[str]:
+    """How `Ledger.health` reads: a line for each process."""
+    lines: dict[str, list[str]] = {}
+    for worker, name, ago, trouble in health:
+        lines.setdefault(worker, []).append(f"{name} {ago:.0f} s ago" + (f" ({trouble})" if trouble else ""))
+    return [f"Process {worker}: {', '.join(loops)}." for worker, loops in lines.items()]
 
 
 class Loops:

@@ -22,8 +22,8 @@ from .driver import Driver, Simulated
 from .errors import Busy, InputRejected, Refused, UnknownTicket
 from .images import Photo, Source, accepted, is_link
 from .jobs import UNDER_WAY, Job, Limits, Pace, State, Usual
-from .ledger import GIVE_UP_SECONDS, Away, Full, Ledger, TooLate
-from .loops import Loops
+from .ledger import Away, Full, Ledger, TooLate
+from .loops import Loops, sentences
 from .services import KeyRing, Service
 from .settings import Settings
 from .shelf import Shelf
@@ -34,7 +34,6 @@ _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
 
 _SIMULATOR_URL = "https://simulator/minimaxi/v1"
-_HOUR = 3600.0
 _REMEMBERED = 1000
 _GONE = "The clip's file is no longer here."
 
@@ -73,7 +72,7 @@ class Studio:
         self.shelf = Shelf(settings.data_dir, lent or settings.data_dir / "lent")
         self._resume = resume
         self._owner = secrets.token_hex(8)
-        self._wanted: dict[str, float] = {}
+        self._wanted: dict[str, None] = {}
         self._entering: set[asyncio.Task[Any]] = set()
         self._picturing: dict[str, asyncio.Task[None]] = {}
         self._unpicturable: dict[str, None] = {}
@@ -84,6 +83,8 @@ class Studio:
     async def __aenter__(self) -> Self:
         self._ledger = await asyncio.to_thread(Ledger, self._settings.ledger_url, lease=self._pace.lease)
         await asyncio.to_thread(self.shelf.make, self._ledger.identity, self._ledger.unnamed)
+        for line in sentences(await self._ledger.ask(self._ledger.health)):
+            _log.info("at work beside this one, or ended without a word. %s", line)
         poll = min(self._patience.poll, self._settings.simulator_seconds / 16)
         simulator = Client(
             _SIMULATOR_URL,
@@ -221,7 +222,8 @@ class Studio:
         """Drive a job on that nobody drives, however old it is. Raises `UnknownTicket`."""
         job = await self.job(ticket)
         if job.state in UNDER_WAY:
-            self._wanted[ticket] = time.monotonic()
+            self._wanted[ticket] = None
+            _bound(self._wanted)
             await self._claim([ticket])
         return await self.job(ticket)
 
@@ -344,16 +346,17 @@ class Studio:
             known = isinstance(error, clips.NotAClip)
             _log.info("no pictures of %s", job.clip, exc_info=None if known else error)
             self._unpicturable[job.ticket] = None
-            for oldest in list(self._unpicturable)[:-_REMEMBERED]:
-                del self._unpicturable[oldest]
+            _bound(self._unpicturable)
 
     async def _heartbeat(self) -> None:
         """Keep what is driven here, and drive on what nobody holds."""
         await self._ledger.ask(self._ledger.renew, self._owner, self._driver.tickets, self._loops.health())
-        for ticket, since in list(self._wanted.items()):
-            if time.monotonic() - since > GIVE_UP_SECONDS:
-                del self._wanted[ticket]
-        await self._claim(list(self._wanted))
+        if self._wanted:
+            # Not what has ended, or is driven here by now.
+            waiting = await self._ledger.ask(self._ledger.under_way, list(self._wanted))
+            for ticket in set(self._wanted) - waiting | set(self._driver.tickets):
+                self._wanted.pop(ticket, None)
+            await self._claim(list(self._wanted))
         if self._resume:
             await self._claim(None)
 
@@ -376,7 +379,7 @@ class Studio:
         old = await self._ledger.ask(self._ledger.to_forget, hours) if hours is not None else []
         for ticket in old + await self._oldest_simulated():
             await self.delete(ticket)
-        if not self._swept or time.monotonic() > self._swept + _HOUR:
+        if not self._swept or time.monotonic() > self._swept + self._pace.clear_away:
             # Those of a process that was killed in the middle of a deletion.
             await self._remove_erased()
             if self._swept:
@@ -393,3 +396,8 @@ class Studio:
         jobs = await self._ledger.ask(self._ledger.simulated)
         sizes = accumulate(await asyncio.to_thread(lambda: [self.shelf.size(job) for job in jobs]))
         return [job.ticket for job, size in zip(jobs, sizes, strict=True) if size > self._simulated_bytes]
+
+
+def _bound(tickets: dict[str, None]) -> None:
+    for oldest in list(tickets)[:-_REMEMBERED]:
+        del tickets[oldest]
