@@ -7,7 +7,7 @@ it everything is free reading, and is done again until it succeeds.
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -53,12 +53,14 @@ class Driver:
         # Only what was taken here is admitted: a row whose click was given up is in the queue, too, for a moment.
         self._queued: set[str] = set()
         self._drives: dict[str, asyncio.Task[None]] = {}
-        self._payments: set[asyncio.Task[None]] = set()
+        self._payments: dict[str, asyncio.Task[None]] = {}
+        self._admission: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._admission.set_result(None)
 
     @property
     def tickets(self) -> list[str]:
         """Of what is driven here."""
-        return [*self._queued, *self._drives]
+        return [*self._queued, *self._payments, *self._drives]
 
     def take(self, job: Job, *, since: float = 0.0) -> None:
         """Drive a job on from where it stands; its 24 hours begin at its click, or at `since`."""
@@ -70,42 +72,42 @@ class Driver:
 
     async def stop(self, seconds: float) -> None:
         """End what only reads, and wait so long for the answer to each payment that was begun."""
-        for drive in (drives := list(self._drives.values())):
-            drive.cancel()
-        await asyncio.gather(*drives, return_exceptions=True)
-        if self._payments:
-            _log.info("stopping: waiting for the answer to %d payments, up to %.0f s", len(self._payments), seconds)
+        await _end(self._drives.values())
         try:
             async with asyncio.timeout(seconds):
-                while self._payments:
-                    await asyncio.wait(self._payments)
+                await asyncio.wait([self._admission])
+                if self._payments:
+                    many, most = len(self._payments), f"{seconds:.0f} s"
+                    _log.info("stopping: waiting for the answer to %d payments, up to %s", many, most)
+                    await asyncio.wait(self._payments.values())
         except TimeoutError:
-            for payment in (payments := list(self._payments)):
-                payment.cancel()
-            await asyncio.gather(*payments, return_exceptions=True)
+            await _end([self._admission, *self._payments.values()])
 
     async def admit(self) -> None:
         """One look at the queue for all who wait in it."""
         if self._queued and not self._closing.is_set():
-            await asyncio.shield(self._pay_for(self._admit()))
-
-    def _pay_for(self, act: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        # A task of its own, so that who stops the rest does not stop it between the admission and its answer.
-        payment = asyncio.create_task(act)
-        self._payments.add(payment)
-        payment.add_done_callback(self._payments.discard)
-        return payment
+            # A task of its own: who stops the rest does not stop it between an admission and its payment.
+            self._admission = asyncio.create_task(self._admit())
+            await asyncio.shield(self._admission)
 
     async def _admit(self) -> None:
         asked = list(self._queued)
         admitted, waiting = await self._ledger.insist(self._ledger.admit, self._owner, asked, self._limits)
-        self._queued -= set(asked) - waiting
         for job in admitted:
             if job.state is State.SENDING:
                 # Reached once in a job's life: nobody else finds a row of ours in this state and sends it.
-                self._pay_for(self._pay(job))
+                self._payments[job.ticket] = asyncio.create_task(self._pay(job))
+        self._queued -= set(asked) - waiting
 
     async def _pay(self, job: Job) -> None:
+        try:
+            await self._send(job)
+            if not self._closing.is_set() and (now := await self._ledger.insist(self._ledger.job, job.ticket)):
+                self.take(now)
+        finally:
+            del self._payments[job.ticket]
+
+    async def _send(self, job: Job) -> None:
         if self._closing.is_set() or job.key not in self._keys:
             await self._ledger.insist(self._ledger.withdraw, job.ticket)
             return
@@ -125,8 +127,6 @@ class Driver:
             # In the log too, so that a person can find it if the ledger stays away.
             _log.info("task %s begins", task_id)
             await self._ledger.insist(self._ledger.record_task, job.ticket, self._owner, task_id)
-            if not self._closing.is_set() and (now := await self._ledger.insist(self._ledger.job, job.ticket)):
-                self.take(now)
 
     async def _end_submit(self, job: Job, state: State, what: str, advice: str) -> None:
         await self._ledger.insist(self._ledger.end_submit, job.ticket, state, what, advice)
@@ -203,3 +203,10 @@ class Driver:
             return Photo(self._shelf.path(job.photo).read_bytes(), 0, 0)
         except OSError:
             raise ImageRejected("The photo is no longer here.") from None
+
+
+async def _end(tasks: Iterable[asyncio.Future[None]]) -> None:
+    tasks = list(tasks)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

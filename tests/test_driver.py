@@ -103,6 +103,19 @@ async def test_a_stop_between_the_admission_and_the_sending_leaves_the_job_in_th
     assert len(service.calls("submit")) == 1
 
 
+async def test_a_payment_that_takes_longer_than_a_lease_stays_ours(
+    service: Service, photo: Photo, tmp_path: Path
+) -> None:
+    service.submit[0].stall = 1.5
+    pace = Pace(lease=0.4, heartbeat=0.1)
+    async with studio_at(service, tmp_path, pace=pace) as studio, studio_at(service, tmp_path, pace=pace):
+        job = await studio.submit(photo, PROMPT)
+        states = [seen.state async for seen in studio.watch(job.ticket)]
+    assert State.UNKNOWN not in states
+    assert rows(tmp_path) == [("done", TASK)]
+    assert len(service.calls("submit")) == 1
+
+
 # Asked for by somebody who is gone
 
 

@@ -67,7 +67,5 @@ async def test_a_loop_runs_at_once_when_it_is_woken() -> None:
 
 def test_how_the_loops_do_is_a_line_for_each_process() -> None:
     health = [("a", "heartbeat", 2.1, ""), ("a", "sweep", 65.0, "OSError"), ("b", "heartbeat", 900.0, "")]
-    assert sentences(health) == [
-        "Process a: heartbeat 2 s ago, sweep 65 s ago (OSError).",
-        "Process b: heartbeat 900 s ago.",
-    ]
+    lines = ["Process a: heartbeat 2 s ago, sweep 65 s ago (OSError).", "Process b: heartbeat 900 s ago."]
+    assert sentences(health) == lines
