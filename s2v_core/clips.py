@@ -1,19 +1,39 @@
-"""An MP4 on disk: its facts, its poster, and how one is made (PyAV)."""
+"""An MP4 on disk: its facts, its pictures, and how one is made (PyAV)."""
 
+import asyncio
+import os
+import subprocess
+import sys
+from base64 import b64decode
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import av
 from av.video.reformatter import Colorspace
-from PIL import Image, ImageOps
+from PIL import Image
 
+from . import stills
 from .files import whole
 
-STILLS = 5
-# A clip from outside may be longer and larger than any that was asked for.
-_MOST_FRAMES, _MOST_PIXELS = 1500, 4096 * 2304
+# What a process may need to start; no key is among it.
+_ENVIRONMENT = (
+    "PATH",
+    "PYTHONPATH",
+    "PYTHONHOME",
+    "HOME",
+    "LD_LIBRARY_PATH",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "SYSTEMROOT",
+)
+_PICTURE_BYTES = 1_000_000
+# Two at once; a semaphore belongs to its loop.
+_rooms = WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore]()
 
 
 class NotAClip(Exception):
@@ -31,7 +51,7 @@ class Clip:
 
 
 def describe(path: Path) -> Clip:
-    """The container's facts; no frame is decoded. Raises `NotAClip`."""
+    """The container's facts, of a clip that is one's own: nothing bounds what reading it costs. Raises `NotAClip`."""
     try:
         # Only as an MP4: a playlist from outside could name other files to open.
         with av.open(str(path.absolute()), format="mp4", metadata_errors="replace") as container:
@@ -45,37 +65,53 @@ def describe(path: Path) -> Clip:
     raise NotAClip(f"{path.name} holds no video.")
 
 
-def picture(path: Path) -> list[Path]:
-    """What shows a clip where it does not play, beside it: its poster, and `STILLS` of its frames in a row.
+async def pictures(path: Path, *, seconds: float = 20.0) -> list[Path]:
+    """What shows a clip where it does not play, beside it: its poster, and some of its frames in a row.
 
-    Raises `NotAClip`.
+    A clip from outside is decoded in a process of its own, with bounds. Raises `NotAClip`.
     """
-    clip, frames = describe(path), []
-    last = min(clip.frames, _MOST_FRAMES) - 1
-    if clip.width * clip.height > _MOST_PIXELS:
-        raise NotAClip(f"{path.name} has {clip.width} × {clip.height} pixels.")
-    wanted = [round(last * (number + 0.5) / STILLS) for number in range(STILLS)]
+    async with _rooms.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(2)):
+        try:
+            return await asyncio.to_thread(_keep, path, await _decoded(path, seconds))
+        except (OSError, ValueError) as error:
+            raise NotAClip(f"{path.name} gives no pictures ({type(error).__name__}).") from None
+
+
+async def _decoded(path: Path, seconds: float) -> list[bytes]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", stills.__file__, path),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        limit=_PICTURE_BYTES,
+        env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
+    )
+    assert process.stdout
     try:
-        with av.open(str(path.absolute()), format="mp4", metadata_errors="replace") as container:
-            for number, frame in enumerate(container.decode(video=0)):
-                for _ in range(wanted.count(number)):
-                    frames.append(frame.to_image())  # type: ignore[no-untyped-call]
-                if number == wanted[-1]:
-                    break
-    except (av.FFmpegError, OSError) as error:
-        raise NotAClip(f"{path.name} cannot be read: {error.strerror}.") from None
-    if not frames:
-        raise NotAClip(f"{path.name} holds no frame.")
-    height = 135
-    width = max(1, round(height * clip.width / clip.height))
-    strip = Image.new("RGB", (width * STILLS, height))
-    for number in range(STILLS):
-        still = frames[min(number, len(frames) - 1)]
-        strip.paste(still.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=2.0), (width * number, 0))
+        async with asyncio.timeout(seconds):
+            lines = [await process.stdout.readline() for _ in range(2)]
+            if await process.wait():
+                raise ValueError(process.returncode)
+        return [b64decode(line.strip(), validate=True) for line in lines]
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        # Waits on whether or not this is cancelled: what is killed is also taken off the system's list.
+        await asyncio.wait({asyncio.create_task(process.communicate())}, timeout=2.0)
+
+
+def _keep(path: Path, jpegs: list[bytes]) -> list[Path]:
     made = pictures_of(path)
-    for file, picture in zip(made, (ImageOps.contain(frames[len(frames) // 2], (480, 480)), strip), strict=True):
-        with whole(file) as part:
-            picture.save(part, "JPEG", quality=84)
+    try:
+        for file, jpeg in zip(made, jpegs, strict=True):
+            with whole(file) as part:
+                part.write_bytes(jpeg)
+        # Deleted meanwhile? Then its pictures go too.
+        path.stat()
+    except OSError:
+        for file in made:
+            file.unlink(missing_ok=True)
+        raise
     return made
 
 

@@ -339,14 +339,16 @@ class Studio:
             picturing.add_done_callback(lambda _: self._picturing.pop(job.ticket))
 
     async def _make_pictures(self, job: Job) -> None:
-        try:
-            await asyncio.to_thread(clips.picture, self.shelf.path(job.clip))
         # One of which no frame can be shown here is still what was paid for.
-        except Exception as error:  # noqa: BLE001
-            known = isinstance(error, clips.NotAClip)
-            _log.info("no pictures of %s", job.clip, exc_info=None if known else error)
-            self._unpicturable[job.ticket] = None
-            _bound(self._unpicturable)
+        try:
+            await clips.pictures(self.shelf.path(job.clip))
+            return
+        except clips.NotAClip as error:
+            _log.info("%s", error)
+        except Exception:  # noqa: BLE001
+            _log.exception("the pictures of a clip failed")
+        self._unpicturable[job.ticket] = None
+        _bound(self._unpicturable)
 
     async def _heartbeat(self) -> None:
         """Keep what is driven here, and drive on what nobody holds."""

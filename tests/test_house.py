@@ -17,7 +17,7 @@ FLOORS = [
     {"loops", "services", "watch"},
     {"client", "ledger", "preflight", "scene", "shelf", "words"},
     {"download", "upload", "clips", "images", "settings", "jobs"},
-    {"wire", "files", "addresses", "container"},
+    {"wire", "files", "addresses", "container", "stills"},
     {"errors"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}

@@ -1,0 +1,90 @@
+"""What shows a clip where it does not play, made by a process of its own: `python s2v_core/stills.py CLIP`.
+
+It prints two JPEGs, each a line of base64: the poster, and `STILLS` of the clip's frames in a row. Whatever else
+happens ends it. It imports nothing of the house: it starts at once, and has nothing that could get out.
+"""
+
+import os
+import sys
+from base64 import b64encode
+from contextlib import suppress
+from io import BytesIO
+
+import av
+from av.video.reformatter import Interpolation
+from PIL import Image
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
+STILLS = 5
+# A clip from outside may be longer and larger than any that was asked for.
+_MOST_FRAMES, _MOST_PIXELS, _MOST_RATIO = 1500, 4096 * 2304, 4
+_MEMORY, _CPU_SECONDS = 300_000_000, 5
+# The decoder is told too: it would take the memory of a frame before anybody can look at it.
+_OPTIONS = {
+    "codec_whitelist": "h264", "protocol_whitelist": "file", "threads": "1", "max_pixels": str(_MOST_PIXELS),
+}  # fmt: skip
+
+
+def limit() -> None:
+    """From here on: little memory and time, no file written, no core dumped."""
+    if resource:
+        for what, most in (
+            (resource.RLIMIT_AS, _MEMORY),
+            (resource.RLIMIT_CPU, _CPU_SECONDS),
+            (resource.RLIMIT_FSIZE, 0),
+            (resource.RLIMIT_CORE, 0),
+        ):
+            # One that is lower already cannot be raised.
+            with suppress(ValueError, OSError):
+                resource.setrlimit(what, (most, most))
+
+
+def frames(path: str) -> list[Image.Image]:
+    """`STILLS` of them, evenly over the clip, with a long side of 480 px."""
+    found: list[Image.Image] = []
+    # Only as an MP4: a playlist from outside could name other files to open.
+    with av.open(path, format="mp4", options=_OPTIONS, metadata_errors="replace") as container:
+        video = container.streams.video[0]
+        video.codec_context.options = _OPTIONS
+        size = width, height = video.width, video.height
+        if not 0 < max(size) <= _MOST_RATIO * min(size):
+            raise ValueError(f"{width} × {height} pixels are the shape of no clip")
+        shown = {"width": 480 * width // max(size), "height": 480 * height // max(size)}
+        last = min(video.frames or 1, _MOST_FRAMES) - 1
+        wanted = [round(last * (number + 0.5) / STILLS) for number in range(STILLS)]
+        for number, frame in enumerate(container.decode(video)):
+            if (frame.width, frame.height) != size:
+                raise ValueError(f"a frame has {frame.width} × {frame.height} pixels")
+            if number in wanted:
+                picture = frame.to_image(**shown, interpolation=Interpolation.AREA)  # type: ignore[no-untyped-call]
+                found += [picture] * wanted.count(number)
+            if number == wanted[-1]:
+                break
+    return found + found[-1:] * (STILLS - len(found))
+
+
+def in_a_row(pictures: list[Image.Image]) -> Image.Image:
+    height = 135
+    width = round(height * pictures[0].width / pictures[0].height)
+    row = Image.new("RGB", (width * len(pictures), height))
+    for number, picture in enumerate(pictures):
+        row.paste(picture.resize((width, height), Image.Resampling.LANCZOS), (width * number, 0))
+    return row
+
+
+def main() -> None:
+    limit()
+    # A path that looks like a URL is none.
+    pictures = frames(os.path.abspath(sys.argv[1]))
+    for picture in (pictures[STILLS // 2], in_a_row(pictures)):
+        out = BytesIO()
+        picture.save(out, "JPEG", quality=84)
+        print(b64encode(out.getvalue()).decode())
+
+
+if __name__ == "__main__":
+    main()
