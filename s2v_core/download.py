@@ -17,6 +17,8 @@ STALLED_SECONDS = 30.0
 # For each address of the file host: they are tried in turn.
 _CONNECT_SECONDS = 10.0
 _REDIRECTS = 3
+# Of a clip at its top: a few hundred at most.
+_BOXES = 100_000
 
 
 class Broken(Exception):
@@ -83,14 +85,22 @@ async def _receive(url: str, file: BinaryIO, transport: httpx.AsyncBaseTransport
 
 
 def check_whole(path: Path, *, length_is_known: bool = False) -> None:
-    """Walk the boxes of an MP4 (ISO/IEC 14496-12) to its exact end. Raises `Broken`."""
+    """Walk the boxes of an MP4 (ISO/IEC 14496-12) to its exact end, or so far that only its length can tell.
+
+    Raises `Broken`.
+    """
     end = path.stat().st_size
     if not end:
         raise Broken("the file is empty")
     found: set[bytes] = set()
-    at = 0
+    at = boxes = 0
     with path.open("rb") as file:
         while at < end:
+            boxes += 1
+            if boxes > _BOXES:
+                if length_is_known:
+                    return
+                raise Broken(f"it has more than {_BOXES} boxes")
             file.seek(at)
             header = file.read(16)
             size, kind = int.from_bytes(header[:4]), header[4:8]

@@ -1,5 +1,6 @@
 """No half file is ever shown."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,18 @@ def test_a_last_box_without_a_size_passes_only_where_the_length_is_known(tmp_pat
     path = tmp_path / "clip.mp4"
     path.write_bytes(FTYP + MOOV + box(b"mdat", b"d" * 50, size=0))
     check_whole(path, length_is_known=True)
+
+
+def test_of_24_million_boxes_only_as_many_are_walked_as_a_clip_may_have(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    boxes = box(b"free") * 100_000
+    with path.open("wb") as file:
+        file.writelines([FTYP, *[boxes] * 240, MOOV, MDAT])
+    began = time.process_time()
+    check_whole(path, length_is_known=True)
+    with pytest.raises(Broken, match="more than 100000 boxes"):
+        check_whole(path)
+    assert time.process_time() - began < 5
 
 
 @pytest.mark.parametrize("length", [True, False], ids=["with Content-Length", "without"])
