@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import ssl
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -127,7 +128,7 @@ class Client:
             ) from None
         except (httpx.ProxyError, httpx.UnsupportedProtocol, httpx.LocalProtocolError) as error:
             raise Refused(f"The request could not be sent ({type(error).__name__}).") from None
-        except (httpx.HTTPError, TimeoutError):
+        except (httpx.HTTPError, ssl.SSLError, TimeoutError):
             if not status:
                 raise Unclear(
                     f"The connection broke after the request was sent and before {self.provider} answered."
@@ -230,7 +231,7 @@ class Client:
                     received += chunk
                     if len(received) > _ANSWER_BYTES:
                         break
-        except (httpx.HTTPError, TimeoutError) as error:
+        except (httpx.HTTPError, ssl.SSLError, TimeoutError) as error:
             raise NoNews(f"{self.provider} did not answer ({type(error).__name__}).") from None
         return response.status_code, bytes(received)
 

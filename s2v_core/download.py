@@ -50,7 +50,8 @@ async def download(
             except NotPublic as error:
                 raise Broken(str(error)) from None
             # A UnicodeError: httpx decodes the host of a redirect, which may be no IDN.
-            except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
+            # An SSLError, which is an OSError: httpx passes on what breaks behind the handshake.
+            except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, ssl.SSLError) as error:
                 # Only its kind: the text may hold the pre-signed URL.
                 raise Broken(f"the connection failed ({type(error).__name__})") from None
         await asyncio.to_thread(check_whole, part, length_is_known=length_is_known)

@@ -5,6 +5,7 @@ import base64
 import logging
 import pickle
 import socket
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import httpx
 import pytest
 
 from s2v_core import Client, Failed, ImageRejected, Photo, PromptRejected, Refused, SettingsError, Unclear, Unfinished
+from s2v_core.wire import NoNews
 
 from .conftest import HURRY, Whereabouts
 from .pages import KEY, PORTRAIT, PROMPT
@@ -155,10 +157,11 @@ async def test_a_service_that_cannot_be_reached_is_tried_three_times_and_not_cha
         (httpx.RemoteProtocolError, 1, Unclear),
         (httpx.DecodingError, 1, Unclear),
         (httpx.CloseError, 1, Unclear),
+        (ssl.SSLError, 1, Unclear),
     ],
 )
 async def test_each_error_of_the_transport_has_its_row_in_the_charge_table(
-    error: type[httpx.TransportError], tries: int, outcome: type[Exception], photo: Photo
+    error: type[Exception], tries: int, outcome: type[Exception], photo: Photo
 ) -> None:
     sent = []
 
@@ -202,6 +205,15 @@ async def test_polling_rides_out_every_kind_of_bad_answer(service: Service) -> N
         seen = [task async for task in client.watch(TASK)]
     assert seen[-1].file_id == FILE
     assert len(service.requests) == len(bad) + 1
+
+
+async def test_a_query_over_broken_encryption_is_no_news() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        raise ssl.SSLError(1, "wrong version number")
+
+    async with Client("https://api.example/v1", KEY, transport=httpx.MockTransport(answer), patience=HURRY) as client:
+        with pytest.raises(NoNews, match=r"did not answer \(SSLError\)"):
+            await client.query(TASK)
 
 
 async def test_polling_stops_at_the_deadline_and_keeps_the_task(service: Service) -> None:

@@ -1,10 +1,15 @@
 """No half file is ever shown."""
 
+import asyncio
+import os
+import ssl
 import time
 from pathlib import Path
 
 import pytest
+import trustme
 
+from s2v_core.addresses import PublicTransport
 from s2v_core.download import Broken, check_whole, download
 
 from .service import Answer, Service
@@ -133,4 +138,30 @@ async def test_a_redirect_to_nowhere_breaks_the_download_alone(
     service.file = [Answer(status=status, headers=headers)]
     with pytest.raises(Broken):
         await download(f"{service.origin}/output_aigc.mp4", tmp_path / "clip.mp4", base_url=service.base_url)
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_connection_whose_encryption_breaks_is_no_trouble_with_the_disk(tmp_path: Path) -> None:
+    authority, tries = trustme.CA(), 0
+
+    async def break_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal tries
+        tries += 1
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 -\r\nContent-Length: 1000\r\n\r\n" + FTYP)
+        await writer.drain()
+        # Past the encryption, to the socket itself.
+        os.write(writer.get_extra_info("socket").fileno(), b"no TLS record at all" * 20)
+        writer.close()
+
+    certificate = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(certificate)
+    trust = ssl.create_default_context()
+    authority.configure_trust(trust)
+    server = await asyncio.start_server(break_off, "127.0.0.1", ssl=certificate)
+    origin = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server:
+        with pytest.raises(Broken, match="the connection failed"):
+            await download(f"{origin}/a", tmp_path / "clip.mp4", transport=PublicTransport(trust, base_url=origin))
+    assert tries == 1
     assert list(tmp_path.iterdir()) == []
