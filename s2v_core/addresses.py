@@ -21,6 +21,8 @@ _UNICAST = ip_network("2000::/3")
 # What `is_global` calls public in one Python version or another: protocol assignments (with Teredo), 6to4 and its
 # relays, documentation.
 _NOT_PUBLIC = [ip_network(text) for text in ("192.0.0.0/24", "192.88.99.0/24", "2001::/23", "2002::/16", "3fff::/20")]
+# Its last 32 bits are an IPv4 address (RFC 6052).
+_NAT64 = ip_network("64:ff9b::/96")
 # Two labels at least, and a last one that begins with a letter: else C libraries read 127.1 or 0x7f.1 as an address.
 _LABEL = "[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"(?=.{{1,253}}\Z)(?:{_LABEL}\.)+(?=[a-z]){_LABEL}")
@@ -32,7 +34,9 @@ class NotPublic(httpx.TransportError):
 
 
 def is_public(address: Address) -> bool:
-    """Refuses every IPv6 address that stands for an IPv4 one, whichever that is."""
+    """Refuses every IPv6 address that stands for an IPv4 one, but for NAT64, which is judged by that one."""
+    if address in _NAT64:
+        address = IPv4Address(int(address) & 0xFFFF_FFFF)
     return (
         address.is_global
         and not address.is_multicast
@@ -107,7 +111,7 @@ class PublicTransport(httpx.AsyncBaseTransport):
             addresses = [ip_address(text) for text in await self._resolve(host)]
         except OSError:
             raise httpx.ConnectError(f"{host} has no address") from None
-        # One that is not public is passed over and does not spoil the rest: behind NAT64 it stands beside a good one.
+        # One that is not public is passed over and does not spoil the rest.
         fitting = [address for address in addresses if (address.is_loopback if own else is_public(address))]
         if not fitting:
             raise NotPublic(f"{host} has no public address")
