@@ -1,4 +1,7 @@
-"""Our server fetches from public addresses only: the rules for what is written, and a transport that keeps them."""
+"""Our server fetches from public addresses only: the rules for what is written, and a transport that keeps them.
+
+It goes the way that other requests go here: by the environment's proxy, or through NAT64.
+"""
 
 import asyncio
 import re
@@ -8,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import TypeAlias
+from urllib.request import getproxies
 
 import httpx
 
@@ -26,6 +30,8 @@ _NAT64 = ip_network("64:ff9b::/96")
 # Two labels at least, and a last one that begins with a letter: else C libraries read 127.1 or 0x7f.1 as an address.
 _LABEL = "[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"(?=.{{1,253}}\Z)(?:{_LABEL}\.)+(?=[a-z]){_LABEL}")
+# A kept connection is found by its address, whichever name its certificate was checked for.
+_NOT_KEPT = httpx.Limits(max_keepalive_connections=0)
 _PRIVATE_NAMES = {"localhost", "localdomain", "local", "internal"}
 
 
@@ -79,48 +85,90 @@ async def look_up(host: str) -> list[str]:
     return [str(address[0]) for *_, address in found]
 
 
-class PublicTransport(httpx.AsyncBaseTransport):
-    """Looks up and checks each request's host, and connects to the very address that was checked; never by a proxy.
+def proxy_for(url: httpx.URL) -> str:
+    """The environment's proxy for a URL, as httpx reads it; empty where the way is direct."""
+    proxies, host = getproxies(), url.raw_host.decode()
+    for name in (text.strip().lower() for text in proxies.get("no", "").split(",")):
+        if name in {"*", host} or (name and host.endswith(name if name.startswith(".") else f".{name}")):
+            return ""
+    proxy = proxies.get(url.scheme) or proxies.get("all", "")
+    return proxy if not proxy or "://" in proxy else f"http://{proxy}"
 
-    The one exception is a `base_url` on a loopback address: exactly its scheme, host and port, on loopback.
+
+async def resolved(host: str, resolve: Resolve = look_up) -> list[Address]:
+    """What a name server says, as far as it is an address; nothing where there is no such name."""
+    found = []
+    # A UnicodeError: no name server can be asked for such a name.
+    with suppress(OSError, UnicodeError):
+        for text in await resolve(host):
+            with suppress(ValueError):
+                found.append(ip_address(text))
+    return found
+
+
+class PublicTransport(httpx.AsyncBaseTransport):
+    """Carries each request to a public host: by the environment's proxy, which looks it up itself, or directly.
+
+    Directly, each host is looked up and checked, and the very address that was checked is connected to.
+
+    The one exception is a `base_url` on a loopback address: exactly its scheme, host and port, on loopback. A `carrier`
+    takes on what goes directly, once it is checked.
     """
 
-    def __init__(self, verify: ssl.SSLContext, *, base_url: str = "", resolve: Resolve = look_up) -> None:
-        # No keep-alive: a kept connection is found by its address, whichever name its certificate was checked for.
-        self._http = httpx.AsyncHTTPTransport(verify=verify, limits=httpx.Limits(max_keepalive_connections=0))
-        own = httpx.URL(base_url)
-        self._own = _origin(own) if is_loopback(own.raw_host.decode()) else None
+    def __init__(
+        self,
+        verify: ssl.SSLContext,
+        *,
+        base_url: str = "",
+        resolve: Resolve = look_up,
+        carrier: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._verify = verify
+        self._direct = carrier or httpx.AsyncHTTPTransport(verify=verify, limits=_NOT_KEPT)
+        self._proxied: httpx.AsyncHTTPTransport | None = None
+        service = httpx.URL(base_url)
+        self._own = _origin(service) if is_loopback(service.raw_host.decode()) else None
         self._resolve = resolve
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        *others, last = await self._addresses(request.url)
+        own = _origin(request.url) == self._own
+        if not own:
+            check_public(request.url)
+            if proxy := proxy_for(request.url):
+                return await self._by(proxy).handle_async_request(request)
+        *others, last = await self._addresses(request.url.raw_host.decode(), own=own)
         for address in others:
             with suppress(httpx.ConnectError, httpx.ConnectTimeout):
                 return await self._send(request, address)
         return await self._send(request, last)
 
     async def aclose(self) -> None:
-        await self._http.aclose()
+        await self._direct.aclose()
+        if self._proxied:
+            await self._proxied.aclose()
 
-    async def _addresses(self, url: httpx.URL) -> list[Address]:
-        own = _origin(url) == self._own
-        if not own:
-            check_public(url)
-        host = url.raw_host.decode()
+    def _by(self, proxy: str) -> httpx.AsyncHTTPTransport:
         try:
-            addresses = [ip_address(text) for text in await self._resolve(host)]
-        except OSError:
-            raise httpx.ConnectError(f"{host} has no address") from None
+            self._proxied = self._proxied or httpx.AsyncHTTPTransport(
+                verify=self._verify, limits=_NOT_KEPT, proxy=proxy
+            )
+        # An ImportError: SOCKS needs a package that may not be here.
+        except (ImportError, ValueError, httpx.InvalidURL):
+            raise httpx.ProxyError("the environment's proxy cannot be used") from None
+        return self._proxied
+
+    async def _addresses(self, host: str, *, own: bool) -> list[Address]:
+        addresses = await resolved(host, self._resolve)
         # One that is not public is passed over and does not spoil the rest.
-        fitting = [address for address in addresses if (address.is_loopback if own else is_public(address))]
-        if not fitting:
-            raise NotPublic(f"{host} has no public address")
-        return fitting
+        found = [address for address in addresses if (address.is_loopback if own else is_public(address))]
+        if not found:
+            raise NotPublic(f"{host} has no {'public ' if addresses else ''}address")
+        return found
 
     async def _send(self, request: httpx.Request, address: Address) -> httpx.Response:
         # Host header and TLS keep the name: it is asked for, and the certificate is checked against it.
         names = {"sni_hostname": request.url.raw_host.decode()}
-        return await self._http.handle_async_request(
+        return await self._direct.handle_async_request(
             httpx.Request(
                 request.method,
                 request.url.copy_with(host=str(address)),

@@ -13,13 +13,13 @@ import httpx
 import pytest
 import trustme
 
-from s2v_core import Client, ImageRejected, Unfinished, addresses
-from s2v_core.addresses import NotPublic, PublicTransport, check_public, is_public
+from s2v_core import Client, ImageRejected, Photo, Unfinished, addresses
+from s2v_core.addresses import NotPublic, PublicTransport, check_public, is_public, proxy_for
 from s2v_core.download import Broken, download
 from s2v_core.images import public_link
 
 from .conftest import HURRY
-from .pages import KEY
+from .pages import KEY, PROMPT
 from .service import FILE, TASK, Answer, Service
 
 PUBLIC = ["8.8.8.8", "1.1.1.1", "100.63.255.255", "172.32.0.1", "192.0.1.1", "2606:4700::1111", "2a00:1450::1",
@@ -171,6 +171,50 @@ class Door:
             writer.close()
 
 
+class Proxy(Door):
+    """Leads every name to one door, as a proxy that looks names up itself, and notes which were asked for."""
+
+    behind: Door
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.visits += 1
+        self.heads.append((await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n"))
+        writer.write(self.answer.encode())
+        if self.answer.status == 200:
+            there, back = await asyncio.open_connection("127.0.0.1", self.behind.port)
+            await asyncio.gather(_pass_on(reader, back), _pass_on(there, writer))
+        writer.close()
+
+    @property
+    def asked(self) -> list[str]:
+        return [head[0].split(" ")[1] for head in self.heads]
+
+
+async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while data := await reader.read(1 << 16):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
+
+
+class Beyond(httpx.AsyncBaseTransport):
+    """The network where every address is: each leads to one door, and is noted."""
+
+    def __init__(self, door: Door, trust: ssl.SSLContext) -> None:
+        self.reached: list[str] = []
+        self._port = door.port
+        self._http = httpx.AsyncHTTPTransport(verify=trust)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.reached.append(request.url.host)
+        request.url = request.url.copy_with(host="127.0.0.1", port=self._port)
+        return await self._http.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        await self._http.aclose()
+
+
 OpenDoor: TypeAlias = Callable[..., Awaitable[Door]]
 
 
@@ -187,6 +231,13 @@ class Names:
             raise OSError("no such name")
         answers = self._answers[host]
         return answers.pop(0) if len(answers) > 1 else answers[0]
+
+
+@pytest.fixture(autouse=True)
+def direct(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
 
 
 @pytest.fixture
@@ -222,6 +273,23 @@ async def outside(open_door: OpenDoor, authority: trustme.CA, clip: bytes, monke
     monkeypatch.setattr(addresses, "is_public", lambda address: str(address) == "127.0.0.1")
     monkeypatch.setattr(addresses, "PORT", door.port)
     return door
+
+
+@pytest.fixture
+async def file_host(open_door: OpenDoor, authority: trustme.CA, clip: bytes) -> Door:
+    """Reached by a proxy, or by an address that stands for a public one."""
+    certificate = authority.issue_cert("clips.test", "other.test", "8.8.8.8")
+    return await open_door("127.0.0.1", answer=Answer(clip), certificate=certificate)
+
+
+@pytest.fixture
+async def proxy(file_host: Door, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Proxy]:
+    proxy = Proxy(Answer(length=False))
+    proxy.behind = file_host
+    await proxy.open("127.0.0.1")
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
+    yield proxy
+    await proxy.close()
 
 
 @pytest.fixture
@@ -290,7 +358,7 @@ async def test_a_loopback_base_url_by_name_is_reached_on_loopback_alone(service:
     own = service.base_url.replace("127.0.0.1", "localhost")
     url = f"http://localhost:{urlsplit(own).port}/output_aigc.mp4"
     await download(url, tmp_path / "clip.mp4", base_url=own)
-    for addresses_of_it in (["10.0.0.1"], ["8.8.8.8"], []):
+    for addresses_of_it in (["10.0.0.1"], ["8.8.8.8"]):
         names = Names({"localhost": [addresses_of_it]})
         transport = PublicTransport(ssl.create_default_context(), base_url=own, resolve=names)
         with pytest.raises(Broken, match="no public address"):
@@ -376,7 +444,7 @@ async def test_two_names_at_one_address_share_no_connection(outside: Door, trust
 
 async def test_a_name_without_an_address_breaks_the_download_alone(tmp_path: Path) -> None:
     transport = PublicTransport(ssl.create_default_context(), resolve=Names({}))
-    with pytest.raises(Broken, match="ConnectError"):
+    with pytest.raises(Broken, match=r"clips\.test has no address"):
         await download("https://clips.test/a", tmp_path / "clip.mp4", transport=transport)
 
 
@@ -388,17 +456,167 @@ async def test_an_international_name_is_asked_for_in_ascii(tmp_path: Path) -> No
     assert names.asked == ["xn--bcher-kva.test"]
 
 
-async def test_no_proxy_of_the_environment_carries_a_download(
+async def test_a_loopback_base_url_is_asked_by_no_proxy(
     service: Service, open_door: OpenDoor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     proxy = await open_door("127.0.0.1")
-    for variable in ("http_proxy", "https_proxy", "all_proxy"):
-        for name in (variable, variable.upper()):
-            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
-    for name in ("no_proxy", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
+    for name in ("http_proxy", "https_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
     await download(f"{service.origin}/output_aigc.mp4", tmp_path / "clip.mp4", base_url=service.base_url)
     assert (len(service.calls("file")), proxy.visits) == (1, 0)
+
+
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
+async def test_the_clip_comes_by_the_proxy_which_looks_its_host_up(
+    variable: str, proxy: Proxy, trust: ssl.SSLContext, clip: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HTTPS_PROXY")
+    monkeypatch.setenv(variable, f"me:pass@127.0.0.1:{proxy.port}")
+    names = Names({})
+    transport = PublicTransport(trust, base_url="https://api.test/v1", resolve=names)
+    await download("https://clips.test/a?Signature=x", tmp_path / "clip.mp4", transport=transport)
+    assert (tmp_path / "clip.mp4").read_bytes() == clip
+    assert (proxy.asked, names.asked) == (["clips.test:443"], [])
+    assert "Proxy-Authorization: Basic bWU6cGFzcw==" in proxy.heads[0]
+    assert proxy.behind.names == ["clips.test"]
+    (head,) = proxy.behind.heads
+    assert head[0] == "GET /a?Signature=x HTTP/1.1"
+    assert not any("pass" in line or "Authorization" in line for line in head)
+
+
+async def test_the_payment_and_its_clip_go_by_the_same_proxy(
+    service: Service,
+    proxy: Proxy,
+    authority: trustme.CA,
+    trust: ssl.SSLContext,
+    photo: Photo,
+    clip: bytes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("s2v_core.client.certificates", lambda: trust)
+    monkeypatch.setattr("s2v_core.download.certificates", lambda: trust)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("api.test", "clips.test").configure_cert(context)
+    server = await asyncio.start_server(service._serve, "127.0.0.1", ssl=context)
+    proxy.behind.port = server.sockets[0].getsockname()[1]
+    service.origin = "https://clips.test"
+    async with server, Client("https://api.test/minimaxi/v1", KEY, patience=HURRY) as client:
+        assert await client.submit(photo, PROMPT) == TASK
+        await client.fetch(FILE, tmp_path / "clip.mp4")
+    assert (tmp_path / "clip.mp4").read_bytes() == clip
+    assert proxy.asked == ["api.test:443", "api.test:443", "clips.test:443"]
+    assert [("authorization" in request.headers) for request in service.requests] == [True, True, False]
+
+
+async def test_the_certificate_is_checked_behind_a_proxy_too(
+    proxy: Proxy, trust: ssl.SSLContext, tmp_path: Path
+) -> None:
+    with pytest.raises(Broken, match="ConnectError"):
+        await download("https://third.test/a", tmp_path / "clip.mp4", transport=PublicTransport(trust))
+    assert (proxy.asked, proxy.behind.heads) == (["third.test:443"], [])
+
+
+async def test_no_odd_host_is_asked_of_a_proxy_directly_or_by_a_redirect(
+    proxy: Proxy, trust: ssl.SSLContext, tmp_path: Path
+) -> None:
+    urls = [f"https://{host}/a" for host in ODD_HOSTS] + list(ODD_LINKS.values())
+    urls += [f"https://{f'[{each}]' if ':' in each else each}/a" for kind in NOT_PUBLIC.values() for each in kind]
+    for url in urls:
+        with pytest.raises(Broken, match=r"not plain https|no public host|no URL|InvalidURL"):
+            await download(url, tmp_path / "clip.mp4", transport=PublicTransport(trust))
+    assert proxy.visits == 0
+    # Of all kinds, as each takes a handshake.
+    for url in urls[:: len(urls) // 30]:
+        proxy.behind.answer = Answer(status=302, headers={"Location": url.encode().decode("latin-1")})
+        with pytest.raises(Broken):
+            await download("https://clips.test/a", tmp_path / "clip.mp4", transport=PublicTransport(trust))
+    assert set(proxy.asked) == {"clips.test:443"}
+
+
+async def test_a_redirect_is_followed_by_the_proxy(
+    proxy: Proxy, trust: ssl.SSLContext, clip: bytes, tmp_path: Path
+) -> None:
+    proxy.behind.answer = Answer(status=302, headers={"Location": "https://other.test/b"})
+    with pytest.raises(Broken, match="redirected more than 3 times"):
+        await download("https://clips.test/a", tmp_path / "clip.mp4", transport=PublicTransport(trust))
+    assert proxy.asked == ["clips.test:443", *["other.test:443"] * 3]
+
+
+async def test_a_proxy_that_refuses_is_not_gone_around(proxy: Proxy, trust: ssl.SSLContext, tmp_path: Path) -> None:
+    proxy.answer = Answer(status=407)
+    names = Names({"clips.test": [["8.8.8.8"]]})
+    beyond = Beyond(proxy.behind, trust)
+    transport = PublicTransport(trust, resolve=names, carrier=beyond)
+    with pytest.raises(Broken, match="ProxyError"):
+        await download("https://clips.test/a", tmp_path / "clip.mp4", transport=transport)
+    assert (proxy.visits, names.asked, beyond.reached) == (1, [], [])
+
+
+@pytest.mark.parametrize("text", ["socks5://127.0.0.1:1", "ftp://127.0.0.1:1", "http://[127.0.0.1", "http://a:b:c"])
+async def test_a_proxy_that_cannot_be_used_breaks_the_download_alone(
+    text: str, trust: ssl.SSLContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", text)
+    with pytest.raises(Broken, match=r"ProxyError|ConnectError"):
+        await download("https://clips.test/a", tmp_path / "clip.mp4", transport=PublicTransport(trust))
+
+
+async def test_a_host_in_no_proxy_is_looked_up_and_judged_here(
+    proxy: Proxy, trust: ssl.SSLContext, clip: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "clips.test")
+    names = Names({"clips.test": [["8.8.8.8"], ["10.0.0.1"]]})
+    beyond = Beyond(proxy.behind, trust)
+    transport = PublicTransport(trust, resolve=names, carrier=beyond)
+    await download("https://clips.test/a", tmp_path / "clip.mp4", transport=transport)
+    with pytest.raises(Broken, match="no public address"):
+        await download("https://clips.test/a", tmp_path / "other.mp4", transport=PublicTransport(trust, resolve=names))
+    assert (proxy.visits, beyond.reached) == (0, ["8.8.8.8"])
+
+
+@pytest.mark.parametrize(
+    "no_proxy",
+    ["", "*", "clips.test", ".clips.test", "CLIPS.test", "test", "lips.test", "other.test, clips.test", "other.test,*",
+     "127.0.0.9", "127.0.0.0/8", "2001:db8::1", ", ,"],
+)  # fmt: skip
+async def test_the_proxy_is_chosen_as_httpx_chooses_it(
+    no_proxy: str, proxy: Proxy, trust: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nowhere(*_: object, **__: object) -> None:
+        raise OSError("no such name")
+
+    monkeypatch.setenv("NO_PROXY", no_proxy)
+    # What httpx would reach directly, it shall not.
+    monkeypatch.setattr("socket.getaddrinfo", nowhere)
+    proxy.answer = Answer(status=403)
+    for host in ("clips.test", "a.clips.test", "aclips.test", "127.0.0.9"):
+        async with httpx.AsyncClient(verify=trust, timeout=5) as http:
+            with pytest.raises(httpx.TransportError) as caught:
+                await http.get(f"https://{host}/")
+        chosen = proxy_for(httpx.URL(f"https://{host}/"))
+        assert chosen == (f"http://127.0.0.1:{proxy.port}" if caught.type is httpx.ProxyError else ""), host
+
+
+async def test_behind_nat64_the_clip_comes_from_the_address_as_it_is(
+    file_host: Door, trust: ssl.SSLContext, clip: bytes, tmp_path: Path
+) -> None:
+    names = Names({"clips.test": [["64:ff9b::7f00:1", "64:ff9b::808:808"]]})
+    beyond = Beyond(file_host, trust)
+    transport = PublicTransport(trust, resolve=names, carrier=beyond)
+    await download("https://clips.test/a", tmp_path / "clip.mp4", transport=transport)
+    assert (tmp_path / "clip.mp4").read_bytes() == clip
+    assert (beyond.reached, file_host.names) == (["64:ff9b::808:808"], ["clips.test"])
+
+
+async def test_what_is_no_address_is_passed_over(
+    file_host: Door, trust: ssl.SSLContext, clip: bytes, tmp_path: Path
+) -> None:
+    beyond = Beyond(file_host, trust)
+    names = Names({"clips.test": [["fe80::1%", "fe80::1%eth0", "here", "8.8.8.8"]]})
+    transport = PublicTransport(trust, resolve=names, carrier=beyond)
+    await download("https://clips.test/a", tmp_path / "clip.mp4", transport=transport)
+    assert beyond.reached == ["8.8.8.8"]
 
 
 async def test_a_clip_behind_a_refused_link_is_paid_and_fetchable_later(
