@@ -1,21 +1,22 @@
 """Our server fetches from public addresses only: the rules for what is written, and a transport that keeps them.
 
-It goes the way that other requests go here: by the environment's proxy, or through NAT64.
+It goes the way that other requests go here: by the environment's proxy, through NAT64, into a tunnel.
 """
 
 import asyncio
 import re
 import socket
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import TypeAlias
 from urllib.request import getproxies
 
 import httpx
 
 Address: TypeAlias = IPv4Address | IPv6Address
+Network: TypeAlias = IPv4Network | IPv6Network
 Resolve: TypeAlias = Callable[[str], Awaitable[list[str]]]
 
 PORT = 443
@@ -27,6 +28,9 @@ _UNICAST = ip_network("2000::/3")
 _NOT_PUBLIC = [ip_network(text) for text in ("192.0.0.0/24", "192.88.99.0/24", "2001::/23", "2002::/16", "3fff::/20")]
 # Its last 32 bits are an IPv4 address (RFC 6052).
 _NAT64 = ip_network("64:ff9b::/96")
+# What tunnels make up for every name, and take back when it is connected to: the defaults of Clash, Xray and sing-box.
+# No host on a network of its own has such an address.
+_TUNNELS = [ip_network("198.18.0.0/15"), ip_network("fc00::/18")]
 # Two labels at least, and a last one that begins with a letter: else C libraries read 127.1 or 0x7f.1 as an address.
 _LABEL = "[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"(?=.{{1,253}}\Z)(?:{_LABEL}\.)+(?=[a-z]){_LABEL}")
@@ -106,10 +110,22 @@ async def resolved(host: str, resolve: Resolve = look_up) -> list[Address]:
     return found
 
 
+def tunnels(addresses: Iterable[Address]) -> list[Network]:
+    """The networks of made-up addresses that these are in."""
+    addresses = list(addresses)
+    return [network for network in _TUNNELS if any(address in network for address in addresses)]
+
+
+def fitting(addresses: Iterable[Address], networks: Sequence[Network] = ()) -> list[Address]:
+    """Those that are public, or in one of the `networks`."""
+    return [each for each in addresses if is_public(each) or any(each in network for network in networks)]
+
+
 class PublicTransport(httpx.AsyncBaseTransport):
     """Carries each request to a public host: by the environment's proxy, which looks it up itself, or directly.
 
-    Directly, each host is looked up and checked, and the very address that was checked is connected to.
+    Directly, each host is looked up and checked, and the very address that was checked is connected to. Addresses in
+    `networks` count as public, and a tunnel's made-up ones if the host of `base_url` has one too.
 
     The one exception is a `base_url` on a loopback address: exactly its scheme, host and port, on loopback. A `carrier`
     takes on what goes directly, once it is checked.
@@ -120,6 +136,7 @@ class PublicTransport(httpx.AsyncBaseTransport):
         verify: ssl.SSLContext,
         *,
         base_url: str = "",
+        networks: Sequence[Network] = (),
         resolve: Resolve = look_up,
         carrier: httpx.AsyncBaseTransport | None = None,
     ) -> None:
@@ -127,7 +144,9 @@ class PublicTransport(httpx.AsyncBaseTransport):
         self._direct = carrier or httpx.AsyncHTTPTransport(verify=verify, limits=_NOT_KEPT)
         self._proxied: httpx.AsyncHTTPTransport | None = None
         service = httpx.URL(base_url)
-        self._own = _origin(service) if is_loopback(service.raw_host.decode()) else None
+        self._service = service.raw_host.decode()
+        self._own = _origin(service) if is_loopback(self._service) else None
+        self._networks = networks
         self._resolve = resolve
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -159,8 +178,15 @@ class PublicTransport(httpx.AsyncBaseTransport):
 
     async def _addresses(self, host: str, *, own: bool) -> list[Address]:
         addresses = await resolved(host, self._resolve)
-        # One that is not public is passed over and does not spoil the rest.
-        found = [address for address in addresses if (address.is_loopback if own else is_public(address))]
+        if own:
+            found = [address for address in addresses if address.is_loopback]
+        else:
+            networks = [*self._networks]
+            if self._service and (made_up := tunnels(addresses)):
+                there = tunnels(await resolved(self._service, self._resolve))
+                networks += [network for network in made_up if network in there]
+            # One that is not public is passed over and does not spoil the rest.
+            found = fitting(addresses, networks)
         if not found:
             raise NotPublic(f"{host} has no {'public ' if addresses else ''}address")
         return found

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import ssl
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Self
 import httpx
 
 from . import wire
-from .addresses import is_loopback
+from .addresses import Network, is_loopback
 from .download import Broken, certificates, download
 from .errors import Busy, Failed, Refused, S2VError, Unclear, Unfinished
 from .images import Photo, Source, accepted
@@ -54,7 +54,8 @@ class Patience:
 class Client:
     """The service behind `base_url`; an async context manager.
 
-    The `transport` carries everything, the downloads too: the simulator is one in this process.
+    The `transport` carries everything, the downloads too: the simulator is one in this process. Without one, downloads
+    come from public addresses, and from `file_networks`.
     """
 
     def __init__(
@@ -64,11 +65,13 @@ class Client:
         *,
         transport: httpx.AsyncBaseTransport | None = None,
         patience: Patience = Patience(),
+        file_networks: Sequence[Network] = (),
     ) -> None:
         self.base_url = check_base_url(base_url)
         self.patience = patience
         self._key = check_key(key)
         self._transport = transport
+        self._file_networks = file_networks
         loopback = is_loopback(httpx.URL(base_url).host)
         self._http = httpx.AsyncClient(
             transport=transport,
@@ -198,14 +201,14 @@ class Client:
                     await asyncio.sleep(self.patience.backoff * attempt)
                 try:
                     link = await self.retrieve(file_id)
-                    await download(link.url, path, base_url=self.base_url, transport=self._transport)
+                    await self._download(link.url, path)
                 except (NoNews, Broken) as error:
                     reason = str(error)
                     _log.info("file %s: %s", file_id, reason)
                 else:
                     return path
             if link.backup_url:
-                await download(link.backup_url, path, base_url=self.base_url, transport=self._transport)
+                await self._download(link.backup_url, path)
                 return path
         except Broken as error:
             reason = str(error)
@@ -215,6 +218,9 @@ class Client:
             error.task_id = task_id
             raise
         raise Unfinished(f"The clip is rendered, but it could not be downloaded: {reason}.", task_id=task_id)
+
+    async def _download(self, url: str, path: Path) -> None:
+        await download(url, path, base_url=self.base_url, networks=self._file_networks, transport=self._transport)
 
     @property
     def provider(self) -> str:

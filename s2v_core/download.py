@@ -2,13 +2,14 @@
 
 import asyncio
 import ssl
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
 import httpx
 
-from .addresses import NotPublic, PublicTransport
+from .addresses import Network, NotPublic, PublicTransport
 from .files import keep, part_of
 
 MAX_BYTES = 200_000_000
@@ -32,14 +33,19 @@ def certificates() -> ssl.SSLContext:
 
 
 async def download(
-    url: str, path: Path, *, base_url: str = "", transport: httpx.AsyncBaseTransport | None = None
+    url: str,
+    path: Path,
+    *,
+    base_url: str = "",
+    networks: Sequence[Network] = (),
+    transport: httpx.AsyncBaseTransport | None = None,
 ) -> None:
     """Save the MP4 behind a pre-signed `url`. Raises `Broken`, or `OSError` where the disk is the trouble.
 
-    A `base_url` on a loopback address opens its own host and port. A `transport` carries everything instead.
+    `base_url` and `networks` are for `PublicTransport`; a `transport` carries everything instead.
     """
     part = part_of(path)
-    transport = transport or PublicTransport(certificates(), base_url=base_url)
+    transport = transport or PublicTransport(certificates(), base_url=base_url, networks=networks)
     try:
         with await asyncio.to_thread(part.open, "xb") as file:
             try:

@@ -5,12 +5,13 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
 from . import wire
-from .addresses import is_loopback
+from .addresses import Network, is_loopback
 from .errors import SettingsError
 
 _Value = TypeVar("_Value")
@@ -29,6 +30,7 @@ class Settings:
     trusted_hops: int = 0
     keep_hours: float | None = None
     waiting: int = 20
+    file_networks: tuple[Network, ...] = ()
     poll_seconds: float = 5.0
     simulator_seconds: float = 8.0
     space: str = ""
@@ -59,6 +61,7 @@ class Settings:
             trusted_hops=read("S2V_TRUSTED_HOPS", _hops, 1 if on_space else 0),
             keep_hours=read("S2V_KEEP_HOURS", _hours, 24.0 if on_space else None),
             waiting=read("S2V_WAITING", _count, usual.waiting),
+            file_networks=read("S2V_FILE_NETWORKS", _networks, usual.file_networks),
             poll_seconds=read("S2V_POLL_SECONDS", _seconds, usual.poll_seconds),
             simulator_seconds=read("S2V_SIMULATOR_SECONDS", _seconds, usual.simulator_seconds),
             space=read("SPACE_ID", _space, usual.space),
@@ -123,6 +126,14 @@ def _folder(text: str) -> Path:
     if not os.access(text, os.W_OK):
         raise SettingsError("this folder cannot be written to.")
     return Path(text)
+
+
+def _networks(text: str) -> tuple[Network, ...]:
+    try:
+        # Tunnels write their own address there: 198.18.0.1/16.
+        return tuple(ip_network(each.strip(), strict=False) for each in text.split(","))
+    except ValueError:
+        raise SettingsError("these are networks with commas between, such as 198.18.0.0/15,fc00::/18.") from None
 
 
 def _number(text: str, least: float, most: float, unit: str) -> float:

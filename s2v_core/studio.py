@@ -272,7 +272,8 @@ class Studio:
         return self._keys.hold(key)
 
     def _connect(self, key: str) -> Client:
-        return Client(self._settings.base_url, key, patience=self._patience)
+        networks = self._settings.file_networks
+        return Client(self._settings.base_url, key, patience=self._patience, file_networks=networks)
 
     def _service(self, name: str | None) -> Service:
         if name is None:

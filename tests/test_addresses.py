@@ -4,7 +4,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import urlsplit
@@ -607,6 +607,75 @@ async def test_behind_nat64_the_clip_comes_from_the_address_as_it_is(
     await download("https://clips.test/a", tmp_path / "clip.mp4", transport=transport)
     assert (tmp_path / "clip.mp4").read_bytes() == clip
     assert (beyond.reached, file_host.names) == (["64:ff9b::808:808"], ["clips.test"])
+
+
+@pytest.mark.parametrize(
+    ("service", "clips"),
+    [("198.18.0.7", "198.19.255.9"), ("fc00::7", "fc00:3fff::9")],
+    ids=["IPv4", "IPv6"],
+)
+async def test_in_a_tunnel_that_makes_up_the_service_the_clip_is_reached_too(
+    service: str, clips: str, file_host: Door, trust: ssl.SSLContext, clip: bytes, tmp_path: Path
+) -> None:
+    names = Names({"api.test": [[service]], "clips.test": [[clips]]})
+    beyond = Beyond(file_host, trust)
+    transport = PublicTransport(trust, base_url="https://api.test/v1", resolve=names, carrier=beyond)
+    await download("https://clips.test/a", tmp_path / "clip.mp4", transport=transport)
+    assert (tmp_path / "clip.mp4").read_bytes() == clip
+    assert (beyond.reached, names.asked) == ([clips], ["clips.test", "api.test"])
+
+
+@pytest.mark.parametrize(
+    "service", [["8.8.8.8"], ["fc00::7"], [], ["10.0.0.1"]], ids=["public", "the other network", "gone", "private"]
+)
+async def test_without_a_tunnel_its_addresses_are_not_public(
+    service: list[str], file_host: Door, trust: ssl.SSLContext, tmp_path: Path
+) -> None:
+    names = Names({"api.test": [service], "clips.test": [["198.18.0.7"]]})
+    beyond = Beyond(file_host, trust)
+    transport = PublicTransport(trust, base_url="https://api.test/v1", resolve=names, carrier=beyond)
+    with pytest.raises(Broken, match="no public address"):
+        await download("https://clips.test/a", tmp_path / "clip.mp4", transport=transport)
+    assert beyond.reached == []
+
+
+@pytest.mark.parametrize("kind", [kind for kind in NOT_PUBLIC if kind != "benchmarking"])
+async def test_where_the_service_is_beside_a_file_host_alone_opens_nothing(
+    kind: str, file_host: Door, trust: ssl.SSLContext, tmp_path: Path
+) -> None:
+    beyond = Beyond(file_host, trust)
+    for address in NOT_PUBLIC[kind]:
+        # Made up, and beside it the very address that the link leads to.
+        names = Names({"api.test": [["198.18.0.7", address]], "clips.test": [[address]]})
+        transport = PublicTransport(trust, base_url="https://api.test/v1", resolve=names, carrier=beyond)
+        if addresses.tunnels([ip_address(address)]):
+            continue
+        with pytest.raises(Broken, match="no public address"):
+            await download("https://clips.test/a", tmp_path / "clip.mp4", transport=transport)
+    assert beyond.reached == []
+
+
+async def test_a_redirect_out_of_a_tunnel_is_judged_again(
+    file_host: Door, trust: ssl.SSLContext, tmp_path: Path
+) -> None:
+    names = Names({"api.test": [["198.18.0.7"]], "clips.test": [["198.18.0.9"]], "other.test": [["192.168.1.1"]]})
+    file_host.answer = Answer(status=302, headers={"Location": "https://other.test/b"})
+    beyond = Beyond(file_host, trust)
+    transport = PublicTransport(trust, base_url="https://api.test/v1", resolve=names, carrier=beyond)
+    with pytest.raises(Broken, match=r"other\.test has no public address"):
+        await download("https://clips.test/a", tmp_path / "clip.mp4", transport=transport)
+    assert beyond.reached == ["198.18.0.9"]
+
+
+async def test_a_network_that_the_owner_names_counts_as_public_and_no_other(
+    outside: Door, elsewhere: Door, trust: ssl.SSLContext, clip: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(addresses, "is_public", lambda _: False)
+    names = Names({"clips.test": [["127.0.0.2", "127.0.0.1"]]})
+    transport = PublicTransport(trust, networks=[ip_network("127.0.0.1/32")], resolve=names)
+    await download(f"https://clips.test:{outside.port}/a", tmp_path / "clip.mp4", transport=transport)
+    assert (tmp_path / "clip.mp4").read_bytes() == clip
+    assert (outside.visits, elsewhere.visits) == (1, 0)
 
 
 async def test_what_is_no_address_is_passed_over(

@@ -26,3 +26,25 @@ def test_a_space_is_behind_one_proxy_and_limits_each_visitor(
 def test_trusted_hops_are_a_whole_number_up_to_9(text: str) -> None:
     with pytest.raises(SettingsError, match=r"S2V_TRUSTED_HOPS: this is a whole number of proxies, from 0 to 9\."):
         Settings.from_environment({"S2V_TRUSTED_HOPS": text})
+
+
+@pytest.mark.parametrize(
+    ("text", "networks"),
+    [
+        ("198.18.0.0/15", ["198.18.0.0/15"]),
+        ("198.18.0.1/16, fc00::/18", ["198.18.0.0/16", "fc00::/18"]),
+        ("10.1.2.3", ["10.1.2.3/32"]),
+    ],
+    ids=["one", "two, a tunnel's own address among them", "an address"],
+)
+def test_file_networks_are_read_with_commas_between(text: str, networks: list[str]) -> None:
+    assert list(map(str, Settings.from_environment({"S2V_FILE_NETWORKS": text}).file_networks)) == networks
+
+
+@pytest.mark.parametrize(
+    "text", ["198.18.0.0/33", "tunnel", "10.0.0.0/8,", "10.0.0.0/8 fc00::/18", "10.0.0.0-10.0.0.9"]
+)
+def test_a_wrong_file_network_ends_the_start_and_is_not_shown(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"^S2V_FILE_NETWORKS: these are networks with commas between") as caught:
+        Settings.from_environment({"S2V_FILE_NETWORKS": text})
+    assert text not in str(caught.value)
