@@ -159,8 +159,12 @@ async def _check(settings: Settings) -> int:
     from .client import Client
     from .wire import NoNews, price_words
 
-    async with Client(settings.base_url, settings.api_key) as client:
+    async with Client(settings.base_url, settings.api_key, file_networks=settings.file_networks) as client:
         print(f"{client.provider}: {settings.base_url}, {price_words(settings.base_url)}.")
+        way, refused = await client.way()
+        print(way)
+        if refused:
+            print(refused, file=sys.stderr)
         try:
             await client.check()
         except NoNews as news:

@@ -14,7 +14,7 @@ import httpx
 
 from . import wire
 from .addresses import Network, is_loopback
-from .download import Broken, certificates, download
+from .download import Broken, certificates, download, way
 from .errors import Busy, Failed, Refused, S2VError, Unclear, Unfinished
 from .images import Photo, Source, accepted
 from .settings import check_base_url, check_key
@@ -218,6 +218,10 @@ class Client:
             error.task_id = task_id
             raise
         raise Unfinished(f"The clip is rendered, but it could not be downloaded: {reason}.", task_id=task_id)
+
+    async def way(self) -> tuple[str, str]:
+        """How clips come here, and what would be refused of them, empty if nothing is: sentences for people."""
+        return await way(self.base_url, networks=self._file_networks)
 
     async def _download(self, url: str, path: Path) -> None:
         await download(url, path, base_url=self.base_url, networks=self._file_networks, transport=self._transport)

@@ -6,10 +6,22 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import BinaryIO
+from urllib.request import getproxies
 
 import httpx
 
-from .addresses import Network, NotPublic, PublicTransport
+from .addresses import (
+    Network,
+    NotPublic,
+    PublicTransport,
+    Resolve,
+    fitting,
+    is_loopback,
+    look_up,
+    proxy_for,
+    resolved,
+    tunnels,
+)
 from .files import keep, part_of
 
 MAX_BYTES = 200_000_000
@@ -64,6 +76,42 @@ async def download(
         await asyncio.to_thread(keep, part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+async def way(base_url: str, *, networks: Sequence[Network] = (), resolve: Resolve = look_up) -> tuple[str, str]:
+    """How clips come here, and what would be refused of them: sentences for people, the second empty if nothing is.
+
+    Nobody knows a file host before there is a clip; the host of `base_url` stands for it.
+    """
+    service = httpx.URL(base_url)
+    words = ["Clips are downloaded directly."]
+    if proxy := proxy_for(httpx.URL("https://any-file-host.invalid")):
+        others = [service.host] if is_loopback(service.host) else []
+        others += ["the hosts in NO_PROXY"] if getproxies().get("no") else []
+        but = f", except from {' and '.join(others)}" if others else ""
+        # Without its user and password.
+        host = proxy.rpartition("@")[2].rpartition("//")[2].partition("/")[0]
+        words = [f"Clips are downloaded by the proxy {host}{but}."]
+    if networks:
+        words.append(f"Addresses in {_listed(networks)} count as public: S2V_FILE_NETWORKS names them.")
+    if proxy_for(service) or is_loopback(service.host):
+        return " ".join(words), ""
+    addresses = await resolved(service.raw_host.decode(), resolve)
+    if made_up := tunnels(addresses):
+        words.append(
+            f"Addresses in {_listed(made_up)} count as public: {service.host} has one, so a tunnel makes them."
+        )
+    if not addresses or fitting(addresses, [*networks, *made_up]):
+        return " ".join(words), ""
+    return " ".join(words), (
+        f"{service.host} has the address {addresses[0]} here, which is not public: a clip from such an address is paid "
+        "and then refused. Before you pay, name its network in S2V_FILE_NETWORKS, or the proxy that leads out in "
+        "HTTPS_PROXY."
+    )
+
+
+def _listed(networks: Sequence[Network]) -> str:
+    return ", ".join(map(str, networks))
 
 
 async def _receive(url: str, file: BinaryIO, transport: httpx.AsyncBaseTransport) -> bool:

@@ -13,9 +13,10 @@ import httpx
 import pytest
 import trustme
 
-from s2v_core import Client, ImageRejected, Photo, Unfinished, addresses
+from s2v_core import Client, ImageRejected, Photo, Settings, Unfinished, addresses
+from s2v_core.__main__ import _check
 from s2v_core.addresses import NotPublic, PublicTransport, check_public, is_public, proxy_for
-from s2v_core.download import Broken, download
+from s2v_core.download import Broken, download, way
 from s2v_core.images import public_link
 
 from .conftest import HURRY
@@ -686,6 +687,70 @@ async def test_what_is_no_address_is_passed_over(
     transport = PublicTransport(trust, resolve=names, carrier=beyond)
     await download("https://clips.test/a", tmp_path / "clip.mp4", transport=transport)
     assert beyond.reached == ["8.8.8.8"]
+
+
+WAYS: dict[str, tuple[list[str], dict[str, str], list[str], str, str]] = {
+    "public": (["8.8.8.8"], {}, [], "Clips are downloaded directly.", ""),
+    "NAT64": (["64:ff9b::808:808"], {}, [], "Clips are downloaded directly.", ""),
+    "no address": ([], {}, [], "Clips are downloaded directly.", ""),
+    "a proxy": (
+        ["10.0.0.1"], {"HTTPS_PROXY": "http://me:canary@proxy.test:3128/"}, [],
+        "Clips are downloaded by the proxy proxy.test:3128.", "",
+    ),
+    "a proxy for some": (
+        ["8.8.8.8"], {"ALL_PROXY": "me:canary@proxy.test:3128", "NO_PROXY": "a.test"}, [],
+        "Clips are downloaded by the proxy proxy.test:3128, except from the hosts in NO_PROXY.", "",
+    ),
+    "a proxy for nobody": (
+        ["8.8.8.8"], {"ALL_PROXY": "me:canary@proxy.test:3128", "NO_PROXY": "*"}, [],
+        "Clips are downloaded directly.", "",
+    ),
+    "a tunnel": (
+        ["198.18.0.7"], {}, [],
+        "Clips are downloaded directly. Addresses in 198.18.0.0/15 count as public: "
+        "api.test has one, so a tunnel makes them.", "",
+    ),
+    "a network of the owner's": (
+        ["10.0.0.1"], {}, ["10.0.0.0/8", "fd00::/8"],
+        "Clips are downloaded directly. Addresses in 10.0.0.0/8, fd00::/8 count as public: "
+        "S2V_FILE_NETWORKS names them.", "",
+    ),
+    "a private address": (
+        ["10.0.0.1"], {}, [], "Clips are downloaded directly.",
+        "api.test has the address 10.0.0.1 here, which is not public: a clip from such an address is paid and then "
+        "refused. Before you pay, name its network in S2V_FILE_NETWORKS, or the proxy that leads out in HTTPS_PROXY.",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("found", "environment", "networks", "says", "refused"), WAYS.values(), ids=WAYS)
+async def test_which_way_clips_come_is_told_before_they_are_paid(
+    found: list[str],
+    environment: dict[str, str],
+    networks: list[str],
+    says: str,
+    refused: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    names = Names({"api.test": [found]} if found else {})
+    told = await way("https://api.test/v1", networks=list(map(ip_network, networks)), resolve=names)
+    assert told == (says, refused)
+
+
+async def test_check_tells_the_way_and_no_password(
+    service: Service, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://me:canary@proxy.test:3128")
+    networks = (ip_network("10.0.0.0/8"),)
+    await _check(Settings(api_key=KEY, base_url=service.base_url, file_networks=networks))
+    out, err = capsys.readouterr()
+    assert (
+        "Clips are downloaded by the proxy proxy.test:3128, except from 127.0.0.1. "
+        "Addresses in 10.0.0.0/8 count as public: S2V_FILE_NETWORKS names them.\n"
+    ) in out
+    assert "canary" not in out + err
 
 
 async def test_a_clip_behind_a_refused_link_is_paid_and_fetchable_later(
