@@ -1,6 +1,7 @@
 """Our server fetches from public addresses only: the rules by table, then on sockets, where every visit is counted."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
@@ -18,6 +19,8 @@ from s2v_core.__main__ import _check
 from s2v_core.addresses import NotPublic, PublicTransport, check_public, is_public, proxy_for
 from s2v_core.download import Broken, download, way
 from s2v_core.images import public_link
+from s2v_core.simulator import Simulator
+from s2v_core.studio import Studio
 
 from .conftest import HURRY
 from .pages import KEY, PROMPT
@@ -677,6 +680,30 @@ async def test_a_network_that_the_owner_names_counts_as_public_and_no_other(
     await download(f"https://clips.test:{outside.port}/a", tmp_path / "clip.mp4", transport=transport)
     assert (tmp_path / "clip.mp4").read_bytes() == clip
     assert (outside.visits, elsewhere.visits) == (1, 0)
+
+
+async def test_a_network_in_the_settings_reaches_the_download_of_a_job(
+    service: Service,
+    outside: Door,
+    trust: ssl.SSLContext,
+    photo: Photo,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    look_up = socket.getaddrinfo
+    monkeypatch.setattr("socket.getaddrinfo", lambda host, *how, **more: look_up("127.0.0.1", *how, **more))
+    monkeypatch.setattr("s2v_core.download.certificates", lambda: trust)
+    monkeypatch.setattr(addresses, "is_public", lambda _: False)
+    service.retrieve = [lambda: service.link(download_url=f"https://clips.test:{outside.port}/a")]
+    settings = Settings(
+        api_key=KEY, base_url=service.base_url, data_dir=tmp_path, file_networks=(ip_network("127.0.0.0/8"),)
+    )
+    async with Studio(settings, simulator=Simulator(tmp_path / "simulator"), patience=HURRY) as studio:
+        job = await studio.submit(photo, PROMPT)
+        async for seen in studio.watch(job.ticket):
+            if seen.waits:
+                break
+    assert (seen.state, outside.visits) == ("done", 1)
 
 
 async def test_what_is_no_address_is_passed_over(
