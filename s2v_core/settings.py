@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+import httpx
+
 from . import wire
 from .addresses import Network, is_loopback
 from .errors import SettingsError
@@ -101,8 +103,9 @@ def check_base_url(url: str) -> str:
     """`https`, or `http` on a loopback address; no user, query or fragment. Raises `SettingsError`."""
     try:
         parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
+        # What connects reads it more strictly.
+        _ = parts.port, httpx.URL(url).host
+    except (ValueError, httpx.InvalidURL):
         raise SettingsError("this is no URL.") from None
     if not parts.hostname or parts.username or parts.password or parts.query or parts.fragment or " " in url:
         raise SettingsError("a base URL has a scheme, a host and a path, and nothing else.")

@@ -48,3 +48,9 @@ def test_a_wrong_file_network_ends_the_start_and_is_not_shown(text: str) -> None
     with pytest.raises(SettingsError, match=r"^S2V_FILE_NETWORKS: these are networks with commas between") as caught:
         Settings.from_environment({"S2V_FILE_NETWORKS": text})
     assert text not in str(caught.value)
+
+
+@pytest.mark.parametrize("host", ["xn--a.example", "[v1.x]", "ex\u2488mple", "a\0b", "a:99999"])
+def test_a_host_that_cannot_be_asked_ends_the_start(host: str) -> None:
+    with pytest.raises(SettingsError, match=r"^S2V_BASE_URL: this is no URL\."):
+        Settings.from_environment({"S2V_BASE_URL": f"https://{host}/v1"})
