@@ -5,6 +5,7 @@ What nobody published is marked "assumed".
 """
 
 import json
+import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -96,8 +97,6 @@ class Task:
     id: str
     status: str
     file_id: str = ""
-    width: int = 0
-    height: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,9 +191,15 @@ _HTTP: Mapping[int, _Meaning] = {401: _KEY, 402: _BALANCE, 429: _BUSY}
 _HTTP_REFUSES = {*range(300, 400), 400, 401, 402, 403, 404, 405, 413, 415, 422, 429}
 
 
+_DECODER = json.JSONDecoder(strict=False, parse_int=str)
+_TASK_ID = re.compile(rb'"task_id"\s*:\s*"?([0-9]{10,200})["\s,}]')
+_NUMBER = re.compile(r"([+-]?[0-9]{1,9})(\.0*)?")
+_NO_ID = {"", "0", "null", "none"}
+
+
 def plain(text: object, most: int = 200) -> str:
-    """Text from outside as one line without control, bidi and lone surrogate characters."""
-    line = " ".join(str(text)[: 4 * most].split())
+    """Text from outside as one line without control, bidi and lone surrogate characters; empty if it is no text."""
+    line = " ".join(text[: 4 * most].split()) if isinstance(text, str) else ""
     line = "".join(c for c in line if unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Co", "Cn"})
     return line if len(line) <= most else line[: most - 1] + "…"
 
@@ -222,14 +227,9 @@ def submit_body(image: str, prompt: str, *, prompt_optimizer: bool) -> bytes:
     return json.dumps(body, ensure_ascii=False).encode()
 
 
-def task_id_in(body: bytes) -> str:
-    """The task id of a submit's answer, also of one that was cut off behind its JSON; empty if there is none."""
-    return _id(_json(body).get("task_id"))
-
-
 def read_submit(http_status: int, body: bytes) -> str:
     """The task id. Raises `Refused`, `Busy` or `Unclear`: the charge table of the service."""
-    answer = _json(body)
+    answer = _json(body) or _cut_off(body)
     if task_id := _id(answer.get("task_id")):
         return task_id
     code, message = _base_resp(answer)
@@ -254,8 +254,8 @@ def read_submit(http_status: int, body: bytes) -> str:
 def read_query(task_id: str, http_status: int, body: bytes) -> Task:
     """The task as it stands. Raises `Failed`, `Unfinished` (stop asking) or `NoNews` (ask again)."""
     answer = _json(body)
-    raw = answer.get("status")
-    status = _STATUSES.get(str(raw or "").strip().lower(), plain(raw or "", 40))
+    status = plain(answer.get("status"), 40)
+    status = _STATUSES.get(status.lower(), status)
     code, meaning, said = _read_meaning(answer, http_status)
     if meaning and meaning.on_read is _OnRead.STOP:
         raise Unfinished(meaning.what + said, advice=meaning.advice, task_id=task_id)
@@ -265,7 +265,7 @@ def read_query(task_id: str, http_status: int, body: bytes) -> Task:
     if code or meaning or not 200 <= http_status < 300 or not status:
         raise _no_news(meaning, said)
     file_id = _id(answer.get("file_id")) if status == Status.SUCCESS else ""
-    return Task(task_id, status, file_id, _int(answer.get("video_width")), _int(answer.get("video_height")))
+    return Task(task_id, status, file_id)
 
 
 def read_retrieve(http_status: int, body: bytes) -> Link:
@@ -283,33 +283,40 @@ def read_retrieve(http_status: int, body: bytes) -> Link:
 
 
 def _json(body: bytes) -> dict[str, Any]:
+    # A field that nobody needs must not cost the rest: integers stay text, and what is no UTF-8 becomes �.
     try:
-        value = json.loads(body)
+        value, _ = _DECODER.raw_decode(body.decode(json.detect_encoding(body), "replace").lstrip())
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 
 
+def _cut_off(body: bytes) -> dict[str, str]:
+    # A task id that came whole is paid for, whatever is wrong with what surrounds it.
+    found = _TASK_ID.search(body)
+    return {"task_id": found[1].decode()} if found else {}
+
+
 def _id(value: object) -> str:
-    # A string of digits, in some answers an integer; a float has already lost digits.
-    text = str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
-    return text if text.isascii() and text.isprintable() and 0 < len(text) <= 200 and text != "0" else ""
+    # A string of digits, in some answers an integer, which is text by now; a float has already lost digits.
+    text = value.strip() if isinstance(value, str) else ""
+    return text if text.isascii() and text.isprintable() and len(text) <= 200 and text.lower() not in _NO_ID else ""
 
 
-def _int(value: object) -> int:
-    if isinstance(value, int):
-        return value
-    return int(value) if isinstance(value, str) and value.isascii() and value.lstrip("-").isdigit() else 0
+def _code(value: object) -> int:
+    # 1008, "1008" and 1008.0.
+    found = _NUMBER.fullmatch(str(value).strip()) if isinstance(value, str | float) else None
+    return int(found[1]) if found else 0
 
 
 def _base_resp(answer: Mapping[str, Any]) -> tuple[int, str]:
     base = answer.get("base_resp")
-    return (_int(base.get("status_code")), plain(base.get("status_msg") or "")) if isinstance(base, dict) else (0, "")
+    return (_code(base.get("status_code")), plain(base.get("status_msg"))) if isinstance(base, dict) else (0, "")
 
 
 def _gateway(answer: Mapping[str, Any]) -> tuple[int, str]:
     error = answer.get("error")
-    return (_int(error.get("err_code")), plain(error.get("message") or "")) if isinstance(error, dict) else (0, "")
+    return (_code(error.get("err_code")), plain(error.get("message"))) if isinstance(error, dict) else (0, "")
 
 
 def _read_meaning(answer: Mapping[str, Any], http_status: int) -> tuple[int, _Meaning | None, str]:

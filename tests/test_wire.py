@@ -1,13 +1,15 @@
 """The tables of the service's answers, over the samples; each is marked seen, documented or assumed."""
 
 import json
+import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from s2v_core import wire
-from s2v_core.errors import PromptRejected, S2VError
+from s2v_core.errors import Failed, PromptRejected, Refused, S2VError, Unclear, Unfinished
 
 SAMPLES = Path(__file__).parent / "samples"
 TASK = "427144058097923"
@@ -77,6 +79,96 @@ def test_an_answer_of_5_mb_gives_a_message_of_one_short_line() -> None:
 def test_a_nested_bomb_of_json_is_no_answer() -> None:
     with pytest.raises(wire.NoNews):
         wire.read_query(TASK, 200, b"[" * 200_000)
+
+
+# As JSON: what a field may hold that nobody expects there.
+STRANGE = [
+    "null", "true", "false", "0", "-1", "2013", "1008.0", "1e3", "-10001", "Infinity", "-Infinity", "NaN", "1e999999",
+    "9" * 5000, "0." + "9" * 5000, '"--1"', '"+-1"', '"' + "9" * 5000 + '"', '"1008"', '" 1008.0 "', '"1e9"', '"٣"',
+    '"²"', '"１００８"', '""', '" "', '"\\u0000"', '"\\ud800"', '"\x01\n"', '"\\u202e"', '"\u200d"', '"null"', '"Fail"',
+    '"Success"', '"' + "x" * 5000 + '"', "[]", "[[]]", '["1"]', "{}", '{"a": 1}', "[" * 900 + "]" * 900,
+    '{"status_code": "--1", "status_msg": [1]}', '{"err_code": "--1", "message": {}}', '{"download_url": 5}',
+]  # fmt: skip
+FIELDS = {
+    "top": ["task_id", "status", "file_id", "video_width", "base_resp", "error", "file", "extra"],
+    "base_resp": ["status_code", "status_msg"],
+    "error": ["err_code", "message"],
+    "file": ["file_id", "download_url", "backup_download_url"],
+}
+BODIES = [
+    b"", b" ", b"null", b"5", b"9" * 5000, b"NaN", b"[]", b'"x"', b"{", b"}", b'{"', b"\xff\xfe{", b"\x00" * 40,
+    b"\xff" * 40, b"\xef\xbb\xbf{}", b"<html>", b"{" * 100_000, b'{"a":' * 100_000, b"[" * 900_000,
+    b'"task_id":' * 90_000,
+]  # fmt: skip
+
+
+def strange_bodies() -> Iterator[bytes]:
+    yield from BODIES
+    for place, names in FIELDS.items():
+        for name in names:
+            for value in STRANGE:
+                field = f'"{name}": {value}'
+                body = "{" + (field if place == "top" else f'"{place}": {{{field}}}, "status": "Processing"') + "}"
+                yield body.encode()
+                yield body.encode()[:-3]
+                yield body.encode("utf-16")
+                yield body.encode() + b"\n<!-- -->"
+
+
+@pytest.mark.parametrize("http", [200, 401, 503])
+def test_no_answer_raises_anything_but_what_is_documented(http: int) -> None:
+    for body in strange_bodies():
+        said = ""
+        try:
+            assert wire.read_submit(http, body).isprintable()
+        except (Refused, Unclear) as error:
+            said = str(error)
+        try:
+            task = wire.read_query(TASK, http, body)
+            assert (task.file_id + "x").isascii()
+            assert len(task.status) <= 40
+        except (Failed, Unfinished, wire.NoNews) as error:
+            said += str(error)
+        try:
+            wire.read_retrieve(http, body)
+        except (Unfinished, wire.NoNews) as error:
+            said += str(error)
+        assert len(said) < 1500
+        assert not {unicodedata.category(c) for c in said} & {"Cc", "Cs", "Co"}, body[:80]
+
+
+@pytest.mark.parametrize(
+    "value", ['"--1"', "9" * 5000, '"' + "9" * 5000 + '"', "NaN", '"\\ud800"', "[" * 900 + "]" * 900]
+)
+def test_a_field_that_nobody_needs_spoils_no_answer(value: str) -> None:
+    extra = f'"video_width": {value}, "base_resp": {{"status_code": 0, "extra": {value}}}'
+    assert wire.read_submit(200, f'{{"task_id": "{TASK}", {extra}}}'.encode()) == TASK
+    task = wire.read_query(TASK, 200, f'{{"status": "Success", "file_id": 427071051673913, {extra}}}'.encode())
+    assert task == wire.Task(TASK, "Success", "427071051673913")
+    assert wire.read_retrieve(200, f'{{"file": {{"download_url": "https://x"}}, {extra}}}'.encode()).url == "https://x"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"task_id": "%s", "base_resp": {"status_c',
+        b'{"base_resp": {"status_code": 0}, "task_id": %s, "x',
+        b'{"task_id": "%s", "base_resp": {"status_msg": "\xb3\xc9\xb9\xa6"}}',
+        b'{"task_id": "%s", "base_resp": {"status_msg": "a\nb"}}',
+        b'{"task_id": "%s"}<!-- by a relay -->',
+        b'{"task_id": "%s", "x": ' + b"[" * 100_000,
+        b'[{"task_id": "%s"}]',
+    ],
+    ids=["cut off", "an integer, cut off", "no UTF-8", "a raw newline", "more behind it", "nested", "in a list"],
+)
+def test_a_task_id_that_came_whole_is_found_in_a_broken_answer(body: bytes) -> None:
+    assert wire.read_submit(200, body.replace(b"%s", TASK.encode())) == TASK
+
+
+@pytest.mark.parametrize("body", [b'{"task_id": "30679260602', b'{"task_id": 30679260602'])
+def test_a_task_id_that_was_cut_off_is_none(body: bytes) -> None:
+    with pytest.raises(Unclear):
+        wire.read_submit(200, body)
 
 
 @pytest.mark.parametrize("prompt", ["", "  \n\t ", "\x00\x07"], ids=["empty", "blank", "control characters"])
