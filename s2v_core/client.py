@@ -38,6 +38,11 @@ _MORE_DOWNLOADS = 3
 _UNKNOWN_TASK_SECONDS = 60.0
 
 
+async def _stay(response: httpx.Response) -> None:
+    # httpx reads where a redirect leads even if it is not followed, and raises what it likes where that is no URL.
+    response.headers.pop("Location", None)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
     """Seconds. `submit` and `read` are total deadlines for one call, `watch` for a task; after it comes `overdue`."""
@@ -80,6 +85,7 @@ class Client:
             headers={"Authorization": f"Bearer {key}", "Connection": "close"},
             trust_env=not loopback,
             limits=httpx.Limits(max_keepalive_connections=0),
+            event_hooks={"response": [_stay]},
             timeout=httpx.Timeout(max(patience.submit, patience.read), connect=10.0, pool=10.0),
         )
 

@@ -121,6 +121,17 @@ async def test_a_refused_submit_is_sent_once_and_not_charged(
     assert len(service.requests) == 1
 
 
+@pytest.mark.parametrize("to", ["https://xn--zzzzzzzzzzz99999999/", "javascript:alert(1)", "https://[", "https://a:x/"])
+async def test_a_redirect_to_nowhere_is_a_refusal_and_no_news(to: str, service: Service, photo: Photo) -> None:
+    service.submit = service.query = service.retrieve = [Answer(status=302, headers={"Location": to})]
+    async with client_of(service) as client:
+        with pytest.raises(Refused, match=r"HTTP 302.*Nothing was charged"):
+            await client.submit(photo, PROMPT)
+        for ask in (client.query, client.retrieve):
+            with pytest.raises(NoNews):
+                await ask(TASK)
+
+
 @pytest.mark.parametrize("answer", [code(1002), code(1039), code(1041), code(2045), Answer(status=429)])
 async def test_a_rate_limit_is_tried_again_twice_and_no_more(answer: Answer, service: Service, photo: Photo) -> None:
     service.submit = [answer, answer, good(task_id=TASK)]
