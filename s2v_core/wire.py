@@ -92,7 +92,7 @@ _STATUSES = {status.lower(): status for status in Status} | {"failed": Status.FA
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One answer to a query. `file_id` is empty until there is a clip."""
+    """One answer to a query. `file_id` is empty until there is a clip; with one it is a success, whatever its word."""
 
     id: str
     status: str
@@ -150,6 +150,12 @@ _BALANCE = _Meaning("The account's balance is too low.", "Top up the account, th
 _QUOTA = _Meaning(
     "The key has reached its usage limit.", "Raise the limit or wait until it renews.", on_read=_OnRead.SLOWLY
 )
+_PLAN = _Meaning(
+    "The plan does not include this model, or its extra usage is off.",
+    "Change the plan, or use another key.",
+    on_read=_OnRead.STOP,
+)
+_REFUSAL = _Meaning("The service refused the request.", "Put right what it names, then try again.")
 _INVALID = _Meaning(
     "The service did not accept the request.",
     "Change the photo or the prompt.",
@@ -175,7 +181,10 @@ _CODES: Mapping[int, _Meaning] = {
     1042: _Meaning("The prompt has too many invisible characters.", "Type the prompt again."),
     2013: _INVALID,
     2056: _Meaning(_QUOTA.what, _QUOTA.advice, on_read=_OnRead.STOP),
+    **dict.fromkeys((2061, 2062), _PLAN),
 }
+# assumed, from those that are known: parameters, permission, plan
+_REFUSALS = range(2000, 3000)
 
 _GATEWAY: Mapping[int, _Meaning] = {
     **dict.fromkeys((-10001, -10005), _KEY),
@@ -235,10 +244,13 @@ def read_submit(http_status: int, body: bytes) -> str:
     code, message = _base_resp(answer)
     gateway, gateway_message = _gateway(answer)
     said = _said(message if code else gateway_message, http_status)
-    if meaning := _CODES.get(code):
+    known = _GATEWAY.get(gateway)
+    if meaning := _CODES.get(code) or (_REFUSAL if code in _REFUSALS else None):
         verdict = meaning.on_submit
-    elif http_status in _HTTP_REFUSES or gateway == _GATEWAY_REFUSES:
-        meaning = _GATEWAY.get(gateway) or _HTTP.get(http_status) or _Meaning("The service refused the request.")
+    elif known and (gateway == _GATEWAY_REFUSES or 200 <= http_status < 300):
+        meaning, verdict = known, known.on_submit
+    elif http_status in _HTTP_REFUSES:
+        meaning = known or _HTTP.get(http_status) or _Meaning(_REFUSAL.what)
         verdict = _OnSubmit.BUSY if meaning.on_submit is _OnSubmit.BUSY else _OnSubmit.REFUSED
     else:
         meaning, verdict = _Meaning("The service answered, but not with a task."), _OnSubmit.UNCLEAR
@@ -257,29 +269,36 @@ def read_query(task_id: str, http_status: int, body: bytes) -> Task:
     status = plain(answer.get("status"), 40)
     status = _STATUSES.get(status.lower(), status)
     code, meaning, said = _read_meaning(answer, http_status)
-    if meaning and meaning.on_read is _OnRead.STOP:
-        raise Unfinished(meaning.what + said, advice=meaning.advice, task_id=task_id)
-    if status == Status.FAIL or (meaning and meaning.on_read is _OnRead.FAILED):
+    on_read = meaning.on_read if meaning else None
+    answered = 200 <= http_status < 300
+    # Envelopes of errors have a word "fail" too, and name no task.
+    failed = status == Status.FAIL and (answered or _id(answer.get("task_id")))
+    if failed or on_read is _OnRead.FAILED:
         reason = meaning.what if meaning else "" if code else "It gave no reason."
         raise Failed(f"The service gave up on this clip. {reason}".rstrip() + said, task_id=task_id)
-    if code or meaning or not 200 <= http_status < 300 or not status:
+    if file_id := _id(answer.get("file_id")):
+        return Task(task_id, Status.SUCCESS, file_id)
+    if meaning and on_read is _OnRead.STOP:
+        raise Unfinished(meaning.what + said, advice=meaning.advice, task_id=task_id)
+    if code or meaning or not answered or not status:
         raise _no_news(meaning, said)
-    file_id = _id(answer.get("file_id")) if status == Status.SUCCESS else ""
-    return Task(task_id, status, file_id)
+    return Task(task_id, status)
 
 
 def read_retrieve(http_status: int, body: bytes) -> Link:
     """Where the clip is. Raises `Unfinished` (stop asking) or `NoNews` (ask again)."""
     answer = _json(body)
-    code, meaning, said = _read_meaning(answer, http_status)
+    file = answer.get("file")
+    links = (
+        [_text(file.get(name)) for name in ("download_url", "backup_download_url")] if isinstance(file, dict) else []
+    )
+    # One that came can be tried for nothing, whatever else the answer says.
+    if found := [link for link in links if link]:
+        return Link(found[0], *found[1:])
+    _, meaning, said = _read_meaning(answer, http_status)
     if meaning and meaning.on_read is _OnRead.STOP:
         raise Unfinished(meaning.what + said, advice=meaning.advice)
-    file = answer.get("file")
-    url = file.get("download_url") if isinstance(file, dict) else None
-    if code or meaning or not isinstance(file, dict) or not isinstance(url, str) or not url:
-        raise _no_news(meaning, said)
-    backup = file.get("backup_download_url")
-    return Link(url, backup if isinstance(backup, str) else "")
+    raise _no_news(meaning, said)
 
 
 def _json(body: bytes) -> dict[str, Any]:
@@ -297,9 +316,13 @@ def _cut_off(body: bytes) -> dict[str, str]:
     return {"task_id": found[1].decode()} if found else {}
 
 
+def _text(value: object) -> str:
+    return value.strip() if isinstance(value, str) else ""
+
+
 def _id(value: object) -> str:
     # A string of digits, in some answers an integer, which is text by now; a float has already lost digits.
-    text = value.strip() if isinstance(value, str) else ""
+    text = _text(value)
     return text if text.isascii() and text.isprintable() and len(text) <= 200 and text.lower() not in _NO_ID else ""
 
 

@@ -2,14 +2,14 @@
 
 import json
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from s2v_core import wire
-from s2v_core.errors import Failed, PromptRejected, Refused, S2VError, Unclear, Unfinished
+from s2v_core.errors import Busy, Failed, PromptRejected, Refused, S2VError, Unclear, Unfinished
 
 SAMPLES = Path(__file__).parent / "samples"
 TASK = "427144058097923"
@@ -56,6 +56,41 @@ def test_a_query_is_a_task_an_end_or_no_news(sample: dict[str, Any]) -> None:
 @samples("retrieve")
 def test_a_retrieve_is_a_link_an_end_or_no_news(sample: dict[str, Any]) -> None:
     check(sample, lambda: wire.read_retrieve(sample["http"], body_of(sample)))
+
+
+UNCLEAR, AGAIN = (Unclear, None), (wire.NoNews, False)
+# On submit, on query, on retrieve; NoNews with whether to ask more slowly.
+CODES: dict[int, tuple[Any, Any, Any]] = {
+    **dict.fromkeys((1042, *range(2000, 3000)), ((Refused, None), AGAIN, AGAIN)),
+    **dict.fromkeys((1002, 1039, 1041, 2045), ((Busy, None), (wire.NoNews, True), (wire.NoNews, True))),
+    **dict.fromkeys((1004, 1008, 2049, 2056, 2061, 2062), ((Refused, None), (Unfinished, None), (Unfinished, None))),
+    1026: ((Refused, None), (Failed, None), AGAIN),
+    1027: (UNCLEAR, (Failed, None), AGAIN),
+}  # fmt: skip
+
+
+def outcome(read: Callable[..., object], *answer: object) -> tuple[type[Exception] | None, bool | None]:
+    try:
+        read(*answer)
+    except (S2VError, wire.NoNews) as error:
+        return type(error), getattr(error, "slow", None)
+    return None, None
+
+
+@pytest.mark.parametrize("write", ["{}", '"{}"', "{}.0", '" {}.0 "'])
+def test_every_code_means_on_each_call_what_the_table_says(write: str) -> None:
+    for code in (-1, *range(1, 999, 77), *range(999, 3001), 10_000, 999_999_999):
+        text = '{"status": "", "base_resp": {"status_code": %s, "status_msg": "why"}}'.replace("%s", write.format(code))
+        body = text.encode()
+        found = (
+            outcome(wire.read_submit, 200, body),
+            outcome(wire.read_query, TASK, 200, body),
+            outcome(wire.read_retrieve, 200, body),
+        )
+        assert found == CODES.get(code, (UNCLEAR, AGAIN, AGAIN)), code
+        assert wire.read_submit(200, b'{"task_id": "1", ' + body[1:]) == "1"
+        with pytest.raises(Failed):
+            wire.read_query(TASK, 200, body.replace(b'"status": ""', b'"status": "Fail"'))
 
 
 def test_the_submit_holds_the_documented_fields_and_no_other() -> None:
