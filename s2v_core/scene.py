@@ -96,7 +96,7 @@ def _overlay(prompt: str) -> tuple[Image.Image, Image.Image]:
 
 def _lettering(prompt: str, size: float) -> tuple[_Font, str]:
     """The font that can draw most of the text, and what it can draw; an é becomes an e where need be."""
-    text = "".join(c for c in " ".join(prompt.split())[:400] if c.isprintable())
+    text = wire.plain(prompt, 400)
     best, most = ImageFont.load_default(size), -1
     for name in ("", *_FONTS):
         with suppress(OSError):
@@ -111,7 +111,8 @@ def _lettering(prompt: str, size: float) -> tuple[_Font, str]:
 
 
 def _draws(font: _Font, character: str) -> bool:
-    return character == " " or bytes(font.getmask(character)) != bytes(font.getmask("\U0010ffff"))
+    drawn = bytes(font.getmask(character))
+    return character == " " or (any(drawn) and drawn != bytes(font.getmask("\U0010ffff")))
 
 
 def _wrap(text: str, font: _Font, width: float) -> list[str]:

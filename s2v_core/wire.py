@@ -206,23 +206,50 @@ _NUMBER = re.compile(r"([+-]?[0-9]{1,9})(\.0*)?")
 _NO_ID = {"", "0", "null", "none"}
 
 
+_BREAKS = str.maketrans(dict.fromkeys("\v\f\r\x1c\x1d\x1e\x1f\x85\u2028\u2029", " "))
+_AROUND = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\u200b\u2060\ufeff"
+# They make one emoji, a flag or a ligature of what stands beside them.
+_JOINERS = {"\u200c", "\u200d", *map(chr, range(0xE0020, 0xE0080))}
+# Fillers that count as letters or signs, and what Unicode keeps free for characters that show nothing.
+_BLANK = {
+    *"\u115f\u1160\u2065\u2800\u3164\uffa0\U0001d159",
+    *map(chr, (*range(0xFFF0, 0xFFF9), *range(0xE0000, 0xE1000))),
+}
+_SHOW_NOTHING = {"Cc", "Cf", "Cs", "Zs", "Zl", "Zp", "Mn", "Me"}
+
+
+def shows(text: str) -> bool:
+    """Whether there is anything to be seen in a text."""
+    return any(c not in _BLANK and unicodedata.category(c) not in _SHOW_NOTHING for c in text)
+
+
 def plain(text: object, most: int = 200) -> str:
-    """Text from outside as one line without control, bidi and lone surrogate characters; empty if it is no text."""
+    """Text from outside as one line without control, bidi and lone surrogate characters.
+
+    Empty if it is no text, or shows nothing.
+    """
     line = " ".join(text[: 4 * most].split()) if isinstance(text, str) else ""
-    line = "".join(c for c in line if unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Co", "Cn"})
+    line = "".join(c for c in line if c in _JOINERS or unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Co", "Cn"})
+    if not shows(line):
+        return ""
     return line if len(line) <= most else line[: most - 1] + "…"
 
 
-def check_prompt(prompt: str) -> str:
-    """The prompt as it is sent. Raises `PromptRejected`."""
-    prompt = "".join(c for c in prompt if c in "\n\t" or unicodedata.category(c) not in {"Cc", "Cs"}).strip()
-    if not prompt:
+def check_prompt(prompt: object) -> str:
+    """The prompt as it is sent, the same however it was typed. Raises `PromptRejected`."""
+    text = prompt.replace("\r\n", "\n").translate(_BREAKS) if isinstance(prompt, str) else ""
+    text = "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in {"Cc", "Cs"})
+    # At most four characters become one; long runs of marks take the square of their length.
+    if len(text) <= 4 * PROMPT_CHARACTERS:
+        text = unicodedata.normalize("NFC", text)
+    text = text.strip(_AROUND)
+    if not shows(text):
         raise PromptRejected("The prompt is empty: write what the person does, and where.")
-    if len(prompt) > PROMPT_CHARACTERS:
+    if len(text) > PROMPT_CHARACTERS:
         raise PromptRejected(
-            f"The prompt has {len(prompt)} characters; the service takes {PROMPT_CHARACTERS}: shorten it."
+            f"The prompt has {len(text)} characters; the service takes {PROMPT_CHARACTERS}: shorten it."
         )
-    return prompt
+    return text
 
 
 def submit_body(image: str, prompt: str, *, prompt_optimizer: bool) -> bytes:

@@ -1,6 +1,8 @@
 """The tables of the service's answers, over the samples; each is marked seen, documented or assumed."""
 
 import json
+import random
+import time
 import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -206,10 +208,87 @@ def test_a_task_id_that_was_cut_off_is_none(body: bytes) -> None:
         wire.read_submit(200, body)
 
 
-@pytest.mark.parametrize("prompt", ["", "  \n\t ", "\x00\x07"], ids=["empty", "blank", "control characters"])
-def test_an_empty_prompt_is_rejected(prompt: str) -> None:
+NOTHING = {
+    "empty": "", "blank": "  \n\t ", "control characters": "\x00\x07", "line breaks": "\v\f\r\x85\u2028\u2029",
+    "no-break spaces": "\xa0\u202f\u3000", "zero width": "\u200b\u200c\u200d\u2060\ufeff", "soft hyphens": "\xad\xad",
+    "bidi": "\u202e\u2066\u200f", "marks": "\u0301\ufe0f\u20e3", "Hangul fillers": "\u115f\u1160\u3164\uffa0",
+    "braille": "\u2800", "Khmer": "\u17b4\u17b5", "Mongolian": "\u180b\u180e", "a null notehead": "\U0001d159",
+    "tags": "\U000e0001\U000e0067\U000e007f", "selectors": "\U000e0100", "never assigned": "\u2065\ufff0\U000e0fff",
+    "shorthand": "\U0001bca0", "a surrogate": "\ud83d", "no text": None, "a number": 7,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("prompt", NOTHING.values(), ids=NOTHING)
+def test_a_prompt_that_shows_nothing_is_rejected(prompt: object) -> None:
     with pytest.raises(PromptRejected, match="empty"):
         wire.check_prompt(prompt)
+    if isinstance(prompt, str):
+        assert wire.plain(prompt) == ""
+        body = json.dumps({"status": prompt, "base_resp": {"status_code": 2013, "status_msg": prompt}}).encode()
+        with pytest.raises(Refused) as caught:
+            wire.read_submit(200, body)
+        assert "It said" not in str(caught.value)
+
+
+# A woman, a technician's emoji, England's flag, a heart; Persian and Devanagari; each by its joiners or marks.
+JOINED = [
+    "👩‍🚀",
+    "🧑🏽‍💻",
+    "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",
+    "❤️",
+    "می‌خندد",
+    "क्‍ष",
+    "1️⃣",
+    "가",
+    "\U0001fae8",
+]
+
+
+@pytest.mark.parametrize("prompt", JOINED)
+def test_what_joins_emoji_and_letters_survives(prompt: str) -> None:
+    assert wire.check_prompt(f" {prompt}\n") == prompt
+    assert wire.check_prompt(f"She {prompt} smiles.") == f"She {prompt} smiles."
+    if "Cn" not in map(unicodedata.category, prompt):
+        assert wire.plain(prompt) == prompt
+
+
+@pytest.mark.parametrize("cut", "\v\f\r\x1c\x1d\x1e\x1f\x85\u2028\u2029", ids=ascii)
+def test_a_control_that_breaks_a_line_joins_no_words(cut: str) -> None:
+    assert wire.check_prompt(f"She smiles.{cut}She waves.") == "She smiles. She waves."
+    assert wire.plain(f"She smiles.{cut}She waves.") == "She smiles. She waves."
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "Léa laughs,\r\nsoftly.", "  Léa laughs,\nsoftly.\n", "\ufeffLéa laughs,\nsoftly.\u200b",
+        unicodedata.normalize("NFD", "Léa laughs,\nsoftly."), "Lé\x00a laughs,\nsoftly.",
+        "\u2060 \u3000Léa laughs,\nsoftly.",
+    ],
+    ids=["CRLF", "space around", "a mark of byte order", "decomposed", "a control character", "more around"],
+)  # fmt: skip
+def test_a_prompt_is_the_same_however_it_was_typed(typed: str) -> None:
+    assert wire.check_prompt(typed) == "Léa laughs,\nsoftly."
+
+
+def test_a_prompt_that_was_checked_is_not_changed_again() -> None:
+    dice = random.Random(1)
+    letters = [
+        *"ab \n\t\r\v\x00\u0301\u0323\u0327\u200b\u200d\ufeff\u3164\u1100\u1161\u11a8\u0344\u2126\ufb2c\ud800👩🚀"
+    ]
+    for _ in range(3000):
+        try:
+            prompt = wire.check_prompt("".join(dice.choices(letters, k=dice.randrange(1, 12))))
+        except PromptRejected:
+            continue
+        assert wire.check_prompt(prompt) == prompt
+
+
+def test_a_prompt_of_100_kb_of_marks_is_rejected_at_once() -> None:
+    began = time.process_time()
+    with pytest.raises(PromptRejected, match="shorten it"):
+        wire.check_prompt("a" + "\u0301\u0323" * 50_000)
+    assert time.process_time() - began < 0.5
 
 
 def test_a_prompt_of_2000_characters_passes_and_one_of_2001_does_not() -> None:
