@@ -185,7 +185,7 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
         yield {status: words.begun(), generate: gr.Button(interactive=False)}
         order = Order(
             photo=(photo or {}).get("path") or "", link=link or "", prompt=prompt or "",
-            prompt_optimizer=bool(optimizer), consent=bool(consent), service=service, key=key, visitor=who(request),
+            prompt_optimizer=optimizer, consent=consent, service=service, key=key, visitor=who(request),
         )  # fmt: skip
         try:
             page.ticket = (await desk.order(order)).ticket

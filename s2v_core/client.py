@@ -107,7 +107,7 @@ class Client:
         `photo` is a `Photo`, what makes one, or a public https link.
         Raises `InputRejected`, `Refused` (not charged) or `Unclear` (may be charged; never send it again).
         """
-        prompt = wire.check_prompt(prompt)
+        prompt, prompt_optimizer = wire.check_prompt(prompt), wire.check_optimizer(prompt_optimizer)
         subject = await accepted(photo)
         image = subject.data_url if isinstance(subject, Photo) else subject
         body = wire.submit_body(image, prompt, prompt_optimizer=prompt_optimizer)

@@ -25,7 +25,7 @@ _REMEMBERED = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What a click asks for: the `photo` is an upload, or the JPEG that was made of it.
+    """What a click or a program asks for, as it came: the `photo` is an upload, or the JPEG that was made of it.
 
     `service` is `simulator`, `live` at the owner's cost, or `own` at the visitor's; clips are counted by `visitor`.
     """
@@ -120,7 +120,7 @@ class Desk:
         source = await self._source(order)
         if order.service == "own" and not order.key:
             raise InputRejected("Your key is not here any more: type it again under “Use your key”.")
-        if order.service != "simulator" and not order.consent:
+        if order.service != "simulator" and not wire.meant(order.consent):
             raise InputRejected("Not ticked yet: that you have the right to use this face (over HTTP: consent=True).")
         own = order.key.text if order.key and order.service == "own" else None
         return await self._studio.submit(
@@ -175,7 +175,7 @@ class Desk:
         return {"clips": found}
 
     async def _source(self, order: Order) -> str | Photo:
-        if link := order.link.strip():
+        if link := str(order.link or "").strip():
             if order.photo:
                 raise ImageRejected("There is a portrait and a link: remove one of them.")
             return public_link(link)

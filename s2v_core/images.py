@@ -14,6 +14,7 @@ from functools import partial
 from io import SEEK_END, BytesIO
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
+from urllib.parse import urlsplit, urlunsplit
 
 from PIL import Image, ImageChops, ImageCms, ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
@@ -21,7 +22,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from . import wire
-from .addresses import NotPublic, check_public
+from .addresses import PORT, NotPublic, check_public
 from .container import Kind, Parts, orientation_and_location, take_apart
 from .errors import ImageRejected, RatioRejected
 
@@ -142,7 +143,10 @@ def from_data_url(url: str) -> bytes:
 
 
 def public_link(url: str) -> str:
-    """A link that is passed on to the service and never opened here. Raises `ImageRejected`."""
+    """A link that is passed on to the service and never opened here, the same however its host was typed.
+
+    Raises `ImageRejected`.
+    """
     url = url.strip()
     if len(url) > 2000 or not url.isascii() or not url.isprintable() or " " in url:
         raise ImageRejected("The link to the photo has over 2000 characters, or one that does not belong in a link.")
@@ -152,7 +156,9 @@ def public_link(url: str) -> str:
         raise ImageRejected(
             "A link to a photo is a public one: it begins with https://, names a public host, and has no password."
         ) from None
-    return url
+    parts = urlsplit(url)
+    host = parts.netloc.lower().removesuffix(f":{PORT}").removesuffix(":")
+    return urlunsplit(parts._replace(netloc=host, fragment=""))
 
 
 def _read(source: Source) -> bytes:

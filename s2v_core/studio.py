@@ -160,7 +160,7 @@ class Studio:
 
         Raises `InputRejected`, `SettingsError` (the key) or `Refused` (no more is taken) before anything is sent.
         """
-        prompt = wire.check_prompt(prompt)
+        prompt, prompt_optimizer = wire.check_prompt(prompt), wire.check_optimizer(prompt_optimizer)
         subject = await accepted(photo)
         chosen = self.live if key else self._service(service)
         await self._check_open(chosen)

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import urlsplit
 
-from .errors import Busy, Failed, PromptRejected, Refused, Unclear, Unfinished
+from .errors import Busy, Failed, InputRejected, PromptRejected, Refused, Unclear, Unfinished
 
 MODEL = "S2V-01"
 BASE_URL = "https://api.302.ai/minimaxi/v1"
@@ -250,6 +250,23 @@ def check_prompt(prompt: object) -> str:
             f"The prompt has {len(text)} characters; the service takes {PROMPT_CHARACTERS}: shorten it."
         )
     return text
+
+
+_WORDS = {**dict.fromkeys(("true", "yes", "on", "1"), True), **dict.fromkeys(("false", "no", "off", "0"), False)}
+
+
+def meant(value: object) -> bool | None:
+    """The yes or no in what a program sent for one: `true`, `1`, `"off"`; None where it is neither."""
+    if isinstance(value, str):
+        return _WORDS.get(value.strip().lower())
+    return bool(value) if isinstance(value, int | float) and value in (0, 1) else None
+
+
+def check_optimizer(value: object) -> bool:
+    """As it is sent; null leaves it to the service, whose choice is yes. Raises `InputRejected`."""
+    if (found := True if value is None else meant(value)) is None:
+        raise InputRejected("prompt_optimizer is true or false: whether the service may rewrite the prompt.")
+    return found
 
 
 def submit_body(image: str, prompt: str, *, prompt_optimizer: bool) -> bytes:

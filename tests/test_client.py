@@ -8,11 +8,23 @@ import socket
 import ssl
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
-from s2v_core import Client, Failed, ImageRejected, Photo, PromptRejected, Refused, SettingsError, Unclear, Unfinished
+from s2v_core import (
+    Client,
+    Failed,
+    ImageRejected,
+    InputRejected,
+    Photo,
+    PromptRejected,
+    Refused,
+    SettingsError,
+    Unclear,
+    Unfinished,
+)
 from s2v_core.wire import NoNews
 
 from .conftest import HURRY, Whereabouts
@@ -62,6 +74,16 @@ async def test_input_that_is_not_accepted_sends_nothing(service: Service, photo:
             with pytest.raises(PromptRejected):
                 await client.submit(photo, prompt)
     assert service.requests == []
+
+
+@pytest.mark.parametrize(("asked", "sent"), [(None, True), (1.0, True), ("false", False), (0, False)])
+async def test_the_optimizer_on_the_wire_is_true_or_false(asked: Any, sent: bool, service: Service) -> None:
+    async with client_of(service) as client:
+        await client.submit("https://photos.example/face.jpg", PROMPT, prompt_optimizer=asked)
+        with pytest.raises(InputRejected, match="true or false"):
+            await client.submit("https://photos.example/face.jpg", PROMPT, prompt_optimizer="maybe")  # type: ignore[arg-type]
+    (request,) = service.requests
+    assert request.json["prompt_optimizer"] is sent
 
 
 async def test_a_photo_is_read_in_the_threads_for_photos(service: Service) -> None:

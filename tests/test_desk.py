@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -110,6 +112,62 @@ async def test_what_cannot_be_done_is_said_and_nothing_is_sent(
     with pytest.raises(InputRejected, match=says):
         await desk.order(order)
     assert service.requests == []
+
+
+async def test_one_wish_in_other_words_is_one_charge(desk: Desk, service: Service) -> None:
+    service.submit[0].stall = 1.0
+    link = "https://photos.example/Face.jpg?Size=2"
+    wish = Order(link=link, prompt="Léa laughs,\nsoftly.", consent=True, service="live")
+    same: list[dict[str, Any]] = [
+        {},
+        *({"prompt_optimizer": value} for value in (1, 1.0, None, "true", "YES", " on ")),
+        *({"prompt": prompt} for prompt in (" Léa laughs,\r\nsoftly.\n", "Le\u0301a laughs,\nsoftly.")),
+        *({"link": text} for text in (f" {link}\n", f"{link}#top", link.replace("https://p", "HTTPS://P"))),
+        *({"link": link.replace(".example/", host)} for host in (".EXAMPLE:443/", ".example:/")),
+        {"consent": "yes"},
+    ]  # fmt: skip
+    jobs = [await desk.order(replace(wish, **other)) for other in same]
+    assert len({job.ticket for job in jobs}) == 1
+    other = [{"prompt_optimizer": value} for value in (False, 0, "no", "off", "False")]
+    jobs += [await desk.order(replace(wish, **change)) for change in other]
+    assert len({job.ticket for job in jobs}) == 2
+    for change in ({"link": link.lower()}, {"prompt": "Léa laughs.\nSoftly."}):
+        jobs.append(await desk.order(replace(wish, **change)))
+    assert len({job.ticket for job in jobs}) == 4
+    while len(service.calls("submit")) < 3:
+        await asyncio.sleep(0.01)
+    sent = [call.json for call in service.calls("submit")]
+    assert [body["prompt_optimizer"] for body in sent[:2]] == [True, False]
+    assert sent[0]["subject_reference"][0]["image"] == [link]
+
+
+@pytest.mark.parametrize("consent", ["false", "no", "", "0", None, 0, "maybe", [False], {}, 2])
+async def test_consent_is_a_true_yes(desk: Desk, service: Service, consent: Any) -> None:
+    with pytest.raises(InputRejected, match="Not ticked yet"):
+        await desk.order(Order(link="https://a.example/b.jpg", prompt=PROMPT, service="live", consent=consent))
+    assert service.requests == []
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"prompt_optimizer": "maybe"}, "true or false"),
+        ({"prompt_optimizer": []}, "true or false"),
+        ({"prompt": None}, "The prompt is empty"),
+        ({"prompt": 7}, "The prompt is empty"),
+        ({"prompt": ["She smiles."]}, "The prompt is empty"),
+        ({"link": 7}, "A link to a photo"),
+        ({"link": None}, "There is no portrait yet"),
+        ({"link": ["https://a.example/b.jpg"]}, "A link to a photo|The link"),
+    ],
+    ids=str,
+)
+async def test_values_of_another_kind_are_told_in_a_sentence(
+    desk: Desk, service: Service, values: dict[str, Any], says: str
+) -> None:
+    order = Order(link="https://a.example/b.jpg", prompt=PROMPT, service="simulator")
+    with pytest.raises(InputRejected, match=says):
+        await desk.order(replace(order, **values))
 
 
 async def test_an_own_key_pays_for_the_order_and_never_the_owners(desk: Desk, service: Service) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from s2v_core import wire
-from s2v_core.errors import Busy, Failed, PromptRejected, Refused, S2VError, Unclear, Unfinished
+from s2v_core.errors import Busy, Failed, InputRejected, PromptRejected, Refused, S2VError, Unclear, Unfinished
 
 SAMPLES = Path(__file__).parent / "samples"
 TASK = "427144058097923"
@@ -289,6 +289,25 @@ def test_a_prompt_of_100_kb_of_marks_is_rejected_at_once() -> None:
     with pytest.raises(PromptRejected, match="shorten it"):
         wire.check_prompt("a" + "\u0301\u0323" * 50_000)
     assert time.process_time() - began < 0.5
+
+
+@pytest.mark.parametrize("value", [True, 1, 1.0, None, "true", " True ", "YES", "on", "1"])
+def test_what_means_yes_to_the_optimizer_is_true(value: object) -> None:
+    assert wire.check_optimizer(value) is True
+
+
+@pytest.mark.parametrize("value", [False, 0, 0.0, -0.0, "false", "No\n", "OFF", "0"])
+def test_what_means_no_to_the_optimizer_is_false(value: object) -> None:
+    assert wire.check_optimizer(value) is False
+
+
+NEITHER = ["", " ", "maybe", "null", 2, -1, 0.5, float("nan"), float("inf"), 10**400, [], [True], {}, {"a": 1}, b"true"]
+
+
+@pytest.mark.parametrize("value", NEITHER, ids=lambda value: ascii(value)[:12])
+def test_what_means_neither_yes_nor_no_is_rejected(value: object) -> None:
+    with pytest.raises(InputRejected, match=r"^prompt_optimizer is true or false"):
+        wire.check_optimizer(value)
 
 
 def test_a_prompt_of_2000_characters_passes_and_one_of_2001_does_not() -> None:
