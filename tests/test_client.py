@@ -223,6 +223,14 @@ async def test_the_statuses_arrive_in_order_up_to_the_file(service: Service) -> 
     assert all(request.query == {"task_id": [TASK]} for request in service.requests)
 
 
+@pytest.mark.parametrize("word", ["succeeded", "Finished", "Completed", "done", "", "Processing"])
+async def test_the_watch_ends_with_the_file_whatever_the_word(word: str, service: Service) -> None:
+    service.query = [task("Processing"), task(word, file_id=FILE, video_width="--1")]
+    async with client_of(service) as client:
+        seen = [task async for task in client.watch(TASK)]
+    assert [(task.status, task.file_id) for task in seen] == [("Processing", ""), ("Success", FILE)]
+
+
 async def test_polling_rides_out_every_kind_of_bad_answer(service: Service) -> None:
     bad = [
         *(Answer(status=status) for status in (404, 429, 500, 502, 503)),
