@@ -253,11 +253,14 @@ class Client:
 
     @contextmanager
     def _key_hidden(self) -> Iterator[None]:
-        # A service may repeat the key in its message, and messages are shown.
+        # A service may repeat the key in its message, and messages are shown, at times cut.
         try:
             yield
         except (S2VError, NoNews) as error:
-            error.args = (str(error.args[0]).replace(self._key, "[key]"),)
+            text = str(error.args[0]).replace(self._key, "[key]")
+            for length in range(len(self._key) - 1, 7, -1):
+                text = text.replace(self._key[:length] + "…", "[key]…")
+            error.args = (text,)
             raise
 
 

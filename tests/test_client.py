@@ -401,6 +401,17 @@ async def test_the_key_shows_in_no_repr_log_or_error(
     assert KEY not in caplog.text
 
 
+@pytest.mark.parametrize("before", [0, 170, 180, 199])
+async def test_no_part_of_the_key_shows_where_a_message_is_cut(before: int, service: Service, photo: Photo) -> None:
+    service.submit = service.query = [code(2013, f"{'x' * before}{KEY} is not known")]
+    async with client_of(service) as client:
+        with pytest.raises(Refused) as refused:
+            await client.submit(photo, PROMPT)
+        with pytest.raises(NoNews) as news:
+            await client.query(TASK)
+    assert KEY[:8] not in f"{refused.value} {news.value}"
+
+
 @pytest.mark.parametrize(
     ("answer", "accepted"),
     [(code(2013), True), (task("Fail"), True), (code(1004), False), (gateway(-10001, 401), False)],
