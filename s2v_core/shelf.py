@@ -7,6 +7,7 @@ import re
 import secrets
 import shutil
 import time
+import unicodedata
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -97,7 +98,9 @@ class Shelf:
 
     def lend(self, job: Job) -> Path:
         """A copy of the clip that may be served, named as a person would; the ticket alone leads to it."""
-        words = "-".join(re.findall(r"[a-z0-9]+", job.prompt.lower())[:6])[:60]
+        # An é is an e and its accent.
+        letters = re.sub("[\u0300-\u036f]", "", unicodedata.normalize("NFKD", job.prompt.lower()))
+        words = "-".join(re.findall(r"[a-z0-9]+", letters)[:6])[:60]
         kind = "simulated-" if job.service == "simulator" else ""
         copy = self._lent_to(job.ticket) / f"s2v-{kind}{words or 'clip'}.mp4"
         if not copy.is_file():

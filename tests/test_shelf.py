@@ -4,9 +4,11 @@ import os
 import time
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from s2v_core.jobs import Job
 from s2v_core.shelf import Shelf
 
 DAY = 24 * 3600
@@ -103,3 +105,19 @@ def test_a_folder_among_the_clips_is_let_be(shelf: Shelf, tmp_path: Path) -> Non
     shelf.sweep_parts()
     shelf.clear_away(nobody)
     assert folder.is_dir()
+
+
+@pytest.mark.parametrize(
+    ("prompt", "name"),
+    [
+        ("Léa laughs in a café.", "lea-laughs-in-a-cafe"),
+        ("She smiles.\vShe waves—softly.", "she-smiles-she-waves-softly"),
+        ("她微笑 👩‍🚀", "clip"),
+        ("\u3164", "clip"),
+        ("../../etc/passwd\0", "etc-passwd"),
+    ],
+)
+def test_a_clip_is_named_by_the_letters_of_its_prompt(shelf: Shelf, tmp_path: Path, prompt: str, name: str) -> None:
+    put(tmp_path, "clips/a.mp4", 0)
+    values: dict[str, Any] = dict.fromkeys(Job.__dataclass_fields__, "") | {"prompt": prompt, "clip": "clips/a.mp4"}
+    assert shelf.lend(Job(**values)).name == f"s2v-{name}.mp4"
