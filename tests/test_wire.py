@@ -202,6 +202,12 @@ def test_a_task_id_that_came_whole_is_found_in_a_broken_answer(body: bytes) -> N
     assert wire.read_submit(200, body.replace(b"%s", TASK.encode())) == TASK
 
 
+@pytest.mark.parametrize("message", [b"\xb3\xc9\xb9\xa6", b"a\nb", b"\xff\xfe", b"\xed\xa0\x80"])
+def test_a_message_of_any_bytes_hides_no_file(message: bytes) -> None:
+    body = b' {"status": "Success", "file_id": "1", "base_resp": {"status_msg": "%s"}}\n<!-- -->' % message
+    assert wire.read_query(TASK, 200, body).file_id == "1"
+
+
 @pytest.mark.parametrize("body", [b'{"task_id": "30679260602', b'{"task_id": 30679260602'])
 def test_a_task_id_that_was_cut_off_is_none(body: bytes) -> None:
     with pytest.raises(Unclear):
