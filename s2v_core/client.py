@@ -116,7 +116,11 @@ class Client:
                 return await self._submit_once(body)
             except (Busy, _NotSent) as error:
                 _log.info("submit not taken (%s), next try in %.0f s", type(error).__name__, wait)
-                await asyncio.sleep(wait)
+                try:
+                    await asyncio.sleep(wait)
+                except asyncio.CancelledError:
+                    # Between two tries nothing is on its way: whoever stops it here learns that.
+                    raise error from None
         return await self._submit_once(body)
 
     async def _submit_once(self, body: bytes) -> str:

@@ -5,6 +5,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,18 @@ async def test_a_stop_between_the_admission_and_the_sending_leaves_the_job_in_th
     async with studio_at(service, tmp_path) as studio:
         await until(lambda: rows(tmp_path) == [("done", TASK)])
     assert len(service.calls("submit")) == 1
+
+
+async def test_a_stop_between_two_tries_is_told_as_not_charged(
+    service: Service, photo: Photo, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "s2v_core")
+    service.submit = [code(1002)]
+    patience = replace(HURRY, backoff=30.0)
+    async with studio_at(service, tmp_path, pace=Pace(last_answer=0.1), patience=patience) as studio:
+        await studio.submit(photo, PROMPT)
+        await until(lambda: "submit not taken" in caplog.text)
+    assert rows(tmp_path) == [("refused", "")]
 
 
 async def test_a_payment_that_takes_longer_than_a_lease_stays_ours(

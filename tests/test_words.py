@@ -17,7 +17,7 @@ def job(state: State, **values: Any) -> Job:
         "ticket": "s2v_x", "state": state, "service": "live", "provider": "302.AI", "key": "f", "payer": "owner",
         "visitor": "", "photo": "photos/a.jpg", "prompt": "She smiles.", "prompt_optimizer": True, "amount": 700,
         "status": "", "task_id": "", "file_id": "", "clip": "", "what": "It broke.", "advice": "", "waits": "",
-        "began": BEGAN, "ended": None, "changed": 0.0, "now": 1100.0,
+        "began": BEGAN, "ended": None, "changed": 0.0, "now": 1100.0, "deleted": False,
     }  # fmt: skip
     return Job(**usual | values)
 
