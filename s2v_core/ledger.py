@@ -218,13 +218,17 @@ class Ledger:
 
         Counting and spending are one transaction. One that is in neither is another process's by now, or has ended.
         """
-        mine = sa.and_(_JOBS.c.owner == owner, _JOBS.c.ticket.in_(tickets), _JOBS.c.state == State.QUEUED)
+        mine = sa.and_(_JOBS.c.owner == owner, _JOBS.c.ticket.in_(tickets))
+        # By a commit whose answer was lost: nobody has paid for it yet.
+        admitted = select(_JOBS.c.ticket).where(mine, _JOBS.c.state == State.SENDING)
+        mine = sa.and_(mine, _JOBS.c.state == State.QUEUED)
         with self._look() as connection:
             found = list(self._obstacles(connection, mine, limits))
-            if all(state is State.QUEUED and obstacle == row["waits"] for row, state, obstacle in found):
+            still = all(state is State.QUEUED and obstacle == row["waits"] for row, state, obstacle in found)
+            if still and not connection.scalars(admitted).all():
                 return [], {row["ticket"] for row, _, _ in found}
         with self._turn() as connection:
-            left, waiting = [], set()
+            left, waiting = [self._one(connection, ticket) for ticket in connection.scalars(admitted).all()], set()
             for row, state, obstacle in self._obstacles(connection, mine, limits):
                 this = _JOBS.c.ticket == row["ticket"]
                 if state is State.QUEUED:

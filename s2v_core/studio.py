@@ -169,9 +169,9 @@ class Studio:
         name = subject if isinstance(subject, str) else await asyncio.to_thread(self.shelf.keep, subject.jpeg)
         content = subject if isinstance(subject, str) else hashlib.sha256(subject.jpeg).hexdigest()
         asked = (chosen.name, fingerprint or "", visitor, content, prompt, str(prompt_optimizer))
-        ticket, entered = "s2v_" + secrets.token_urlsafe(16), ""
+        ticket, job = "s2v_" + secrets.token_urlsafe(16), None
         try:
-            entered = await self._enter(
+            job = await self._enter(
                 ticket,
                 self._ledger.fingerprint(*asked),
                 service=chosen.name,
@@ -185,10 +185,9 @@ class Studio:
                 amount=chosen.price,
             )
         finally:
-            if entered != ticket and name != subject:
+            if (job is None or job.ticket != ticket) and name != subject:
                 await asyncio.to_thread(self.shelf.path(name).unlink, missing_ok=True)
-        job = await self.job(entered)
-        if entered == ticket:
+        if job.ticket == ticket:
             self._driver.take(job)
             self._loops.wake("admission")
         return job
@@ -292,8 +291,8 @@ class Studio:
             room = f"under {self._free_bytes / 1e9:g} GB of the disk is free, and that is kept for paid clips."
             raise Refused(f"The simulator takes nothing new: {room}", advice="Make room on the disk, then try again.")
 
-    async def _enter(self, ticket: str, request: str, **values: Any) -> str:
-        """The ticket in the queue within `pace.enter` seconds, or not at all. Raises `Refused`."""
+    async def _enter(self, ticket: str, request: str, **values: Any) -> Job:
+        """The job in the queue within `pace.enter` seconds, or not at all. Raises `Refused`."""
         seconds = self._pace.enter
         enter = partial(self._ledger.enter, limits=self._limits, until=time.monotonic() + seconds, **values)
         entering = self._apart(self._ledger.insist(enter, ticket, self._owner, request))
@@ -301,9 +300,11 @@ class Studio:
         try:
             async with asyncio.timeout(seconds):
                 entered = await asyncio.shield(entering)
+                job = await self._ledger.insist(self._ledger.job, entered)
             await self._check_open(self.live)
+            assert job
             kept = True
-            return entered
+            return job
         except Full as full:
             raise Busy(f"{full}.", advice="Wait until some of them have ended, then try again.") from None
         except (TooLate, TimeoutError):

@@ -136,6 +136,14 @@ def test_only_what_is_queued_is_admitted(book: Book, state: State) -> None:
     assert book.row("one")["sending_at"] is None
 
 
+def test_what_was_admitted_by_a_commit_whose_answer_was_lost_is_told_again(book: Book) -> None:
+    book.enter("one")
+    book.ledger.admit("a", ["one"], WIDE)
+    assert [job.state for job in book.ledger.admit("a", ["one"], WIDE)[0]] == [State.SENDING]
+    book.ledger.record_task("one", "a", "1")
+    assert book.ledger.admit("a", ["one"], WIDE) == NOBODY
+
+
 def test_what_another_process_has_taken_over_is_not_admitted_here(book: Book) -> None:
     book.enter("one")
     book.ago("one", leased_until=1)
@@ -272,18 +280,21 @@ def test_who_came_first_is_sent_first_unless_nobody_drives_it(book: Book) -> Non
 
 def test_the_limits_hold_over_all_who_ask_at_the_same_moment(book: Book) -> None:
     other = Ledger(book.url)
-    tickets = [f"{number}" for number in range(40)]
-    for ticket in tickets:
-        book.enter(ticket)
+    limits = Limits(clips_a_day=10, at_once=99, a_minute=99)
+    for number in range(40):
+        book.enter(f"{number}", owner=f"{number % 10}")
 
-    def admit(number: int) -> list[State]:
-        ledger = other if number % 2 else book.ledger
-        return [job.state for job in ledger.admit("a", tickets, Limits(clips_a_day=10, at_once=99, a_minute=99))[0]]
+    def admit(owner: int) -> list[State]:
+        ledger, states, waiting = other if owner % 2 else book.ledger, [], {f"{owner + ten}" for ten in (0, 10, 20, 30)}
+        # In the order of entering: so some are asked more than once.
+        while waiting:
+            found, waiting = ledger.admit(f"{owner}", waiting, limits)
+            states += [job.state for job in found]
+        return states
 
-    with ThreadPoolExecutor(12) as threads:
-        states = [state for found in threads.map(admit, range(12)) for state in found]
+    with ThreadPoolExecutor(10) as threads:
+        states = [state for found in threads.map(admit, range(10)) for state in found]
     other.close()
-    # Each by one of them alone: who is told pays.
     assert sorted(states) == ["refused"] * 30 + ["sending"] * 10
 
 
