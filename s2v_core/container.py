@@ -83,7 +83,7 @@ def _directory(tiff: bytes, pointer: str, value: bytes) -> tuple[int, int]:
 
 def _count(pieces: int) -> int:
     if pieces >= _PIECES:
-        raise ImageRejected(f"The photo is in more than {_PIECES} pieces; no camera makes such a file.")
+        raise ImageRejected(f"The photo is in more than {_PIECES} pieces. Save it again as an ordinary JPEG.")
     return pieces + 1
 
 

@@ -4,11 +4,12 @@ import asyncio
 import base64
 import binascii
 import math
+import os
 import struct
 import threading
 import zlib
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from io import SEEK_END, BytesIO
@@ -26,11 +27,11 @@ from .addresses import PORT, NotPublic, check_public
 from .container import Kind, Parts, orientation_and_location, take_apart
 from .errors import ImageRejected, RatioRejected
 
-Source: TypeAlias = str | Path | bytes | BinaryIO
+# A path, a data URL, or what is in the file.
+Source: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
 
-PIXELS = 40_000_000
-# Its decoder needs 16 bytes for each.
-WEBP_PIXELS = 13_000_000
+# A WebP's decoder needs 16 bytes for each.
+PIXELS: dict[Kind, int] = {"JPEG": 40_000_000, "PNG": 40_000_000, "WebP": 13_000_000}
 # An ordinary progressive JPEG has ten; the decoder goes over the whole picture for each.
 SCANS = 100
 SCANNED_PIXELS = 800_000_000
@@ -59,7 +60,7 @@ _ON_THE_SIDE = {5, 6, 7, 8}
 # Photos decoded at once, in the whole process: each may need 300 MB.
 _TWO = threading.BoundedSemaphore(2)
 _THREADS = ThreadPoolExecutor(2, "photo")
-_DAMAGED = "The photo is damaged: it cannot be read to its end."
+_DAMAGED = "The photo is damaged: it cannot be read to its end. Save it again, or choose another."
 # What Pillow raises over damaged files.
 _DAMAGE = (
     OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, MemoryError, EOFError, RuntimeError,
@@ -82,7 +83,7 @@ class Photo:
 
 
 def prepare(source: Source, *, crop: bool = False) -> Photo:
-    """Upright, sRGB, on white, at most 2048 px, without metadata.
+    """Upright, sRGB, on white, at most 2048 px, without metadata; of a path, bytes, a data URL or an open file.
 
     With `crop`, one that is too wide loses both its sides, and one that is too tall most of all its lower part.
     Raises `ImageRejected`, or its `RatioRejected` where `crop` would have helped.
@@ -92,7 +93,7 @@ def prepare(source: Source, *, crop: bool = False) -> Photo:
         kind = _kind(data)
         parts = take_apart(data, kind)
         if parts.width or parts.height:
-            _check_size(parts.width, parts.height, WEBP_PIXELS if kind == "WebP" else PIXELS, crop=crop)
+            _check_size(parts, kind, crop=crop)
         _check_work(parts)
         try:
             with _READERS[kind](BytesIO(parts.pixels)) as image:
@@ -135,11 +136,13 @@ def from_data_url(url: str) -> bytes:
     """The bytes in a data URL. Raises `ImageRejected`."""
     head, comma, data = url.partition(",")
     if not (comma and head.startswith("data:image/") and head.endswith(";base64")):
-        raise ImageRejected("The photo is neither a data URL nor a public https link.")
+        raise ImageRejected(
+            "The photo is neither a data URL nor a public https link. Send one of them: data:image/jpeg;base64,…"
+        )
     try:
         return base64.b64decode(data, validate=True)
     except (binascii.Error, ValueError):
-        raise ImageRejected("The photo's base64 is damaged.") from None
+        raise ImageRejected("The photo's base64 is damaged. Encode its bytes again, without line breaks.") from None
 
 
 def public_link(url: str) -> str:
@@ -149,7 +152,9 @@ def public_link(url: str) -> str:
     """
     url = url.strip()
     if len(url) > 2000 or not url.isascii() or not url.isprintable() or " " in url:
-        raise ImageRejected("The link to the photo has over 2000 characters, or one that does not belong in a link.")
+        raise ImageRejected(
+            "The link to the photo has over 2000 characters, or one that does not belong in a link. Give another."
+        )
     try:
         check_public(url)
     except NotPublic:
@@ -162,22 +167,39 @@ def public_link(url: str) -> str:
 
 
 def _read(source: Source) -> bytes:
+    if isinstance(source, str) and is_link(source):
+        raise ImageRejected("The photo is a link, which is never opened here. Give it to `submit`, or save the photo.")
+    if isinstance(source, str) and source.startswith("data:"):
+        source = from_data_url(source)
     try:
-        if isinstance(source, bytes):
-            data, size = source, len(source)
-        else:
-            with Path(source).open("rb") if isinstance(source, str | Path) else nullcontext(source) as file:
+        if isinstance(source, bytes | bytearray | memoryview):
+            data, size = bytes(source), memoryview(source).nbytes
+        elif isinstance(source, str | os.PathLike) or hasattr(source, "read"):
+            with Path(source).open("rb") if isinstance(source, str | os.PathLike) else nullcontext(source) as file:
+                # As Pillow does, so that a photo that was just saved to a `BytesIO` is found.
+                with suppress(AttributeError, OSError):
+                    file.seek(0)
                 data = file.read(wire.PHOTO_BYTES + 1)
                 size = file.seek(0, SEEK_END) if len(data) > wire.PHOTO_BYTES and file.seekable() else len(data)
+            if not isinstance(data, bytes):
+                raise TypeError
+        else:
+            raise ImageRejected(
+                f"The photo is given as {type(source).__name__}. "
+                "Give its path, its bytes, a data URL or a file; save a PIL image to a `BytesIO` first."
+            )
     except OSError as error:
-        raise ImageRejected(f"The photo cannot be opened: {error.strerror or 'it cannot be read'}.") from None
-    except ValueError:
-        raise ImageRejected("The photo cannot be opened: this is no file name.") from None
+        why = error.strerror or "it cannot be read"
+        raise ImageRejected(f"The photo cannot be opened: {why}. Check its name, and that it may be read.") from None
+    except (TypeError, ValueError):
+        raise ImageRejected(
+            "The photo cannot be opened: this is no file name, or no open file of bytes. Check it, or open it again."
+        ) from None
     if not data:
-        raise ImageRejected("The photo is empty: it has 0 bytes.")
+        raise ImageRejected("The photo is empty: it has 0 bytes. Choose another.")
     if size > wire.PHOTO_BYTES:
-        limit = wire.PHOTO_BYTES // 1_000_000
-        raise ImageRejected(f"The photo has {math.ceil(size / 1e5) / 10:g} MB; the limit is {limit} MB.")
+        most, given = wire.PHOTO_BYTES // 1_000_000, math.ceil(size / 1e5) / 10
+        raise ImageRejected(f"The photo has {given:g} MB; the limit is {most} MB. Save it smaller.")
     return data
 
 
@@ -191,21 +213,28 @@ def _kind(data: bytes) -> Kind:
     if b"<svg" in data[:1000]:
         name = "SVG"
     if name:
-        raise ImageRejected(f"The photo is {name}; the service takes JPEG, PNG and WebP.")
-    raise ImageRejected("The file is not a picture; the service takes JPEG, PNG and WebP.")
+        raise ImageRejected(f"The photo is {name}; the service takes JPEG, PNG and WebP. Save it as one of these.")
+    raise ImageRejected("The file is not a picture; the service takes JPEG, PNG and WebP. Choose one of these.")
 
 
-def _check_size(width: int, height: int, most: int, *, crop: bool) -> None:
+def _check_size(parts: Parts, kind: Kind, *, crop: bool) -> None:
+    width, height = parts.width, parts.height
     short, long = sorted((width, height))
-    if width * height > most:
+    if width * height > PIXELS[kind]:
         millions = f"{math.ceil(width * height / 1e5) / 10:.1f}".removesuffix(".0")
-        raise ImageRejected(f"The photo has {millions} million pixels; the limit is {most // 1_000_000} million.")
+        raise ImageRejected(
+            f"The photo is a {kind} of {millions} million pixels; the limit is {PIXELS[kind] // 1_000_000} million. "
+            f"Save it smaller{'' if kind == 'JPEG' else ', or as a JPEG'}."
+        )
     if short <= wire.PHOTO_SIDE:
-        raise ImageRejected(f"The photo is {width} × {height} px; its short side must be over {wire.PHOTO_SIDE} px.")
+        raise ImageRejected(
+            f"The photo is {width} × {height} px; its short side must be over {wire.PHOTO_SIDE} px. "
+            "Choose a larger one."
+        )
     if long > wire.PHOTO_RATIO * short and not crop:
         raise RatioRejected(
             f"The photo is {width} × {height} px, a ratio of {round(width / short, 1):g}:{round(height / short, 1):g}; "
-            "it must be between 2:5 and 5:2."
+            "it must be between 2:5 and 5:2. Crop it."
         )
 
 

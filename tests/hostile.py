@@ -154,6 +154,8 @@ _ZERO_MEGABYTE = zlib.compress(bytes(1_000_000), 9)
 _OVER_A_MEGABYTE = zlib.compress(bytes(300_000_000), 9)
 _PHOTOSHOP = segment(0xED, b"Photoshop 3.0\0" + b"8BIM\x04\x04\0\0\0\0\0\0" * 5400)
 _PALETTE = chunk(b"PLTE", bytes(range(256)) * 3)
+# The last words of a refusal: what to do.
+ADVICE = r"[.;] ([Ss]ave|Choose|Crop|Check|Give|Send|Encode) [^.]*(\.|,…)$"
 DAMAGED, ODD, PIECES = "is damaged", "a rare kind of JPEG", "pieces"
 
 

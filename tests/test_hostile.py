@@ -10,7 +10,7 @@ from PIL import Image, ImageFile
 from s2v_core.errors import ImageRejected
 from s2v_core.images import JPEG_BYTES, prepare
 
-from .hostile import FILES, Court, File, encoded, face, jpeg, png, profile, segment
+from .hostile import ADVICE, FILES, Court, File, encoded, face, jpeg, png, profile, segment
 
 pytestmark = pytest.mark.long
 
@@ -31,6 +31,7 @@ def test_a_hostile_file_has_its_verdict_in_little_time_and_memory(file: File, co
         assert len(trial.jpeg) <= JPEG_BYTES
     else:
         assert re.fullmatch(rf"(Image|Ratio)Rejected: .*{file.says}.*", trial.verdict)
+        assert re.search(ADVICE, trial.verdict)
     # The processor's seconds: on a busy machine the clock's are many more.
     assert trial.cpu_seconds <= CPU_SECONDS
     assert trial.megabytes <= MEGABYTES

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import io
+import re
 import struct
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from PIL import Image, ImageCms, ImageDraw, PngImagePlugin
 
 from s2v_core.errors import ImageRejected, RatioRejected
 from s2v_core.images import Photo, accept, accepted, from_data_url, prepare, public_link
+
+from .hostile import ADVICE
 
 ASSETS = Path(__file__).parent.parent / "assets"
 RED, GREEN, BLUE, WHITE = (230, 30, 30), (30, 200, 30), (30, 30, 230), (255, 255, 255)
@@ -56,11 +59,14 @@ def corners(image: Image.Image) -> list[tuple[int, ...]]:
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
-def test_the_three_formats_are_read_by_content_from_bytes_path_and_file(kind: str, tmp_path: Path) -> None:
+def test_the_three_formats_are_read_by_content_however_they_are_given(kind: str, tmp_path: Path) -> None:
     data = encoded(picture(), kind)
     path = tmp_path / "photo.txt"
     path.write_bytes(data)
-    for source in (data, path, str(path), io.BytesIO(data)):
+    url = f"data:image/{kind.lower()};base64,{base64.b64encode(data).decode()}"
+    saved = io.BytesIO()
+    saved.write(data)
+    for source in (data, bytearray(data), memoryview(data), url, path, str(path), io.BytesIO(data), saved):
         photo = prepare(source)
         assert (photo.width, photo.height) == (400, 500)
         seen = corners(decoded(photo))
@@ -255,15 +261,16 @@ def test_a_12_megapixel_photo_needs_little_memory() -> None:
         (encoded(Image.new("L", (1, 1))), "1 × 1 px; its short side"),
         (encoded(picture((302, 760))), "302 × 760 px.*between 2:5 and 5:2"),
         (encoded(picture((760, 302))), "760 × 302 px.*between 2:5 and 5:2"),
-        (encoded(Image.new("1", (8000, 5001))), "40.1 million pixels; the limit is 40 million"),
+        (encoded(Image.new("1", (8000, 5001))), "a PNG of 40.1 million pixels; the limit is 40 million. .* as a JPEG"),
         (b"\xff\xd8\xff" + b"\0" * 20_000_000, "20.1 MB; the limit is 20 MB"),
     ],
 )
-def test_a_photo_that_is_not_accepted_gets_one_sentence_with_the_rule_and_the_value(data: bytes, says: str) -> None:
+def test_a_photo_that_is_not_accepted_hears_the_rule_the_value_and_what_to_do(data: bytes, says: str) -> None:
     for source in (data, io.BytesIO(data)):
         with pytest.raises(ImageRejected, match=says) as caught:
             prepare(source)
-        assert str(caught.value).count(".") <= 2
+        assert re.search(ADVICE, str(caught.value)), "it says what to do"
+        assert len(re.findall(r"\.(?!\d)", str(caught.value))) == 2
 
 
 def test_a_pixel_bomb_is_refused_before_it_is_decoded() -> None:
@@ -348,8 +355,41 @@ def test_an_odd_size_is_cropped_within_the_allowed_ratio(size: tuple[int, int]) 
     "name", ["missing.jpg", ".", "bad\0name.jpg"], ids=["missing", "a folder", "a NUL in the name"]
 )
 def test_a_file_that_cannot_be_opened_is_rejected_with_a_sentence(name: str, tmp_path: Path) -> None:
-    with pytest.raises(ImageRejected, match="cannot be opened"):
+    with pytest.raises(ImageRejected, match="cannot be opened: .*" + ADVICE):
         prepare(str(tmp_path / name))
+
+
+class Odd(io.BytesIO):
+    def read(self, size: int | None = -1) -> str:  # type: ignore[override]
+        return "text"
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        (picture(), "is given as Image. Give its path, its bytes, a data URL or a file; save a PIL image"),
+        (None, "is given as NoneType"),
+        (5, "is given as int"),
+        ([b"photo"], "is given as list"),
+        (io.StringIO("text"), "no open file of bytes"),
+        (Odd(), "no open file of bytes"),
+        ("https://photos.example/a.jpg", "is a link, which is never opened here"),
+        ("data:image/png;base64,%%%", "base64 is damaged"),
+        ("data:text/plain,hello", "neither a data URL"),
+    ],
+    ids=["PIL", "None", "int", "list", "text", "a file of text", "link", "broken data URL", "other data URL"],
+)
+def test_what_is_no_source_of_a_photo_is_told_what_to_give(source: object, says: str) -> None:
+    with pytest.raises(ImageRejected, match=says) as caught:
+        prepare(source)  # type: ignore[arg-type]
+    assert re.search(ADVICE, str(caught.value))
+
+
+def test_a_closed_file_is_told_to_be_opened() -> None:
+    file = io.BytesIO(encoded(picture()))
+    file.close()
+    with pytest.raises(ImageRejected, match="no open file"):
+        prepare(file)
 
 
 def test_the_data_url_holds_the_jpeg() -> None:
@@ -363,7 +403,7 @@ def test_the_data_url_holds_the_jpeg() -> None:
     "url", ["data:image/png;base64,%%%", "data:text/plain;base64,AAAA", "data:image/png,AAAA", "AAAA"]
 )
 def test_a_broken_data_url_is_rejected(url: str) -> None:
-    with pytest.raises(ImageRejected):
+    with pytest.raises(ImageRejected, match=ADVICE):
         from_data_url(url)
 
 
