@@ -17,6 +17,8 @@ Kind: TypeAlias = Literal["JPEG", "PNG", "WebP"]
 _PIECES = 20_000
 _PROFILE_BYTES = 4_000_000
 _EXIF = b"Exif\0\0"
+_EOI = b"\xff\xd9"
+_IEND = struct.pack(">I4sI", 0, b"IEND", zlib.crc32(b"IEND"))
 # Up to 0xFF00, which is a value in a scan, and the restarts in it.
 _MARKER = re.compile(rb"\xff[\x02-\xcf\xd9-\xfe]")
 
@@ -25,7 +27,8 @@ _MARKER = re.compile(rb"\xff[\x02-\xcf\xd9-\xfe]")
 class Parts:
     """`pixels` is a file of the same kind, empty where it is damaged; `exif` is TIFF.
 
-    A JPEG in several scans is held as coefficients until the last one: `coefficient_bytes`, else 0.
+    A JPEG in several scans is held as coefficients until the last one: `coefficient_bytes`, else 0. One that breaks
+    off after its last scan has begun is closed: its pixels are all there if `closed_otherwise` is the same picture.
     """
 
     width: int = 0
@@ -36,7 +39,16 @@ class Parts:
     texts: bool = False
     scans: int = 1
     coefficient_bytes: int = 0
+    broken_off: bool = False
     _kept: list[bytes | memoryview] = field(default_factory=list)
+
+    def closed_otherwise(self) -> bytes:
+        """What a decoder makes of it that still needs data differs from what it makes of `pixels`."""
+        start = self.pixels.rfind(b"\xff\xda")
+        _, last = max((self.pixels.rfind(bytes((0xFF, 0xD0 + n)), start), n) for n in range(8))
+        # Data of a scan, and after them each time the restart that comes next.
+        more = (b"\xaa\x35" * 64 + bytes((0xFF, 0xD0 + (last + n) % 8)) for n in range(1, 17))
+        return self.pixels.removesuffix(_EOI) + b"".join(more) + _EOI
 
 
 class _Damaged(Exception):
@@ -89,10 +101,12 @@ def _count(pieces: int) -> int:
 
 def _jpeg(data: bytes, parts: Parts) -> None:
     view, pieces, scans, profile = memoryview(data), 0, 0, dict[int, bytes]()
+    # By component: the coefficients of which the last bit is still to come.
+    due: dict[int, set[int]] = {}
     coefficients, progressive = 0, False
     parts._kept.append(view[:2])
     found = _MARKER.search(data, 2)
-    while found and found[0] != b"\xff\xd9":
+    while found and found[0] != _EOI:
         pieces, start, marker = _count(pieces), found.start(), found[0][1]
         (length,) = struct.unpack_from(">H", data, start + 2)
         body, end = data[start + 4 : start + 2 + length], start + 2 + length
@@ -101,12 +115,17 @@ def _jpeg(data: bytes, parts: Parts) -> None:
         found = _MARKER.search(data, end)
         if marker == 0xDA:
             scans += 1
-            end = found.start() if found else len(data)
+            end = found.start() if found else len(data.rstrip(b"\xff"))
+            first, last, bits = struct.unpack(">3B", body[-3:])
+            for component in body[1:-3:2]:
+                if not bits & 15:
+                    due.get(component, set()).difference_update(range(first, last + 1))
         elif 0xC0 <= marker <= 0xCF and marker not in {0xC4, 0xC8, 0xCC}:
             bits, height, width = struct.unpack_from(">BHH", body)
             if marker not in {0xC0, 0xC1, 0xC2} or bits != 8:
                 raise ImageRejected("The photo is a rare kind of JPEG; save it again as an ordinary JPEG.")
             parts.width, parts.height, progressive = width, height, marker == 0xC2
+            due = {component: set(range(64)) for component in body[6::3]}
             samples = [(sampling >> 4) * (sampling & 15) for sampling in body[7::3]]
             coefficients = 2 * width * height * sum(samples) // max([1, *samples])
         elif marker == 0xE1 and body.startswith(_EXIF):
@@ -121,8 +140,11 @@ def _jpeg(data: bytes, parts: Parts) -> None:
         ):  # fmt: skip
             parts._kept.append(view[start:end])
     parts.scans, parts.coefficient_bytes = scans, coefficients if progressive or scans > 1 else 0
-    if found:
-        parts._kept.append(b"\xff\xd9")
+    parts.broken_off = not found
+    # Zeros are what a disk or a download left in place of the rest: a decoder would take them for pixels.
+    if parts.broken_off and (not scans or any(due.values()) or data.endswith(bytes(64))):
+        raise _Damaged
+    parts._kept.append(_EOI)
     parts.profile = b"".join(profile[n] for n in sorted(profile))
 
 
@@ -130,6 +152,10 @@ def _png(data: bytes, parts: Parts) -> None:
     view, at, pieces, kind, seen = memoryview(data), 8, 0, b"", set[bytes]()
     parts._kept.append(view[:8])
     while kind != b"IEND":
+        if b"IDAT" in seen and len(data) < at + 12:
+            # It breaks off, maybe after its pixels: the decoder sees whether they are all there.
+            parts._kept.append(_IEND)
+            break
         pieces, start = _count(pieces), at
         length, kind = struct.unpack_from(">I4s", data, at)
         body, at = view[at + 8 : at + 8 + length], at + 12 + length
@@ -160,7 +186,8 @@ def _unpacked(profile: bytes) -> bytes:
 def _webp(data: bytes, parts: Parts) -> None:
     view, at, pieces = memoryview(data), 12, 0
     end = min(len(data), 8 + struct.unpack_from("<I", data, 4)[0])
-    while at < end:
+    # A piece without a whole head is none.
+    while at + 8 <= end:
         pieces, start = _count(pieces), at
         kind, length = struct.unpack_from("<4sI", data, at)
         body, at = view[at + 8 : at + 8 + length], at + 8 + length + length % 2
@@ -177,6 +204,8 @@ def _webp(data: bytes, parts: Parts) -> None:
             parts.texts = True
         if kind in {b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF"}:
             parts._kept.append(view[start:at])
+            # The last byte of an odd piece says nothing, and may be missing.
+            parts._kept.append(bytes(at == len(data) + 1 and length % 2))
     length = 4 + sum(map(len, parts._kept))
     parts._kept = [b"RIFF", struct.pack("<I", length), b"WEBP", *parts._kept]
 

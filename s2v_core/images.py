@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import binascii
+import hashlib
 import math
 import os
 import struct
@@ -96,7 +97,13 @@ def prepare(source: Source, *, crop: bool = False) -> Photo:
             _check_size(parts, kind, crop=crop)
         _check_work(parts)
         try:
-            with _READERS[kind](BytesIO(parts.pixels)) as image:
+            seen = b""
+            if parts.broken_off:
+                with _decoded(parts.closed_otherwise(), kind, parts) as image:
+                    seen = _digest(image)
+            with _decoded(parts.pixels, kind, parts) as image:
+                if seen and seen != _digest(image):
+                    raise ImageRejected(_DAMAGED)
                 return _make(image, parts)
         except _DAMAGE:
             raise ImageRejected(_DAMAGED) from None
@@ -248,17 +255,32 @@ def _check_work(parts: Parts) -> None:
         )
 
 
-def _make(image: ImageFile.ImageFile, parts: Parts) -> Photo:
-    whole = image.size
-    if whole != (parts.width, parts.height):
+def _decoded(data: bytes, kind: Kind, parts: Parts) -> ImageFile.ImageFile:
+    image = _READERS[kind](BytesIO(data))
+    if image.size != (parts.width, parts.height):
         raise ImageRejected(_DAMAGED)
-    orientation, location = orientation_and_location(parts.exif)
-    left, top, right, bottom = _window(whole, orientation)
-    original = right - left, bottom - top
     if isinstance(image, JpegImageFile):
         # The decoder halves while it decodes, as long as 1600 px are left: a quarter of the time and memory.
-        image.draft(None, _fit(whole, 1600 * max(whole) // max(original)))
+        left, top, right, bottom = _window(image.size, 1)
+        image.draft(None, _fit(image.size, 1600 * max(image.size) // max(right - left, bottom - top)))
     image.load()
+    return image
+
+
+def _digest(image: Image.Image) -> bytes:
+    # A strip at a time, without a copy of the whole.
+    strips = (image.crop((0, top, image.width, min(top + 256, image.height))) for top in range(0, image.height, 256))
+    digest = hashlib.sha256()
+    for strip in strips:
+        digest.update(strip.tobytes())
+    return digest.digest()
+
+
+def _make(image: ImageFile.ImageFile, parts: Parts) -> Photo:
+    orientation, location = orientation_and_location(parts.exif)
+    whole = parts.width, parts.height
+    left, top, right, bottom = _window(whole, orientation)
+    original = right - left, bottom - top
     changes = []
 
     picture: Image.Image = image

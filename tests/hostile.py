@@ -124,6 +124,10 @@ def first_scan(data: bytes) -> bytes:
     return data[: re.search(rb"\xff[\xc4\xda]", data[at + 2 :]).start() + at + 2] + b"\xff\xd9"
 
 
+def cut_at_a_restart(data: bytes) -> bytes:
+    return data[: [found.start() for found in re.finditer(rb"\xff[\xd0-\xd7]", data)][-2]]
+
+
 def many(part: bytes, most: int = _MOST) -> bytes:
     return part * (most // len(part))
 
@@ -193,6 +197,20 @@ FILES = [
     File("jpeg with two frame headers", lambda: jpeg(segment(0xC0, b"\x08\1\x90\1\x40\x01\x01\x11\0")), DAMAGED),
     File("jpeg with an impossible sampling", lambda: jpeg().replace(b"\x01\x22\0", b"\x01\xff\0", 1), DAMAGED),
     File("jpeg with a sampling of zero", lambda: jpeg().replace(b"\x01\x22\0", b"\x01\0\0", 1), DAMAGED),
+    _good("jpeg without its end", lambda: jpeg()[:-2]),
+    _good(
+        "jpeg of 100 scans without its end",
+        lambda: scans(flat((3000, 2000), "RGB", "JPEG", "red", progressive=True), 90)[:-2],
+        (2048, 1366),
+    ),
+    File(
+        "jpeg of 40 million pixels without their data and its end",
+        lambda: frame(jpeg(), width=8000, height=5000)[:-2],
+        DAMAGED,
+    ),
+    File("jpeg that breaks off at a restart", lambda: cut_at_a_restart(jpeg(restart_marker_rows=1)), DAMAGED),
+    File("jpeg of its first scan alone, without its end", lambda: first_scan(jpeg(progressive=True))[:-2], DAMAGED),
+    File("jpeg with zeros in place of its end", lambda: jpeg()[:9000] + bytes(400_000), DAMAGED),
     _good("jpeg without code tables", lambda: re.sub(rb"\xff\xc4", b"\xff\xec", jpeg())),
     File(
         "jpeg of grey with a sampling of zero",
@@ -371,6 +389,7 @@ FILES = [
     ),
     _good("png of 40 million pixels, grey of 16 bits", lambda: large_png(16, 0), (2048, 1280)),
     _good("png of 40 million pixels in black and white", lambda: large_png(1, 0), (2048, 1280)),
+    _good("png without its end", lambda: png()[:-12], (320, 320)),
     File("png that is cut in its pixels", lambda: png()[:-20], DAMAGED),
     # WebP
     File(
@@ -424,6 +443,8 @@ FILES = [
         lambda: riff(piece(b"VP8L", b"\x2f" + struct.pack("<I", 7999 | 4999 << 14))),
         "40 million pixels; the limit is 13",
     ),
+    _good("webp without its last byte, which says nothing", lambda: odd_webp()),
+    _good("webp that is cut after its pixels", lambda: webp(piece(b"EXIF", bytes(99)), flags=8)[:-104]),
     File("webp that is cut", lambda: encoded(face(), "WEBP")[:-500], DAMAGED),
     # others, most of them under another name
     File("gif, animated", lambda: encoded(face(), "GIF", save_all=True, append_images=[face().rotate(90)]), "is GIF"),
@@ -451,6 +472,12 @@ FILES = [
     File("too large", lambda: jpeg() + bytes(21_000_000), "MB; the limit is 20 MB"),
     File("empty", lambda: b"", "is empty"),
 ]
+
+
+def odd_webp() -> bytes:
+    """Without its last byte, which only makes the length of a piece even."""
+    made = (encoded(face().quantize(colours).convert("RGB"), "WEBP", lossless=True) for colours in range(8, 99))
+    return next(data for data in made if int.from_bytes(data[16:20], "little") % 2)[:-1]
 
 
 def interlaced() -> bytes:

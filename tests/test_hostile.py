@@ -50,12 +50,25 @@ def test_the_court_sees_what_a_file_costs(court: Court) -> None:
     assert large.cpu_seconds > 0.1
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-def test_a_photo_that_is_cut_anywhere_is_damaged(kind: str) -> None:
-    data = encoded(face((304, 320)).quantize(32).convert("RGB"), kind)
-    for length in {*range(20, 400), *range(400, len(data), 101), *range(len(data) - 40, len(data))}:
+@pytest.mark.parametrize(
+    ("kind", "options", "spare"),
+    [
+        ("JPEG", {}, 2),
+        ("JPEG", {"progressive": True}, 2),
+        ("JPEG", {"restart_marker_rows": 1}, 2),
+        ("PNG", {}, 12),
+        ("WEBP", {}, 0),
+    ],
+    ids=["jpeg", "jpeg, progressive", "jpeg with restarts", "png", "webp"],
+)
+def test_a_photo_that_is_cut_is_damaged_unless_its_pixels_are_all_there(
+    kind: str, options: dict[str, object], spare: int
+) -> None:
+    data = encoded(face((304, 320)).quantize(32).convert("RGB"), kind, **options)
+    for length in {*range(20, 400), *range(400, len(data), 101), *range(len(data) - 40, len(data) - spare)}:
         with pytest.raises(ImageRejected, match="is damaged"):
             prepare(data[:length])
+    assert {prepare(data[:length]) for length in range(len(data) - spare, len(data) + 1)} == {prepare(data)}
 
 
 def test_a_decoder_never_fills_up_what_is_missing() -> None:

@@ -20,7 +20,7 @@ from PIL import Image, ImageCms, ImageDraw, PngImagePlugin
 from s2v_core.errors import ImageRejected, RatioRejected
 from s2v_core.images import Photo, accept, accepted, from_data_url, prepare, public_link
 
-from .hostile import ADVICE
+from .hostile import ADVICE, exif, exif_segments, face, jpeg, png
 
 ASSETS = Path(__file__).parent.parent / "assets"
 RED, GREEN, BLUE, WHITE = (230, 30, 30), (30, 200, 30), (30, 30, 230), (255, 255, 255)
@@ -271,6 +271,39 @@ def test_a_photo_that_is_not_accepted_hears_the_rule_the_value_and_what_to_do(da
             prepare(source)
         assert re.search(ADVICE, str(caught.value)), "it says what to do"
         assert len(re.findall(r"\.(?!\d)", str(caught.value))) == 2
+
+
+@pytest.mark.parametrize(
+    ("whole", "cut"),
+    [
+        (jpeg(), 2),
+        (jpeg(), 1),
+        (jpeg(progressive=True), 2),
+        (jpeg(restart_marker_rows=1), 2),
+        (encoded(face(mode="CMYK"), "JPEG"), 2),
+        (jpeg(exif_segments(exif([(0x112, 3, 1, 6)], jpeg()))), 2),
+        (png(), 12),
+        (png(), 5),
+    ],
+    ids=["jpeg", "half a mark", "progressive", "restarts", "CMYK", "another in its EXIF", "png", "half a chunk"],
+)
+def test_a_photo_that_lacks_nothing_but_its_last_mark_is_sent_like_the_whole(whole: bytes, cut: int) -> None:
+    assert prepare(whole[:-cut]).jpeg == prepare(whole).jpeg
+    with pytest.raises(ImageRejected, match="is damaged"):
+        prepare(whole[: -cut - 200])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        jpeg() + b"\xff\xd9\xff\xd9",
+        jpeg() + jpeg(),
+        encoded(face(), "MPO", save_all=True, append_images=[face((8, 8))]),
+    ],
+    ids=["several marks", "two photos", "a phone's several pictures"],
+)
+def test_what_follows_a_jpeg_is_no_part_of_it(data: bytes) -> None:
+    assert prepare(data).jpeg == prepare(jpeg()).jpeg
 
 
 def test_a_pixel_bomb_is_refused_before_it_is_decoded() -> None:
