@@ -31,8 +31,8 @@ from .errors import ImageRejected, RatioRejected
 # A path, a data URL, or what is in the file.
 Source: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
 
-# A WebP's decoder needs 16 bytes for each.
-PIXELS: dict[Kind, int] = {"JPEG": 40_000_000, "PNG": 40_000_000, "WebP": 13_000_000}
+# A JPEG is made smaller while it is decoded, a PNG is not; a WebP's decoder needs 16 bytes for each.
+PIXELS: dict[Kind, int] = {"JPEG": 200_000_000, "PNG": 40_000_000, "WebP": 13_000_000}
 # An ordinary progressive JPEG has ten; the decoder goes over the whole picture for each.
 SCANS = 100
 SCANNED_PIXELS = 800_000_000
@@ -263,6 +263,11 @@ def _decoded(data: bytes, kind: Kind, parts: Parts) -> ImageFile.ImageFile:
         # The decoder halves while it decodes, as long as 1600 px are left: a quarter of the time and memory.
         left, top, right, bottom = _window(image.size, 1)
         image.draft(None, _fit(image.size, 1600 * max(image.size) // max(right - left, bottom - top)))
+        if math.prod(image.size) > PIXELS["PNG"]:
+            size = f"{parts.width} × {parts.height} px"
+            raise ImageRejected(
+                f"The photo is {size}, too large to be cropped here. Crop it first, or save it smaller."
+            )
     image.load()
     return image
 

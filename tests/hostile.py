@@ -197,11 +197,38 @@ FILES = [
     File("jpeg with two frame headers", lambda: jpeg(segment(0xC0, b"\x08\1\x90\1\x40\x01\x01\x11\0")), DAMAGED),
     File("jpeg with an impossible sampling", lambda: jpeg().replace(b"\x01\x22\0", b"\x01\xff\0", 1), DAMAGED),
     File("jpeg with a sampling of zero", lambda: jpeg().replace(b"\x01\x22\0", b"\x01\0\0", 1), DAMAGED),
+    File(
+        "jpeg of 201 million pixels",
+        lambda: frame(jpeg(), width=16_400, height=12_300),
+        "201.8 million pixels; the limit is 200 million. Save it smaller",
+    ),
+    _good("jpeg of 48 million pixels", lambda: flat((8000, 6000), "RGB", "JPEG", "red"), (2000, 1500)),
+    _good(
+        "jpeg of 48 million pixels, progressive",
+        lambda: flat((8000, 6000), "RGB", "JPEG", "red", progressive=True),
+        (2000, 1500),
+    ),
+    _good(
+        "jpeg of 200 million pixels without their data",
+        lambda: frame(jpeg(subsampling=0), width=16_320, height=12_240),
+        (2040, 1530),
+    ),
+    _good(
+        "jpeg of 200 million pixels in CMYK without their data",
+        lambda: frame(encoded(face(mode="CMYK"), "JPEG"), width=16_320, height=12_240),
+        (2040, 1530),
+    ),
+    File("jpeg of 83 million pixels that are too wide", lambda: frame(jpeg(), width=65_500, height=1270), "Crop it"),
     _good("jpeg without its end", lambda: jpeg()[:-2]),
     _good(
         "jpeg of 100 scans without its end",
         lambda: scans(flat((3000, 2000), "RGB", "JPEG", "red", progressive=True), 90)[:-2],
         (2048, 1366),
+    ),
+    _good(
+        "jpeg of 48 million pixels, progressive, without its end",
+        lambda: flat((8000, 6000), "RGB", "JPEG", "red", progressive=True)[:-2],
+        (2000, 1500),
     ),
     File(
         "jpeg of 40 million pixels without their data and its end",
@@ -390,6 +417,7 @@ FILES = [
     _good("png of 40 million pixels, grey of 16 bits", lambda: large_png(16, 0), (2048, 1280)),
     _good("png of 40 million pixels in black and white", lambda: large_png(1, 0), (2048, 1280)),
     _good("png without its end", lambda: png()[:-12], (320, 320)),
+    File("png of 48 million pixels", lambda: png(head=header(8000, 6000)), "Save it smaller, or as a JPEG"),
     File("png that is cut in its pixels", lambda: png()[:-20], DAMAGED),
     # WebP
     File(

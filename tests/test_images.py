@@ -20,7 +20,7 @@ from PIL import Image, ImageCms, ImageDraw, PngImagePlugin
 from s2v_core.errors import ImageRejected, RatioRejected
 from s2v_core.images import Photo, accept, accepted, from_data_url, prepare, public_link
 
-from .hostile import ADVICE, exif, exif_segments, face, jpeg, png
+from .hostile import ADVICE, exif, exif_segments, face, frame, jpeg, png
 
 ASSETS = Path(__file__).parent.parent / "assets"
 RED, GREEN, BLUE, WHITE = (230, 30, 30), (30, 200, 30), (30, 30, 230), (255, 255, 255)
@@ -306,6 +306,13 @@ def test_what_follows_a_jpeg_is_no_part_of_it(data: bytes) -> None:
     assert prepare(data).jpeg == prepare(jpeg()).jpeg
 
 
+@pytest.mark.parametrize("size", [(8000, 6000), (12_000, 9000)], ids=["48 million pixels", "108 million pixels"])
+def test_a_phone_s_largest_jpeg_is_made_smaller(size: tuple[int, int]) -> None:
+    photo = prepare(frame(jpeg(), width=size[0], height=size[1]))
+    assert (1600 <= photo.width <= 2048, photo.width / photo.height) == (True, size[0] / size[1])
+    assert photo.changes == ("made smaller",)
+
+
 def test_a_pixel_bomb_is_refused_before_it_is_decoded() -> None:
     header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 6, 0, 0, 0)
     bomb = (
@@ -332,6 +339,13 @@ def test_a_photo_that_cropping_would_mend_is_rejected_for_its_ratio(size: tuple[
     with pytest.raises(ImageRejected, match="short side") as caught:
         prepare(encoded(picture((300, 900))), crop=True)
     assert not isinstance(caught.value, RatioRejected)
+
+
+def test_a_jpeg_that_is_too_large_to_be_cropped_is_told_to_be_cropped_first() -> None:
+    with pytest.raises(RatioRejected):
+        prepare(frame(jpeg(), width=65_500, height=1270))
+    with pytest.raises(ImageRejected, match=r"is 65500 × 1270 px, too large to be cropped here\. Crop it first"):
+        prepare(frame(jpeg(), width=65_500, height=1270), crop=True)
 
 
 def bands(size: tuple[int, int], orientation: int, kind: str) -> bytes:
