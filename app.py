@@ -60,6 +60,9 @@ theme = gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospac
     body_text_color_dark="#f1f1f3",
 )
 
+# What stays does not lie among uploads: a folder for those can be emptied at any time.
+gr.set_static_paths(PORTRAITS / "small")
+
 with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 86400)) as demo:
     # Nothing but tickets: whoever reads the page can read its secret.
     tickets = gr.BrowserState([], storage_key="s2v-tickets", secret="s2v-studio")

@@ -118,14 +118,12 @@ def serve(demo: gr.Blocks, studio: Studio, settings: Settings, theme: gr.themes.
             loops.append(asyncio.get_running_loop())
             yield
 
-    icons = [path.name for path in (PORTRAITS / "small").iterdir()]
-    guard = Middleware(Guard, folder=CACHE, keep=icons, trusted_hops=settings.trusted_hops)
+    guard = Middleware(Guard, folder=CACHE, trusted_hops=settings.trusted_hops)
     demo.launch(
         theme=theme,
         head=f"<style>{(ASSETS / 'style.css').read_text('utf-8')}</style>",
         js=(ASSETS / "page.js").read_text("utf-8"),
         favicon_path=ASSETS / "favicon.svg",
-        allowed_paths=[str(PORTRAITS)],
         footer_links=["api"],
         run_history=False,
         enable_monitoring=False,

@@ -4,7 +4,7 @@ import asyncio
 import re
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from ipaddress import IPv6Address, IPv6Network, ip_address
 from pathlib import Path
@@ -37,21 +37,20 @@ _CALL_BYTES = 64_000
 
 
 class Guard:
-    """`folder` is where Gradio keeps uploads; what is named as in `keep` stays in it, whatever its age."""
+    """`folder` is where Gradio keeps uploads."""
 
     def __init__(
         self,
         app: ASGIApp,
         *,
         folder: Path,
-        keep: Collection[str] = (),
         trusted_hops: int = 0,
         cache_bytes: int = 500_000_000,
         uploads_a_minute: int = 10,
         streams: int = 4,
         visitors: int = 10_000,
     ) -> None:
-        self._app, self._folder, self._keep, self._hops = app, folder, frozenset(keep), trusted_hops
+        self._app, self._folder, self._hops = app, folder, trusted_hops
         self._cache_bytes, self._uploads_a_minute, self._visitors = cache_bytes, uploads_a_minute, visitors
         # A page holds a heartbeat as long as it is open, and a stream only while it waits for a clip.
         self._places = {
@@ -148,7 +147,7 @@ class Guard:
         self._coming += coming
         try:
             async with self._evicting:
-                await asyncio.to_thread(evict, self._folder, self._cache_bytes - self._coming, self._keep)
+                await asyncio.to_thread(evict, self._folder, self._cache_bytes - self._coming)
             # Without a query: progress would be told under the new name, and kept for ever where nobody asks for it.
             await self._app({**scope, "headers": headers.raw, "query_string": b""}, upload.receive, answer)
         finally:

@@ -5,7 +5,6 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
@@ -112,12 +111,12 @@ class Upload:
         self._whole = self._parts == 1
 
 
-def evict(folder: Path, most: int, keep: Collection[str] = ()) -> None:
-    """Remove the oldest files until the rest takes `most` bytes. What is named as in `keep`, or arrives, is let be."""
+def evict(folder: Path, most: int) -> None:
+    """Remove the oldest files until the rest takes `most` bytes. What arrives is let be."""
     files = []
     arriving = time.time() - 2 * UPLOAD_SECONDS
     for place, _, names in os.walk(folder):
-        for name in set(names).difference(keep):
+        for name in names:
             with suppress(OSError):
                 facts = os.lstat(os.path.join(place, name))
                 if not (_ARRIVING.fullmatch(name) and facts.st_ctime > arriving):

@@ -122,8 +122,6 @@ def start(page: Page, prompt: str = PROMPT) -> None:
 
 
 def kept_uploads(folder: Path) -> set[Path]:
-    """What Gradio keeps in a page's folder, but for the samples."""
-    own = {path.name for path in PORTRAIT.parent.iterdir()}
+    """What lies in a page's folder for uploads."""
     # Not `rglob`, which fails where a folder goes while it looks.
-    found = (Path(place, name) for place, _, names in os.walk(folder / "gradio") for name in names)
-    return {path for path in found if path.name not in own}
+    return {Path(place, name) for place, _, names in os.walk(folder / "gradio") for name in names}

@@ -1,6 +1,7 @@
 """What a page asks of the core: uploads, orders, and the services of the next click."""
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from PIL import Image
 
 from s2v_core import ImageRejected, InputRejected, Settings
 from s2v_core.desk import Desk, Order, newest, promise
-from s2v_core.jobs import State
+from s2v_core.jobs import Job, State
 from s2v_core.settings import Key
 from s2v_core.simulator import Simulator
 from s2v_core.studio import Studio
@@ -191,6 +192,22 @@ async def test_the_services_say_what_is_left_and_whose_key_pays(desk: Desk, serv
     ]
     assert desk.price("simulator") == "free"
     assert desk.price("own") == f"priced by {host}"
+
+
+async def done(desk: Desk, cache: Path) -> Job:
+    job = await desk.order(Order(photo=upload(cache), prompt=PROMPT, consent=True, service="live"))
+    async for seen, _ in desk.watch(job.ticket):
+        job = seen
+    assert job.state is State.DONE
+    return job
+
+
+async def test_a_clip_is_lent_again_where_the_lent_one_was_removed(desk: Desk, cache: Path) -> None:
+    job = await done(desk, cache)
+    lent = Path(str(await desk.clip(job)))
+    shutil.rmtree(cache)
+    assert await desk.clip(job) == str(lent)
+    assert lent.is_file()
 
 
 async def test_cards_are_shown_of_tickets_that_are_known_alone(desk: Desk) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -227,6 +228,24 @@ def test_a_public_link_is_passed_on_unopened(live: str, service: Service, open_p
     expect_state(page, "done")
     reference = service.calls("submit")[0].json["subject_reference"]
     assert reference == [{"type": "character", "image": ["https://photos.example/face.jpg"]}]
+
+
+def test_an_emptied_temporary_folder_takes_no_picture_from_the_page(
+    simulated: str, simulated_folder: Path, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(simulated)
+    shutil.rmtree(simulated_folder / "gradio")
+    page.reload()
+    expect(page.locator("#status h2")).not_to_have_text("", timeout=20_000)
+    shown = "() => [...document.querySelectorAll('.sample img')].filter((image) => image.naturalWidth > 0).length === 4"
+    page.wait_for_function(shown)
+    page.locator(".sample").nth(2).click()
+    expect(page.locator("#preflight")).to_contain_text("✓ Ready", timeout=10_000)
+    page.wait_for_function("document.querySelector('#subject img')?.naturalWidth > 300")
+    page.get_by_label("Remove").click()
+    shutil.rmtree(simulated_folder / "gradio")
+    upload(page, PORTRAIT)
+    expect(page.locator("#preflight")).to_contain_text("✓ Ready 512 × 512 px", timeout=10_000)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
