@@ -17,7 +17,7 @@ from s2v_core.jobs import UNDER_WAY, State
 from s2v_core.settings import Key, Settings
 from s2v_core.simulator import Simulator
 from s2v_core.studio import Studio
-from web import ASSETS, CACHE, PORTRAITS, offer, serve, who
+from web import ASSETS, CACHE, PORTRAITS, Page, offer, serve, who
 
 Update = dict[Any, Any]  # what a handler changes of the page
 Updates = AsyncIterator[Update]
@@ -63,7 +63,7 @@ theme = gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospac
 # What stays does not lie among uploads: a folder for those can be emptied at any time.
 gr.set_static_paths(PORTRAITS / "small")
 
-with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 86400)) as demo:
+with Page(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 86400)) as demo:
     # Nothing but tickets: whoever reads the page can read its secret.
     tickets = gr.BrowserState([], storage_key="s2v-tickets", secret="s2v-studio")
     # `chosen` is one object for all events of a page: whoever watches another job sees there that it is over.
@@ -190,28 +190,24 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
             photo=(photo or {}).get("path") or "", link=link or "", prompt=prompt or "",
             prompt_optimizer=optimizer, consent=consent, service=service, key=key, visitor=who(request),
         )  # fmt: skip
-        try:
-            page.ticket = (await desk.order(order)).ticket
-            yield {tickets: newest(page.ticket, known)}
-        except S2VError as error:
-            yield {status: words.rejected(error)}
+        page.ticket = (await desk.order(order)).ticket
+        yield {tickets: newest(page.ticket, known)}
 
-    async def resume(known: list[str] | None, page: SimpleNamespace) -> None:
+    async def resume(known: list[str] | None, page: SimpleNamespace) -> Any:
         """The newest job of this browser, as if the page had never been away."""
         for number in known or []:
             with suppress(UnknownTicket):
                 page.ticket = page.ticket or (await studio.job(number)).ticket
+        return gr.skip()
 
     async def bring_back(number: str, known: list[str] | None, page: SimpleNamespace) -> Update:
         page.ticket = ""
-        try:
-            page.ticket = (await studio.fetch(number.strip())).ticket
-            return {tickets: newest(page.ticket, known), ticket: ""}
-        except S2VError as error:
-            return {status: words.rejected(error)}
+        page.ticket = (await studio.fetch(number.strip())).ticket
+        return {tickets: newest(page.ticket, known), ticket: ""}
 
-    def open_card(page: SimpleNamespace, event: gr.EventData) -> None:
+    def open_card(page: SimpleNamespace, event: gr.EventData) -> Any:
         page.ticket = str(event.ticket)
+        return gr.skip()
 
     async def leave(number: str, page: SimpleNamespace) -> Update:
         page.ticket = ""
@@ -232,11 +228,8 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
         return await remove(str(event.ticket), seen, known)
 
     async def use_again(number: str) -> Update:
-        try:
-            job, said, photo, url = await desk.again(number)
-            return {subject: photo, preflight: said, link: url, prompt: job.prompt, optimizer: job.prompt_optimizer}
-        except S2VError as error:
-            return {status: words.rejected(error)}
+        job, said, photo, url = await desk.again(number)
+        return {subject: photo, preflight: said, link: url, prompt: job.prompt, optimizer: job.prompt_optimizer}
 
     def priced(which: str) -> Update:
         return {consent: gr.Checkbox(visible=which != "simulator"), generate: f"Make the clip · {desk.price(which)}"}
@@ -260,12 +253,21 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
             return {key: "", key_says: f"This cannot be a key: {error}"}
         return {key: ""} | await offered(taken, request)
 
+    async def ending(error: Exception, event: Any, session: Any) -> Update:
+        """A card and a live button, whatever went wrong."""
+        number = session[chosen._id].ticket if chosen in event.inputs else ""
+        card = words.rejected(error) if isinstance(error, S2VError) else words.broken(number)
+        return {status: card, generate: gr.Button(interactive=True)}
+
+    demo.ending = ending
     private = {"show_progress": "hidden", "api_visibility": "private"}
     at_once = {**private, "queue": False}
     watching = {**private, "concurrency_limit": None}
     # Else Gradio opens the upload with every decoder that Pillow has.
     unopened = {**watching, "preprocess": False}
-    ready = [subject, preflight]
+    # Outputs of all events, so that each can end there.
+    ends = [status, generate]
+    ready = [subject, preflight, *ends]
     # Not `input`, which still carries the photo that has just been taken away.
     subject.change(inspect, subject, ready, **unopened)
     crop.click(partial(inspect, cropped=True), subject, ready, **unopened)
@@ -280,22 +282,22 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
     shown = [status, clip, download, likeness, generate, stop, watched, history, service]
     asked = [subject, link, prompt, optimizer, consent, service, own, tickets, chosen]
     for begun in (
-        demo.load(resume, [tickets, chosen], None, **watching),
-        recover.click(bring_back, [ticket, tickets, chosen], [tickets, ticket, status], **watching),
-        history.open(open_card, chosen, None, **watching),
-        generate.click(make, asked, [tickets, status, generate], **unopened),
+        demo.load(resume, [tickets, chosen], ends, **watching),
+        recover.click(bring_back, [ticket, tickets, chosen], [tickets, ticket, *ends], **watching),
+        history.open(open_card, chosen, ends, **watching),
+        generate.click(make, asked, [tickets, *ends], **unopened),
     ):
         begun.success(show, [chosen, tickets, own], shown, trigger_mode="multiple", **watching)
-    stop.click(leave, [watched, chosen], [status, generate], **at_once)
-    removed = [status, clip, download, likeness, tickets, history]
+    stop.click(leave, [watched, chosen], ends, **at_once)
+    removed = [clip, download, likeness, tickets, history, *ends]
     delete.click(remove, [watched, watched, tickets], removed, **at_once)
     history.remove(remove_card, [watched, tickets], removed, **at_once)
-    again.click(use_again, watched, [*ready, link, prompt, optimizer, status], **watching)
+    again.click(use_again, watched, [*ready, link, prompt, optimizer], **watching)
 
-    keyed = [key, key_says, own, own_key, forget, service]
+    keyed = [key, key_says, own, own_key, forget, service, *ends]
     gr.on([take.click, key.submit], take_key, key, keyed, **at_once)
     forget.click(offered, gr.State(None), keyed, **at_once)
-    service.change(priced, service, [consent, generate], **at_once)
+    service.change(priced, service, [consent, *ends], **at_once)
     offer(desk, studio)
 
 

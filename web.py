@@ -5,8 +5,10 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from copy import copy
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from gradio.utils import get_upload_folder
 from starlette.middleware import Middleware
 
 from s2v_core import wire, words
-from s2v_core.desk import Desk, Order
+from s2v_core.desk import Desk, Order, report
 from s2v_core.errors import InputRejected, S2VError
 from s2v_core.frontend import Frontend
 from s2v_core.guard import Guard
@@ -33,13 +35,26 @@ def who(request: gr.Request) -> str:
     return request.username or str(request.client.host)
 
 
-@contextmanager
-def _sentences() -> Iterator[None]:
-    """What goes wrong reaches a program as its sentence, and the log as nothing."""
-    try:
-        yield
-    except S2VError as error:
-        raise gr.Error(str(error), print_exception=False) from None
+class Page(gr.Blocks):
+    """Blocks whose events end in words, whatever goes wrong in them or around them.
+
+    `ending` makes of an error, an event and its session what the page shows then; a program gets the sentence.
+    """
+
+    ending: Callable[[Exception, Any, Any], Awaitable[dict[Any, Any]]]
+
+    async def process_api(self, block_fn: Any, inputs: list[Any], **around: Any) -> dict[str, Any]:
+        try:
+            return await super().process_api(block_fn, inputs, **around)
+        except Exception as error:  # noqa: BLE001
+            if not isinstance(error, S2VError):
+                report(error)
+            if block_fn.api_visibility == "public":
+                raise gr.Error(words.sentence(error), print_exception=False) from None
+            self._drop_run_streams(around["session_hash"], around["iterator"])
+            instead = copy(block_fn)
+            instead.fn, instead.inputs = partial(self.ending, error, block_fn, around["state"]), []
+            return await super().process_api(instead, [], **around | {"iterator": None})
 
 
 def offer(desk: Desk, studio: Studio) -> None:
@@ -62,19 +77,18 @@ def offer(desk: Desk, studio: Studio) -> None:
             photo_url: a public https link, in place of the photo; it is passed on unopened.
             consent: that you have the right to use this face; the live service needs it.
         """
-        with _sentences():
-            text = request.headers.get("x-s2v-key")
-            order = Order(
-                photo=(photo or {}).get("path") or "",
-                link=photo_url,
-                prompt=prompt,
-                prompt_optimizer=prompt_optimizer,
-                consent=consent,
-                service="own" if text else studio.default_service.name,
-                key=Key(text) if text else None,
-                visitor=who(request),
-            )
-            return words.told(await desk.order(order))
+        text = request.headers.get("x-s2v-key")
+        order = Order(
+            photo=(photo or {}).get("path") or "",
+            link=photo_url,
+            prompt=prompt,
+            prompt_optimizer=prompt_optimizer,
+            consent=consent,
+            service="own" if text else studio.default_service.name,
+            key=Key(text) if text else None,
+            visitor=who(request),
+        )
+        return words.told(await desk.order(order))
 
     async def status(ticket: str) -> dict[str, Any]:
         """A job as it stands: its state, whether it was charged, the seconds since it began, and words for people.
@@ -82,8 +96,7 @@ def offer(desk: Desk, studio: Studio) -> None:
         Args:
             ticket: from /submit.
         """
-        with _sentences():
-            return words.told(await studio.job(ticket))
+        return words.told(await studio.job(ticket))
 
     async def clip(ticket: str) -> FileData:
         """The finished clip, an MP4.
@@ -91,11 +104,10 @@ def offer(desk: Desk, studio: Studio) -> None:
         Args:
             ticket: from /submit.
         """
-        with _sentences():
-            job = await studio.job(ticket)
-            if path := await desk.clip(job):
-                return FileData(path=path)
-            raise InputRejected(f"There is no clip: the job is {job.state}.")
+        job = await studio.job(ticket)
+        if path := await desk.clip(job):
+            return FileData(path=path)
+        raise InputRejected(f"There is no clip: the job is {job.state}.")
 
     for call in (submit, status, clip):
         gr.api(call, api_name=call.__name__, concurrency_limit=None)

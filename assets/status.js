@@ -99,7 +99,8 @@ function press(label, selector) {
   node.onclick = () => {
     const found = document.querySelector(selector);
     if (!found) return;
-    found.scrollIntoView({ block: "center", behavior: still.matches ? "auto" : "smooth" });
+    // What a card of the history opens is shown here.
+    if (!found.closest("#history")) found.scrollIntoView({ block: "center", behavior: still.matches ? "auto" : "smooth" });
     found.matches("textarea, input:not([type=checkbox])") ? found.focus() : found.click();
   };
   return node;

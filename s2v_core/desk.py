@@ -1,7 +1,9 @@
 """Between a page and the studio: what is asked for, checked; what is there, in words. It knows no page."""
 
 import asyncio
+import logging
 import secrets
+import traceback
 from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +19,8 @@ from .preflight import warnings
 from .services import Service
 from .settings import Key, Settings
 from .studio import Studio
+
+_log = logging.getLogger(__name__)
 
 _CARDS = 12
 _MADE = "portrait.jpg"
@@ -188,6 +192,16 @@ class Desk:
 def _write(path: Path, jpeg: bytes) -> None:
     path.parent.mkdir(parents=True)
     path.write_bytes(jpeg)
+
+
+def report(error: BaseException | None) -> None:
+    """Writes into the log where an error came from; not its text, which can hold a prompt, a ticket or a key."""
+    told: list[str] = []
+    while error:
+        kind = ": ".join(filter(None, (type(error).__qualname__, getattr(error, "strerror", ""))))
+        told = [*traceback.format_tb(error.__traceback__), f"{kind}\n", *told]
+        error = error.__cause__ or error.__context__
+    _log.error("something went wrong\nTraceback (most recent call last):\n%s", "".join(told).rstrip())
 
 
 def promise(settings: Settings, label: str) -> str:

@@ -11,6 +11,7 @@ from .jobs import UNDER_WAY, Job, Stage, State, Usual
 # What to do, as a list of steps or as one sentence.
 Ending = list[tuple[str, str | list[str]]]
 
+_BROKEN = "Something went wrong here."
 _BACK = "You can close this tab: the ticket brings it back."
 _TITLES = {
     State.QUEUED: "Preparing",
@@ -99,7 +100,7 @@ def charged(job: Job) -> str:
 def rejected(error: S2VError) -> dict[str, Any]:
     """The ending of a click from which no job came."""
     advice = error.advice or "Put that right and click again; what you entered is still here."
-    ending: Ending = [("What happened", error.what), ("Charged?", "Nothing was charged."), ("What to do", advice)]
+    ending: Ending = [("What happened", error.what), ("Charged?", error.charge.sentence), ("What to do", advice)]
     where: dict[type[S2VError], tuple[str, str]] = {
         PromptRejected: ("Write the scene", "#prompt textarea"),
         RatioRejected: ("Crop to fit", "#crop"),
@@ -107,6 +108,28 @@ def rejected(error: S2VError) -> dict[str, Any]:
     actions = [where[type(error)]] if type(error) in where else []
     title = "This cannot be done yet" if isinstance(error, InputRejected) else _TITLES[State.REFUSED]
     return card(State.REFUSED, title, ending=ending, actions=actions)
+
+
+def broken(ticket: str = "") -> dict[str, Any]:
+    """The card after an error that nobody foresaw; the `ticket` of the job that was on show, where there was one."""
+    ending: Ending = [("What happened", "This server could not do that; its log says why.")]
+    if not ticket:
+        ending += [("Charged?", "No: nothing was sent."), ("What to do", "Try again; what you entered is still here.")]
+        return card(State.REFUSED, _BROKEN[:-1], ending=ending, actions=[("Try again", "#generate")])
+    ending += [
+        ("Charged?", "What was begun goes on by itself; its ticket says whether it was charged."),
+        ("Ticket", ticket),
+        ("What to do", "Look at it again in a minute, or reload the page."),
+    ]
+    again = ("Look again", f'#history [data-ticket="{ticket}"] .open')
+    return card(
+        State.UNKNOWN, _BROKEN[:-1], charge=Charge.UNKNOWN, ending=ending, actions=[again], ticket=ticket, gone=True
+    )
+
+
+def sentence(error: Exception) -> str:
+    """An error for a program."""
+    return str(error) if isinstance(error, S2VError) else f"{_BROKEN} Nothing was charged by this call: try it again."
 
 
 def progress(

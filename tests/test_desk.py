@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from s2v_core import ImageRejected, InputRejected, Settings
-from s2v_core.desk import Desk, Order, newest, promise
+from s2v_core.desk import Desk, Order, newest, promise, report
 from s2v_core.jobs import Job, State
 from s2v_core.settings import Key
 from s2v_core.simulator import Simulator
@@ -236,6 +236,20 @@ def test_a_key_is_known_by_its_ends_and_shown_nowhere() -> None:
     assert OWN.mask == "sk-…ffee"
     assert Key("short").mask == "…"
     assert "51c0" not in repr(OWN) + str(OWN)
+
+
+def test_the_log_says_where_an_error_came_from_and_none_of_its_words(caplog: pytest.LogCaptureFixture) -> None:
+    words = "a canary"
+    try:
+        try:
+            Path("/dev/null", words).read_bytes()
+        except OSError as error:
+            raise ValueError(words) from error
+    except ValueError as error:
+        report(error)
+    assert "in read_bytes" in caplog.text
+    assert caplog.text.index("NotADirectoryError: Not a directory") < caplog.text.index("ValueError\n")
+    assert words not in caplog.text
 
 
 async def test_a_clip_can_be_made_once_more_with_the_same_photo_or_link(desk: Desk, cache: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from s2v_core import words
-from s2v_core.errors import Charge, InputRejected, PromptRejected, RatioRejected
+from s2v_core.errors import Charge, InputRejected, PromptRejected, RatioRejected, Unclear
 from s2v_core.jobs import Job, Stage, State, Usual
 from s2v_core.wire import KEY_NOT_ACCEPTED
 
@@ -145,6 +145,19 @@ def test_a_click_without_a_job_says_what_to_put_right(error: InputRejected, acti
     card = words.rejected(error)
     assert (card["charge"], card["actions"], card["ticket"]) == (Charge.NONE, action, "")
     assert [term for term, _ in card["ending"]] == ["What happened", "Charged?", "What to do"]
+
+
+def test_an_error_that_nobody_foresaw_is_told_with_what_is_known_of_the_charge() -> None:
+    before, after = words.broken(), words.broken("s2v_x")
+    assert (before["charge"], after["charge"]) == (Charge.NONE, Charge.UNKNOWN)
+    assert dict(before["ending"])["Charged?"] == "No: nothing was sent."
+    assert [term for term, _ in after["ending"]] == ["What happened", "Charged?", "Ticket", "What to do"]
+    assert before["actions"]
+    assert after["actions"] == [("Look again", '#history [data-ticket="s2v_x"] .open')]
+
+
+def test_a_refusal_that_knows_more_of_the_charge_says_it() -> None:
+    assert dict(words.rejected(Unclear("The answer was lost."))["ending"])["Charged?"] == Charge.UNKNOWN.sentence
 
 
 @pytest.mark.parametrize(
