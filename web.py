@@ -19,7 +19,7 @@ from starlette.middleware import Middleware
 
 from s2v_core import wire, words
 from s2v_core.desk import Desk, Order, report
-from s2v_core.errors import InputRejected, S2VError
+from s2v_core.errors import ImageRejected, InputRejected, S2VError
 from s2v_core.frontend import Frontend
 from s2v_core.guard import Guard
 from s2v_core.settings import Key, Settings
@@ -28,6 +28,7 @@ from s2v_core.studio import Studio
 
 ASSETS, CACHE = Path(__file__).parent / "assets", Path(get_upload_folder())
 PORTRAITS = ASSETS / "portraits"
+_NOT_UPLOADED = "The photo is not an upload: send the file itself, or a public https link as photo_url."
 
 
 def who(request: gr.Request) -> str:
@@ -44,7 +45,10 @@ class Page(gr.Blocks):
     ending: Callable[[Exception, Any, Any], Awaitable[dict[Any, Any]]]
 
     async def process_api(self, block_fn: Any, inputs: list[Any], **around: Any) -> dict[str, Any]:
+        # What comes last may be left out: Gradio knows the defaults, and does not fill them in.
+        inputs = [*inputs, *(block.value for block in block_fn.inputs[len(inputs) :])]
         try:
+            _check_files(inputs)
             return await super().process_api(block_fn, inputs, **around)
         except Exception as error:  # noqa: BLE001
             if not isinstance(error, S2VError):
@@ -55,6 +59,20 @@ class Page(gr.Blocks):
             instead = copy(block_fn)
             instead.fn, instead.inputs = partial(self.ending, error, block_fn, around["state"]), []
             return await super().process_api(instead, [], **around | {"iterator": None})
+
+
+def _check_files(inputs: list[Any]) -> None:
+    """Gradio opens a file of any name, and fetches a URL, where an event has something like an upload in it."""
+    folder = os.path.abspath(CACHE)
+    left: list[Any] = [inputs]
+    while left:
+        match left.pop():
+            case {"path": path} if not (isinstance(path, str) and Path(os.path.abspath(path)).is_relative_to(folder)):
+                raise ImageRejected(_NOT_UPLOADED)
+            case dict() as found:
+                left += found.values()
+            case list() as found:
+                left += found
 
 
 def offer(desk: Desk, studio: Studio) -> None:
@@ -79,9 +97,9 @@ def offer(desk: Desk, studio: Studio) -> None:
         """
         text = request.headers.get("x-s2v-key")
         order = Order(
-            photo=(photo or {}).get("path") or "",
-            link=photo_url,
-            prompt=prompt,
+            photo=_path(photo),
+            link=_text(photo_url, "photo_url"),
+            prompt=_text(prompt, "prompt"),
             prompt_optimizer=prompt_optimizer,
             consent=consent,
             service="own" if text else studio.default_service.name,
@@ -96,7 +114,7 @@ def offer(desk: Desk, studio: Studio) -> None:
         Args:
             ticket: from /submit.
         """
-        return words.told(await studio.job(ticket))
+        return words.told(await studio.job(_text(ticket, "ticket")))
 
     async def clip(ticket: str) -> FileData:
         """The finished clip, an MP4.
@@ -104,13 +122,25 @@ def offer(desk: Desk, studio: Studio) -> None:
         Args:
             ticket: from /submit.
         """
-        job = await studio.job(ticket)
+        job = await studio.job(_text(ticket, "ticket"))
         if path := await desk.clip(job):
             return FileData(path=path)
         raise InputRejected(f"There is no clip: the job is {job.state}.")
 
     for call in (submit, status, clip):
         gr.api(call, api_name=call.__name__, concurrency_limit=None)
+
+
+def _path(photo: Any) -> str:
+    if photo and not (isinstance(photo, dict) and isinstance(photo.get("path"), str)):
+        raise ImageRejected(_NOT_UPLOADED)
+    return photo["path"] if photo else ""
+
+
+def _text(value: Any, name: str) -> str:
+    if not isinstance(value, str | None):
+        raise InputRejected(f"{name} must be text.")
+    return value or ""
 
 
 def serve(demo: gr.Blocks, studio: Studio, settings: Settings, theme: gr.themes.Base) -> None:

@@ -1,5 +1,6 @@
 """The page in a browser, as a person uses it; the screen is what is read."""
 
+import json
 import os
 import re
 import shutil
@@ -298,6 +299,12 @@ def test_a_wrong_setting_ends_the_start_with_its_sentence() -> None:
     assert run.stderr == "S2V_API_KEY: a key is one line of printable ASCII without spaces.\n"
 
 
+def post(http: httpx.Client, call: str, body: str) -> str:
+    """What one of the three calls answers."""
+    answer = http.post(f"gradio_api/call/{call}", content=body, headers={"Content-Type": "application/json"})
+    return http.get(f"gradio_api/call/{call}/{answer.json()['event_id']}").text if answer.is_success else answer.text
+
+
 def test_a_forged_request_opens_no_file_of_this_machine(simulated: str) -> None:
     with httpx.Client(base_url=simulated, trust_env=False, timeout=20) as http:
         dependencies = http.get("config").json()["dependencies"]
@@ -309,4 +316,22 @@ def test_a_forged_request_opens_no_file_of_this_machine(simulated: str) -> None:
             answer = http.post("gradio_api/queue/join", json=asked)
             events = http.get("gradio_api/queue/data", params={"session_hash": path}) if answer.is_success else answer
             assert "rendering" not in events.text
-            assert "Something went wrong here" in events.text or answer.status_code == 403
+            assert "The photo is not an upload" in events.text
+
+
+def test_a_program_that_sends_something_else_gets_a_sentence(simulated: str) -> None:
+    no_upload, no_text = "The photo is not an upload", "must be text."
+    meta = {"_type": "gradio.FileData"}
+    photos = [
+        "https://photos.example/a.jpg", "/etc/passwd", ["a.jpg"], 7, {"url": "https://photos.example/a.jpg"},
+        {"path": "https://photos.example/a.jpg", "meta": meta}, {"path": "/etc/passwd", "meta": meta}, {"path": 7},
+    ]  # fmt: skip
+    asked = [(json.dumps([photo, PROMPT]), no_upload) for photo in photos]
+    asked += [(json.dumps([None, prompt]), no_text) for prompt in (7, ["She smiles."])]
+    asked += [("[]", "There is no portrait yet"), (json.dumps([None, PROMPT, True, 7]), no_text)]
+    asked += [("[" * 900 + "]" * 900, no_upload), ("[" * 9000 + "]" * 9000, "There was an error parsing the body")]
+    with httpx.Client(base_url=simulated, trust_env=False, timeout=20) as http:
+        for data, says in asked:
+            assert says in post(http, "submit", f'{{"data": {data}}}'), data[:80]
+        for ticket in (7, ["s2v_x"], {"path": "https://photos.example/a.jpg", "meta": meta}):
+            assert re.search(f"{no_upload}|{no_text}", post(http, "status", json.dumps({"data": [ticket]})))
