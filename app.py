@@ -177,8 +177,10 @@ with Page(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 86400
                     label = "Cancel: nothing is spent" if job.state is State.QUEUED else "Stop watching"
                     yield update | {stop: label, likeness: {}} | playing(None)
                 else:
-                    pictures = await desk.pictures(job) if job.clip else {}
-                    yield update | {likeness: pictures} | playing(await desk.clip(job))
+                    file = await desk.clip(job)
+                    yield update | {likeness: {}} | playing(file)
+                    if file and page.ticket == number:
+                        yield {likeness: await desk.pictures(job), history: await desk.cards(known or [])}
 
     async def make(
         photo: dict[str, Any] | None, link: str, prompt: str, optimizer: bool, consent: bool,

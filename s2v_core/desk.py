@@ -4,7 +4,7 @@ import asyncio
 import logging
 import secrets
 import traceback
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,7 +150,7 @@ class Desk:
     async def pictures(self, job: Job) -> dict[str, Any]:
         """What stands beside a clip: the reference, five frames, the sentence, how it was made."""
         facts = {"prompt": job.prompt, "made": self.card(job)["facts"][:2], "simulated": job.service == "simulator"}
-        return await self._studio.pictures(job) | facts
+        return await _decoration(self._studio.pictures(job)) | facts
 
     async def again(self, ticket: str) -> tuple[Job, dict[str, Any], str | None, str]:
         """A job to be made once more: what `show` says of its photo, the photo, or else the link.
@@ -174,7 +174,7 @@ class Desk:
         for ticket in list(tickets)[:_CARDS]:
             with suppress(UnknownTicket):
                 job = await self._studio.job(ticket)
-                pictures = await asyncio.to_thread(self._studio.shelf.pictures, job)
+                pictures = await _decoration(asyncio.to_thread(self._studio.shelf.pictures, job))
                 found.append(words.summary(job) | {"poster": pictures.get("poster") or pictures.get("reference", "")})
         return {"clips": found}
 
@@ -192,6 +192,15 @@ class Desk:
 def _write(path: Path, jpeg: bytes) -> None:
     path.parent.mkdir(parents=True)
     path.write_bytes(jpeg)
+
+
+async def _decoration(pictures: Awaitable[dict[str, str]]) -> dict[str, str]:
+    try:
+        return await pictures
+    except Exception as error:  # noqa: BLE001
+        # A clip without pictures is still a clip.
+        report(error)
+        return {}
 
 
 def report(error: BaseException | None) -> None:

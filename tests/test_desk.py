@@ -210,6 +210,20 @@ async def test_a_clip_is_lent_again_where_the_lent_one_was_removed(desk: Desk, c
     assert lent.is_file()
 
 
+async def test_a_picture_that_cannot_be_made_takes_nothing_from_the_clip(
+    desk: Desk, cache: Path, tmp_path: Path
+) -> None:
+    job = await done(desk, cache)
+    photo = tmp_path / job.photo
+    jpeg = bytearray(photo.read_bytes())
+    # So many pixels that Pillow refuses them, with an error of its own kind.
+    at = jpeg.index(b"\xff\xc0") + 5
+    jpeg[at : at + 4] = b"\xf0" * 4
+    photo.write_bytes(jpeg)
+    assert (await desk.pictures(job))["prompt"] == PROMPT
+    assert [card["ticket"] for card in (await desk.cards([job.ticket]))["clips"]] == [job.ticket]
+
+
 async def test_cards_are_shown_of_tickets_that_are_known_alone(desk: Desk) -> None:
     job = await desk.order(Order(link="https://a.example/b.jpg", prompt=PROMPT, service="simulator"))
     cards = (await desk.cards(["s2v_nobody", job.ticket]))["clips"]

@@ -20,6 +20,13 @@ from s2v_core.clips import describe
 from .pages import ASSETS, PHONE, PORTRAIT, PROMPT, ROOT, WIDE, click, expect_playing, expect_state, say, served, upload
 from .service import TASK, Answer, Service, code, task
 
+# Whether pictures stood beside the clip, each time that something of this changed.
+WITH_PICTURES = """() => {
+  const card = document.querySelector('#status .card'), likeness = document.querySelector('#likeness [data-shown]');
+  const note = () => window.beside.push(`${card.dataset.state} ${likeness.dataset.shown}`);
+  window.beside = [];
+  for (const each of [card, likeness]) new MutationObserver(note).observe(each, {attributes: true});
+}"""
 # The page on a line where the end of a stream arrives late.
 LATE = """
 import asyncio, functools, runpy, web
@@ -52,6 +59,7 @@ def test_a_sample_becomes_a_clip_with_every_status_on_the_way(
     page.locator(".sample").first.click()
     expect(page.locator("#subject img")).to_be_visible()
     assert "stars in her visor" in page.locator("#prompt textarea").input_value()
+    page.evaluate(WITH_PICTURES)
     click(page)
     expect(page.locator("#generate")).to_be_disabled()
     expect_state(page, "done")
@@ -66,6 +74,8 @@ def test_a_sample_becomes_a_clip_with_every_status_on_the_way(
     expect(page.locator("#status .card")).to_have_attribute("data-charge", "none")
     expect(page.locator("#generate")).to_be_enabled()
     expect(page.locator("#status .facts")).to_contain_text("1280 × 720 · 6.0 s")
+    expect(page.locator("#likeness .stills i")).to_have_count(5)
+    assert list(dict.fromkeys(page.evaluate("window.beside")))[-2:] == ["done false", "done true"]
     with page.expect_download() as download:
         page.locator("#download").click()
     download.value.save_as(tmp_path / "clip.mp4")
