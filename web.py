@@ -125,7 +125,7 @@ def offer(desk: Desk, studio: Studio) -> None:
         job = await studio.job(_text(ticket, "ticket"))
         if path := await desk.clip(job):
             return FileData(path=path)
-        raise InputRejected(f"There is no clip: the job is {job.state}.")
+        raise InputRejected(job.what or f"There is no clip: the job is {job.state}.")
 
     for call in (submit, status, clip):
         gr.api(call, api_name=call.__name__, concurrency_limit=None)

@@ -165,8 +165,10 @@ class Desk:
         return job, said, path, ""
 
     async def clip(self, job: Job) -> str | None:
-        """Where a browser may fetch the clip, if there is one."""
-        return str(await asyncio.to_thread(self._studio.shelf.lend, job)) if job.clip else None
+        """Where a browser may fetch the clip, if there is one, and its file."""
+        with suppress(FileNotFoundError):
+            return str(await asyncio.to_thread(self._studio.shelf.lend, job)) if job.clip else None
+        return None
 
     async def cards(self, tickets: Iterable[str]) -> dict[str, Any]:
         """The newest of these jobs, small."""

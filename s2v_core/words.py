@@ -185,13 +185,17 @@ def told(job: Job) -> dict[str, Any]:
     names = ("ticket", "state", "charge", "service", "provider", "status", "task_id")
     facts = {name: getattr(job, name) for name in names}
     seen = progress(job)
-    message = " ".join(filter(None, (job.what, job.advice))) or seen["line"] or seen["title"]
+    advice = _without_file(job) if _lost(job) else job.advice
+    message = " ".join(filter(None, (job.what, advice))) or seen["line"] or seen["title"]
     return facts | {"message": message, "elapsed": round(sum(job.seconds.values()), 1)}
 
 
 def summary(job: Job) -> dict[str, Any]:
     """A job as one of many; `at` in epoch seconds."""
-    names = {State.DONE: "" if job.clip else "deleted", State.UNKNOWN: "charge unknown"}
+    names = {
+        State.DONE: "" if job.clip else "file missing" if _lost(job) else "deleted",
+        State.UNKNOWN: "charge unknown",
+    }
     state = names.get(job.state, job.state)
     if job.service == "simulator" and not state:
         state = "simulated"
@@ -223,7 +227,9 @@ def _over(job: Job, title: str, space: str) -> tuple[str, Ending, list[tuple[str
     to_do: str | list[str] = advice
     actions: list[tuple[str, str]] = []
     again = ("Make it again", "#generate")
-    if job.state is State.DONE:
+    if _lost(job):
+        title, to_do = "The clip is not here", _without_file(job)
+    elif job.state is State.DONE:
         what, to_do = "The clip was deleted here.", "Make another."
     elif job.what.startswith(wire.KEY_NOT_ACCEPTED):
         to_do, actions = key_steps(job.provider, space, own=job.payer == "visitor")
@@ -243,6 +249,18 @@ def _over(job: Job, title: str, space: str) -> tuple[str, Ending, list[tuple[str
         ("What happened", what), ("Charged?", charged(job)), ("Ticket", job.ticket), ("What to do", to_do)
     ]  # fmt: skip
     return title, ending, [*actions, again]
+
+
+def _lost(job: Job) -> bool:
+    """Whether the clip's file is gone though nobody deleted it."""
+    return job.state is State.DONE and bool(job.what) and not (job.clip or job.deleted)
+
+
+def _without_file(job: Job) -> str:
+    if job.amount == 0:
+        return "Make it again: that is free."
+    task = f", or {job.provider} for the result of task {job.task_id}" if job.task_id else ""
+    return f"Ask whoever runs this page to put the file back{task}. To make it again costs once more."
 
 
 def key_steps(provider: str, space: str, *, own: bool) -> tuple[list[str], list[tuple[str, str]]]:

@@ -210,6 +210,16 @@ async def test_a_clip_is_lent_again_where_the_lent_one_was_removed(desk: Desk, c
     assert lent.is_file()
 
 
+async def test_a_clip_whose_file_goes_is_told_and_comes_back(desk: Desk, cache: Path, tmp_path: Path) -> None:
+    job = await done(desk, cache)
+    shutil.rmtree(cache)
+    (tmp_path / job.clip).unlink()
+    assert await desk.clip(job) is None
+    cards = [card async for _, card in desk.watch(job.ticket)]
+    assert (cards[0]["state"], cards[0]["line"].partition(".")[0]) == ("fetching", "The clip's file is no longer here")
+    assert cards[-1]["title"] == "Your clip is ready"
+
+
 async def test_a_picture_that_cannot_be_made_takes_nothing_from_the_clip(
     desk: Desk, cache: Path, tmp_path: Path
 ) -> None:

@@ -129,7 +129,7 @@ def test_a_ready_clip_says_how_it_was_made_and_how_long_it_stays() -> None:
         "0.7 PTC",
         "deleted here in 23 h 59 min",
     ]
-    assert words.progress(job(State.DONE, clip="", ended=1100.0))["ending"][0][1] == "The clip was deleted here."
+    assert words.progress(job(State.DONE, deleted=True, ended=1100.0))["ending"][0][1] == "The clip was deleted here."
 
 
 @pytest.mark.parametrize(
@@ -161,11 +161,27 @@ def test_a_refusal_that_knows_more_of_the_charge_says_it() -> None:
 
 
 @pytest.mark.parametrize(
+    ("amount", "says"),
+    [(700, "302.AI for the result of task 17. To make it again costs once more."), (0, "Make it again: that is free.")],
+)
+def test_a_clip_without_its_file_keeps_its_charge_and_says_who_can_help(amount: int, says: str) -> None:
+    lost = job(State.DONE, task_id="17", amount=amount, what="The clip's file is no longer here.")
+    card = words.progress(lost)
+    assert [term for term, _ in card["ending"]] == ["What happened", "Charged?", "Ticket", "What to do"]
+    assert says in dict(card["ending"])["What to do"]
+    assert card["charge"] == (Charge.SPENT if amount else Charge.NONE)
+    assert words.told(lost)["message"].startswith("The clip's file is no longer here. ")
+    assert says in words.told(lost)["message"]
+    assert (card["facts"], card["actions"]) == ([], [("Make it again", "#generate")])
+
+
+@pytest.mark.parametrize(
     ("state", "values", "says"),
     [
         (State.DONE, {"clip": "c"}, ""),
         (State.DONE, {"clip": "c", "service": "simulator"}, "simulated"),
-        (State.DONE, {}, "deleted"),
+        (State.DONE, {"deleted": True}, "deleted"),
+        (State.DONE, {}, "file missing"),
         (State.UNKNOWN, {}, "charge unknown"),
         (State.RENDERING, {}, "rendering"),
     ],
