@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .errors import InputRejected, Refused, S2VError, SettingsError, UnknownTicket
+from .errors import Away, InputRejected, Refused, S2VError, SettingsError, UnknownTicket
 from .files import whole
 from .images import is_link
 from .settings import Settings
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .jobs import Job
     from .studio import Studio
 
-_EXITS = {SettingsError: 2, InputRejected: 2, UnknownTicket: 2, Refused: 3}
+_EXITS = {SettingsError: 2, InputRejected: 2, UnknownTicket: 2, Refused: 3, Away: 1}
 _ENDS = {"refused": 3, "cancelled": 3, "failed": 4, "unknown": 5}
 _STILL_RENDERING = 6
 

@@ -2,6 +2,7 @@
 
 S2VError
 ├── SettingsError        a setting cannot work; the program does not start
+├── Away                 the ledger does not answer; what is in it stays
 ├── UnknownTicket        names no job here
 ├── InputRejected        nothing was sent
 │   ├── ImageRejected
@@ -72,6 +73,19 @@ class SettingsError(S2VError):
 
     def __str__(self) -> str:
         return self.what
+
+
+class Away(S2VError):
+    """The ledger's database does not answer, is full or locked for too long; the `reason` is for the log alone."""
+
+    advice = "Nothing that is in it is lost: try again in a minute."
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("The list of clips cannot be reached right now.")
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.advice}"
 
 
 class UnknownTicket(S2VError):

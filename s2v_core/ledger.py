@@ -23,16 +23,13 @@ from sqlalchemy import exc, func, select, update
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-from .errors import Unclear
+from .errors import Away, Unclear
 from .jobs import NOT_SPENT, UNDER_WAY, Job, Limits, Pace, Stage, State
 from .wire import DEADLINE_SECONDS, Status
 
 _log = logging.getLogger(__name__)
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
-
-# What a database that is away, full or locked for too long raises.
-Away = (exc.DBAPIError, exc.TimeoutError)
 
 # A click that waited longer than this while no server ran is not paid for any more.
 STALE_SECONDS = 600
@@ -155,7 +152,7 @@ class Ledger:
         self._threads = ThreadPoolExecutor(8, "ledger")
         self._engine = _engine(url)
         self._writing = self._engine.execution_options(writes=True)
-        with self._writing.begin() as connection:
+        with _told(), self._writing.begin() as connection:
             _META.create_all(connection)
             _add_missing_columns(connection)
             if not connection.scalar(select(func.count()).select_from(_LEDGER)):
@@ -184,7 +181,7 @@ class Ledger:
             try:
                 return await self.ask(act, *arguments, **named)
             except Away as error:
-                _log.warning("the ledger is away (%s)", type(error).__name__)
+                _log.warning("the ledger is away (%s)", error.reason)
                 await asyncio.sleep(_AGAIN_SECONDS)
 
     def fingerprint(self, *parts: str) -> str:
@@ -493,12 +490,12 @@ class Ledger:
 
     @contextmanager
     def _look(self) -> Iterator[sa.Connection]:
-        with self._engine.connect() as connection:
+        with _told(), self._engine.connect() as connection:
             yield connection
 
     @contextmanager
     def _turn(self) -> Iterator[sa.Connection]:
-        with self._writing.begin() as connection:
+        with _told(), self._writing.begin() as connection:
             connection.execute(update(_LEDGER).values(turn=_LEDGER.c.turn + 1))
             yield connection
 
@@ -530,6 +527,18 @@ def _epoch(moment: datetime) -> float:
     return moment.replace(tzinfo=UTC).timestamp()
 
 
+@contextmanager
+def _told() -> Iterator[None]:
+    """Raises `Away`, without the row that the database's own error can hold."""
+    try:
+        yield
+    except (exc.DBAPIError, exc.TimeoutError) as error:
+        cause = getattr(error, "orig", None) or error
+        # A server's words can hold values, and a driver's after the first line.
+        words = "" if getattr(cause, "sqlstate", None) else f": {str(cause).strip().partition(chr(10))[0]}"
+        raise Away(type(cause).__name__ + words) from None
+
+
 def _add_missing_columns(connection: sa.Connection) -> None:
     for table in _META.sorted_tables:
         there = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
@@ -540,7 +549,7 @@ def _add_missing_columns(connection: sa.Connection) -> None:
 
 
 def _engine(url: str) -> sa.Engine:
-    engine = sa.create_engine(url)
+    engine = sa.create_engine(url, hide_parameters=True)
     if engine.dialect.name == "sqlite":
 
         @sa.event.listens_for(engine, "connect")

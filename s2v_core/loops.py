@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 
-from .ledger import Away
+from .errors import Away
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class Loops:
                 self._ran[name], self._trouble[name] = time.monotonic(), ""
             except Away as error:
                 if not self._trouble[name]:
-                    _log.warning("%s: the ledger is away (%s)", name, type(error).__name__)
+                    _log.warning("%s: the ledger is away (%s)", name, error.reason)
                 self._trouble[name] = "the ledger is away"
             # Without its loops a process lets its jobs lapse in silence.
             except Exception as error:  # noqa: BLE001

@@ -19,10 +19,10 @@ import httpx
 from . import clips, wire
 from .client import Client, Patience
 from .driver import Driver, Simulated
-from .errors import Busy, InputRejected, Refused, UnknownTicket
+from .errors import Away, Busy, InputRejected, Refused, UnknownTicket
 from .images import Photo, Source, accepted, is_link
 from .jobs import UNDER_WAY, Job, Limits, Pace, State, Usual
-from .ledger import Away, Full, Ledger, TooLate
+from .ledger import Full, Ledger, TooLate
 from .loops import Loops, sentences
 from .services import KeyRing, Service
 from .settings import Settings
@@ -122,7 +122,7 @@ class Studio:
         for task in (left := [*self._entering, *self._picturing.values()]):
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
-        with suppress(*Away, TimeoutError):
+        with suppress(Away, TimeoutError):
             async with asyncio.timeout(1.0):
                 await self._ledger.ask(self._ledger.release, self._owner)
         await self._keys.close()
