@@ -21,6 +21,7 @@ from typing import Any, ParamSpec, TypeVar
 import sqlalchemy as sa
 from sqlalchemy import exc, func, select, update
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 from .errors import Away, Unclear
@@ -97,25 +98,28 @@ _LOOPS = sa.Table(
 
 
 class _Clock(FunctionElement[datetime]):
-    """The database's time in UTC, so many seconds from now."""
+    """The time in UTC of the statement, by the database's clock, and so many seconds from it.
+
+    One time for the whole statement: an index is of no use beside one that moves.
+    """
 
     type = sa.DateTime()
-    inherit_cache = False
+    inherit_cache = True
 
     def __init__(self, seconds: float = 0) -> None:
-        super().__init__()
-        self.seconds = seconds
+        super().__init__(sa.literal(f"{seconds:+f} seconds"))
 
 
 @compiles(_Clock, "sqlite")
-def _sqlite_clock(element: _Clock, *_: Any, **__: Any) -> str:
+def _sqlite_clock(element: _Clock, compiler: SQLCompiler, **how: Any) -> str:
     # As SQLAlchemy writes a datetime, so that the texts compare as the times do.
-    return f"strftime('%Y-%m-%d %H:%M:%f000', 'now', '{element.seconds:+f} seconds')"
+    return f"strftime('%Y-%m-%d %H:%M:%f000', 'now', {compiler.process(element.clauses, **how)})"
 
 
 @compiles(_Clock, "postgresql")
-def _postgresql_clock(element: _Clock, *_: Any, **__: Any) -> str:
-    return f"(clock_timestamp() AT TIME ZONE 'UTC' + interval '{element.seconds:f} seconds')"
+def _postgresql_clock(element: _Clock, compiler: SQLCompiler, **how: Any) -> str:
+    seconds = compiler.process(element.clauses, **how)
+    return f"(statement_timestamp() AT TIME ZONE 'UTC' + CAST({seconds} AS interval))"
 
 
 class _Today(FunctionElement[datetime]):
@@ -132,7 +136,7 @@ def _sqlite_today(*_: Any, **__: Any) -> str:
 
 @compiles(_Today, "postgresql")
 def _postgresql_today(*_: Any, **__: Any) -> str:
-    return "date_trunc('day', clock_timestamp() AT TIME ZONE 'UTC')"
+    return "date_trunc('day', statement_timestamp() AT TIME ZONE 'UTC')"
 
 
 class TooLate(Exception):
