@@ -24,7 +24,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
-from .errors import Away, Unclear
+from .errors import Away, SettingsError, Unclear
 from .jobs import NOT_SPENT, UNDER_WAY, Job, Limits, Pace, Stage, State
 from .wire import DEADLINE_SECONDS, Status
 
@@ -37,6 +37,9 @@ STALE_SECONDS = 600
 GIVE_UP_SECONDS = 24 * 3600
 _AGAIN_SECONDS = 1.0
 NEEDS_KEY = "Waiting: it needs the same key again."
+# For an index over very many rows.
+_MAKING_SECONDS = 60.0
+_MAKERS = 0x53325620  # whoever makes tables holds the lock of this number
 _STOPPED = "The server stopped after the request was sent and before the answer was written down."
 
 
@@ -148,23 +151,22 @@ class Full(Exception):
 
 
 class Ledger:
-    """A database of jobs. Every method is one transaction, and blocks; `ask` and `insist` call one without blocking."""
+    """A database of jobs. Every method is one transaction, and blocks; `ask` and `insist` call one without blocking.
 
-    def __init__(self, url: str, *, lease: float = Pace().lease) -> None:
+    A statement waits `patience` seconds at most. Raises `Away`, as every method does, and `SettingsError`.
+    """
+
+    def __init__(self, url: str, *, lease: float = Pace().lease, patience: float = 5.0) -> None:
         self._lease = lease
         # Its own: behind a database that says nothing neither photos nor uploads wait.
         self._threads = ThreadPoolExecutor(8, "ledger")
-        self._engine = _engine(url)
+        self._engine = _engine(url, patience)
         self._writing = self._engine.execution_options(writes=True)
-        with _told(), self._writing.begin() as connection:
-            _META.create_all(connection)
-            _add_missing_columns(connection)
-            if not connection.scalar(select(func.count()).select_from(_LEDGER)):
-                connection.execute(_LEDGER.insert().values(turn=0, pepper=secrets.token_hex(32)))
-            unnamed = _LEDGER.c.identity.is_(None)
-            connection.execute(update(_LEDGER).where(unnamed).values(identity=secrets.token_hex(16)))
-            pepper, identity = connection.execute(select(_LEDGER.c.pepper, _LEDGER.c.identity)).one()
-            self._pepper, self.identity = str(pepper), str(identity)
+        try:
+            self._pepper, self.identity = self._made()
+        except Away:
+            self.close()
+            raise
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -492,6 +494,24 @@ class Ledger:
         row = self._row(connection, _JOBS.c.ticket == ticket)
         return _job(row) if row else None
 
+    def _made(self) -> tuple[str, str]:
+        """Pepper and identity, once all tables are there."""
+        with _told(), self._writing.connect() as connection:
+            _wait_up_to(_MAKING_SECONDS, connection.connection.driver_connection)
+            with connection.begin():
+                if connection.dialect.name == "postgresql":
+                    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MAKERS})")
+                _META.create_all(connection)
+                _add_missing_columns(connection)
+                if not connection.scalar(select(func.count()).select_from(_LEDGER)):
+                    connection.execute(_LEDGER.insert().values(turn=0, pepper=secrets.token_hex(32)))
+                unnamed = _LEDGER.c.identity.is_(None)
+                connection.execute(update(_LEDGER).where(unnamed).values(identity=secrets.token_hex(16)))
+                pepper, identity = connection.execute(select(_LEDGER.c.pepper, _LEDGER.c.identity)).one()
+            # It would wait as long for a job.
+            connection.invalidate()
+            return str(pepper), str(identity)
+
     @contextmanager
     def _look(self) -> Iterator[sa.Connection]:
         with _told(), self._engine.connect() as connection:
@@ -552,29 +572,94 @@ def _add_missing_columns(connection: sa.Connection) -> None:
                 connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {definition}")
 
 
-def _engine(url: str) -> sa.Engine:
-    engine = sa.create_engine(url, hide_parameters=True)
-    if engine.dialect.name == "sqlite":
+def _engine(url: str, patience: float) -> sa.Engine:
+    try:
+        where = sa.make_url(url)
+        if where.drivername in ("postgres", "postgresql"):
+            where = where.set(drivername="postgresql+psycopg")
+        if where.drivername == "postgresql+psycopg":
+            return _postgresql(where, patience)
+        if where.drivername in ("sqlite", "sqlite+pysqlite") and where.database not in (None, "", ":memory:"):
+            return _sqlite(where, patience)
+    except exc.ArgumentError:
+        pass
+    except ImportError:
+        raise SettingsError("S2V_DATABASE_URL: for PostgreSQL install psycopg[binary] here.") from None
+    raise SettingsError("S2V_DATABASE_URL: this is sqlite:/// and a file, or postgresql://user@host/name.")
 
-        @sa.event.listens_for(engine, "connect")
-        def connect(raw: Any, _: Any) -> None:
-            # SQLAlchemy begins transactions, below; the driver must not.
-            raw.isolation_level = None
-            for pragma in ("busy_timeout = 30000", "synchronous = FULL"):
-                raw.execute(f"PRAGMA {pragma}")
-            _to_wal(raw)
 
-        @sa.event.listens_for(engine, "begin")
-        def begin(connection: sa.Connection) -> None:
-            # A writer takes its turn at once: one that has read before is refused, however long it would wait.
-            connection.exec_driver_sql("BEGIN IMMEDIATE" if "writes" in connection.get_execution_options() else "BEGIN")
+def _sqlite(url: sa.URL, patience: float) -> sa.Engine:
+    engine = sa.create_engine(url, hide_parameters=True, pool_timeout=patience)
+
+    @sa.event.listens_for(engine, "connect")
+    def connect(raw: Any, _: Any) -> None:
+        # SQLAlchemy begins transactions, below; the driver must not.
+        raw.isolation_level = None
+        _wait_up_to(patience, raw)
+        raw.execute("PRAGMA synchronous = FULL")
+        _to_wal(raw, patience)
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        # A writer takes its turn at once: one that has read before is refused, however long it would wait.
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if "writes" in connection.get_execution_options() else "BEGIN")
 
     return engine
 
 
-def _to_wal(raw: sqlite3.Connection) -> None:
+def _postgresql(url: sa.URL, patience: float) -> sa.Engine:
+    import psycopg
+
+    class Connection(psycopg.Connection[Any]):
+        seconds = patience
+
+        def wait(self, gen: Any, *arguments: Any, **named: Any) -> Any:
+            # A server that is frozen, or a network that swallows what is sent, says nothing for ever.
+            return super().wait(self._within(gen), *arguments, **named)
+
+        def _within(self, steps: Any) -> Any:
+            until = time.monotonic() + self.seconds
+            try:
+                wanted = next(steps)
+                while True:
+                    ready = yield wanted
+                    if not ready and time.monotonic() > until:
+                        self.close()
+                        raise psycopg.OperationalError("the database is silent")
+                    wanted = steps.send(ready)
+            except StopIteration as end:
+                return end.value
+
+    # Prepared, a statement would forget how few rows there are in the states that it asks for.
+    usual = {"connect_timeout": max(2, round(patience)), "prepare_threshold": None}
+    engine = sa.create_engine(url, hide_parameters=True, pool_timeout=patience, pool_pre_ping=True, connect_args=usual)
+
+    @sa.event.listens_for(engine, "do_connect")
+    def do_connect(_: Any, __: Any, arguments: Any, named: Any) -> Any:
+        return Connection.connect(*arguments, **named)
+
+    @sa.event.listens_for(engine, "connect")
+    def connect(raw: Any, _: Any) -> None:
+        _wait_up_to(patience, raw)
+
+    return engine
+
+
+def _wait_up_to(seconds: float, raw: Any) -> None:
+    """For each statement on this connection, and for a process that holds the turn and is frozen."""
+    if isinstance(raw, sqlite3.Connection):
+        raw.execute(f"PRAGMA busy_timeout = {seconds * 1000:.0f}")
+    else:
+        for name in ("statement_timeout", "idle_in_transaction_session_timeout"):
+            raw.execute(f"SET {name} = {seconds * 1000:.0f}")
+        raw.commit()
+        # A little more, so that the server's own answer comes first.
+        raw.seconds = seconds + 1
+
+
+def _to_wal(raw: sqlite3.Connection, patience: float) -> None:
     # Who makes this switch beside another is turned away at once, whatever the busy timeout; it is made once.
-    until = time.monotonic() + 30
+    until = time.monotonic() + patience
     while True:
         try:
             raw.execute("PRAGMA journal_mode = WAL")
