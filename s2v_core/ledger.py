@@ -54,7 +54,7 @@ _JOBS = sa.Table(
     "jobs",
     _META,
     sa.Column("ticket", sa.String(40), primary_key=True),
-    sa.Column("state", sa.String(20), index=True),
+    sa.Column("state", sa.String(20)),
     sa.Column("service", sa.String(20)),
     sa.Column("provider", sa.String(200)),
     sa.Column("key", sa.String(64), server_default=""),  # a fingerprint
@@ -76,11 +76,22 @@ _JOBS = sa.Table(
         sa.Column(f"{name}_at", sa.DateTime)
         for name in ("queued", "sending", "rendering", "processing", "fetching", "ended")
     ),
-    sa.Column("changed_at", sa.DateTime, index=True),
+    sa.Column("changed_at", sa.DateTime),
     sa.Column("owner", sa.String(40)),
     sa.Column("leased_until", sa.DateTime),
     sa.Column("deleted_at", sa.DateTime),
 )
+_KEEPS = sa.or_(_JOBS.c.photo != "", _JOBS.c.clip != "", _JOBS.c.prompt != "")
+_GOES = sa.and_(_JOBS.c.deleted_at.is_not(None), _KEEPS)
+# No question reads all jobs, nor all with one key or in one state: each asks for a time beside it.
+sa.Index("jobs_under_way", _JOBS.c.state, _JOBS.c.queued_at)
+sa.Index("jobs_paid", _JOBS.c.payer, _JOBS.c.sending_at, _JOBS.c.state, _JOBS.c.visitor)
+sa.Index("jobs_sent", _JOBS.c.key, _JOBS.c.sending_at)
+sa.Index("jobs_took", _JOBS.c.provider, _JOBS.c.state, _JOBS.c.ended_at)
+sa.Index("jobs_newest", _JOBS.c.queued_at)
+sa.Index("jobs_kept", _JOBS.c.ended_at, sqlite_where=_KEEPS, postgresql_where=_KEEPS)
+sa.Index("jobs_kept_of", _JOBS.c.payer, _JOBS.c.ended_at, sqlite_where=_KEEPS, postgresql_where=_KEEPS)
+sa.Index("jobs_going", _JOBS.c.deleted_at, sqlite_where=_GOES, postgresql_where=_GOES)
 # One row. Who has written to it has the turn until the transaction ends: so the limits hold over all processes.
 _LEDGER = sa.Table(
     "ledger",
@@ -316,7 +327,7 @@ class Ledger:
     def release(self, owner: str) -> None:
         """Leave every job to who comes next; a payment without an answer is unknown."""
         with self._turn() as connection:
-            mine = _JOBS.c.owner == owner
+            mine = sa.and_(_JOBS.c.owner == owner, _JOBS.c.state.in_(UNDER_WAY))
             connection.execute(update(_JOBS).where(mine).values(leased_until=_Clock()))
             self._abandon(connection, sa.and_(mine, _JOBS.c.state == State.SENDING))
             connection.execute(sa.delete(_LOOPS).where(_LOOPS.c.worker == owner))
@@ -326,9 +337,13 @@ class Ledger:
 
         `only` these tickets, however old they are; else what is younger than a day.
         """
-        free = sa.and_(_JOBS.c.state.in_(UNDER_WAY), _JOBS.c.leased_until < _Clock())
+        unsent = _JOBS.c.state.in_((State.QUEUED, State.SENDING))
         reading = _JOBS.c.state.in_((State.RENDERING, State.FETCHING))
-        free = sa.and_(free, sa.or_(_YOUNG, sa.not_(reading)) if only is None else _JOBS.c.ticket.in_(only))
+        if only is None:
+            wanted = sa.or_(unsent, sa.and_(reading, _YOUNG))
+        else:
+            wanted = sa.and_(_JOBS.c.state.in_(UNDER_WAY), _JOBS.c.ticket.in_(only))
+        free = sa.and_(wanted, _JOBS.c.leased_until < _Clock())
         with self._look() as connection:
             if not self._count(connection, free):
                 return []
@@ -347,11 +362,11 @@ class Ledger:
         with self._look() as connection:
             return self._one(connection, ticket)
 
-    def jobs(self) -> list[Job]:
-        """All of them, newest first."""
+    def jobs(self, limit: int | None = None) -> list[Job]:
+        """The newest so many, or all; newest first."""
         with self._look() as connection:
-            rows = connection.execute(select(_JOBS, _Clock().label("now")).order_by(_JOBS.c.queued_at.desc()))
-            return [_job(row) for row in rows.mappings()]
+            newest = select(_JOBS, _Clock().label("now")).order_by(_JOBS.c.queued_at.desc()).limit(limit)
+            return [_job(row) for row in connection.execute(newest).mappings()]
 
     def changed(self, tickets: Collection[str], seconds: float) -> list[Job]:
         """Those of `tickets` that changed within the last so many seconds."""
@@ -423,7 +438,7 @@ class Ledger:
         """Ticket, photo and clip of what was erased and whose files may still be there; of all, or of one job."""
         with self._look() as connection:
             which = [] if ticket is None else [_JOBS.c.ticket == ticket]
-            query = select(_JOBS.c.ticket, _JOBS.c.photo, _JOBS.c.clip).where(_JOBS.c.deleted_at.is_not(None), _KEEPS)
+            query = select(_JOBS.c.ticket, _JOBS.c.photo, _JOBS.c.clip).where(_GOES)
             return [(row.ticket, row.photo, row.clip) for row in connection.execute(query.where(*which))]
 
     def clear(self, ticket: str) -> None:
@@ -471,7 +486,7 @@ class Ledger:
         # What nobody drives still renders at the provider, but not for ever.
         rendering = _JOBS.c.state.in_((State.SENDING, State.RENDERING))
         lasts = sa.or_(_JOBS.c.leased_until > _Clock(), _JOBS.c.sending_at > _Clock(-DEADLINE_SECONDS))
-        if self._count(connection, same, rendering, lasts) >= limits.at_once:
+        if self._count(connection, same, rendering, _YOUNG, lasts) >= limits.at_once:
             return State.QUEUED, f"Waiting: {limits.at_once} clips are rendering with this key already."
         if self._count(connection, same, _JOBS.c.sending_at > _Clock(-60)) >= limits.a_minute:
             return State.QUEUED, f"Waiting: {limits.a_minute} clips were sent with this key within a minute."
@@ -503,6 +518,7 @@ class Ledger:
                     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MAKERS})")
                 _META.create_all(connection)
                 _add_missing_columns(connection)
+                _add_missing_indexes(connection)
                 if not connection.scalar(select(func.count()).select_from(_LEDGER)):
                     connection.execute(_LEDGER.insert().values(turn=0, pepper=secrets.token_hex(32)))
                 unnamed = _LEDGER.c.identity.is_(None)
@@ -524,16 +540,14 @@ class Ledger:
             yield connection
 
 
+_YOUNG = _JOBS.c.queued_at > _Clock(-GIVE_UP_SECONDS)
 _WAITS = sa.and_(
-    sa.or_(
-        _JOBS.c.state == State.QUEUED,
-        # The simulator has no queue of ours, and its films are work all the same.
-        sa.and_(_JOBS.c.state.in_(UNDER_WAY), _JOBS.c.payer == "nobody"),
-    ),
+    _JOBS.c.state.in_(UNDER_WAY),
+    _YOUNG,
+    # The simulator has no queue of ours, and its films are work all the same. For an "or" SQLite reads all of them.
+    sa.not_(sa.and_(_JOBS.c.state != State.QUEUED, _JOBS.c.payer != "nobody")),
     _JOBS.c.leased_until > _Clock(),
 )
-_KEEPS = sa.or_(_JOBS.c.photo != "", _JOBS.c.clip != "", _JOBS.c.prompt != "")
-_YOUNG = _JOBS.c.queued_at > _Clock(-GIVE_UP_SECONDS)
 _TODAYS = (_JOBS.c.payer == "owner", _JOBS.c.state.not_in(NOT_SPENT), _JOBS.c.sending_at >= _Today())
 
 
@@ -549,6 +563,14 @@ def _job(row: sa.RowMapping) -> Job:
 
 def _epoch(moment: datetime) -> float:
     return moment.replace(tzinfo=UTC).timestamp()
+
+
+def _add_missing_indexes(connection: sa.Connection) -> None:
+    for index in _JOBS.indexes:
+        index.create(connection, checkfirst=True)
+    # Those of earlier versions.
+    for name in ("ix_jobs_state", "ix_jobs_changed_at"):
+        connection.exec_driver_sql(f"DROP INDEX IF EXISTS {name}")
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from s2v_core.errors import Away, SettingsError
 from s2v_core.ledger import Ledger
 
 from . import test_ledger
+from .bench.ledger import fill, listening, plan, questions
 from .test_ledger import POSTGRESQL, Book
 
 url, book = test_ledger.url, test_ledger.book
@@ -155,3 +157,51 @@ def test_a_url_that_cannot_work_is_named_and_not_shown(url: str) -> None:
     with pytest.raises(SettingsError, match="S2V_DATABASE_URL") as told:
         Ledger(url)
     assert "hidden" not in "".join(traceback.format_exception(told.value))
+
+
+# Many jobs
+
+
+def test_no_question_reads_all_jobs(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    fill(url, 2000)
+    with contextlib.closing(Book(url)) as book:
+        for name, ask in questions(book).items():
+            with listening(book.ledger._engine) as asked:
+                ask()
+            with book.engine.connect() as connection:
+                steps = [step for statement in asked.statements.items() for step in plan(connection, *statement)]
+            assert not [step for step in steps if step.startswith("SCAN jobs") and "jobs_newest" not in step], name
+            assert not [step for step in steps if "ORDER BY" in step], name
+            # These can be nearly all.
+            wide = ("(key=?)", "(payer=?)", "(provider=?)")
+            assert not [step for step in steps if step.endswith(wide)], name
+
+
+def test_an_earlier_ledger_gets_its_indexes_whoever_opens_it(url: str) -> None:
+    def indexes() -> set[str | None]:
+        engine = sa.create_engine(url)
+        names = {index["name"] for index in sa.inspect(engine).get_indexes("jobs")}
+        engine.dispose()
+        return names
+
+    Ledger(url).close()
+    usual = indexes()
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        for name in usual:
+            connection.exec_driver_sql(f"DROP INDEX {name}")
+        connection.exec_driver_sql("CREATE INDEX ix_jobs_state ON jobs (state)")
+    engine.dispose()
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda _: Ledger(url).close(), range(4)))
+    assert indexes() == usual
+    assert len(usual) > 5
+
+
+def test_the_newest_jobs_come_first_and_only_as_many_as_are_asked_for(book: Book) -> None:
+    for number in range(5):
+        book.enter(f"{number}")
+        book.ago(f"{number}", queued_at=10 - number)
+    assert [job.ticket for job in book.ledger.jobs(2)] == ["4", "3"]
+    assert [job.ticket for job in book.ledger.jobs()] == ["4", "3", "2", "1", "0"]
