@@ -45,6 +45,8 @@ facts AS (
         ELSE 'owner' END AS payer,
     CASE WHEN i > {rows} - {rows} / 1000 THEN 'driver' ELSE 'owner' || i % 50 END AS owner,
     31536000.0 * ({rows} - i) / {rows} AS age,
+    -- Of the simulator's only the newest: its folder is bounded.
+    i > {rows} / 2 AND (i % 10 > 0 OR i > {rows} - {rows} / 100) AS kept,
     CASE WHEN i > {rows} - {rows} / 1000 THEN -3600.0 ELSE 31536000.0 * ({rows} - i) / {rows} END AS lease
     FROM numbers
 )
@@ -52,10 +54,10 @@ SELECT
     's2v_number' || i, state, 'live', CASE payer WHEN 'nobody' THEN 'Simulator' ELSE '302.AI' END,
     CASE payer WHEN 'owner' THEN 'key' WHEN 'visitor' THEN 'key' || i % 5000 ELSE '' END, payer, 'visitor' || i % 20000,
     'a fingerprint of a request as long as the others, or so ' || i,
-    CASE WHEN i > {rows} / 2 THEN 'photos/of-a-name-that-nobody-guesses-' || i || '.jpg' ELSE '' END,
-    CASE WHEN i > {rows} / 2 THEN 'She looks up at the night sky and smiles, stars in her visor.' ELSE '' END,
+    CASE WHEN kept THEN 'photos/of-a-name-that-nobody-guesses-' || i || '.jpg' ELSE '' END,
+    CASE WHEN kept THEN 'She looks up at the night sky and smiles, stars in her visor.' ELSE '' END,
     {true}, 700, 'task' || i,
-    CASE WHEN i > {rows} / 2 AND state = 'done' THEN 'clips/of-a-name-that-nobody-guesses-' || i || '.mp4' ELSE '' END,
+    CASE WHEN kept AND state = 'done' THEN 'clips/of-a-name-that-nobody-guesses-' || i || '.mp4' ELSE '' END,
     {ago}, CASE WHEN state IN ('queued', 'cancelled') THEN NULL ELSE {ago} END,
     CASE WHEN state IN ('queued', 'cancelled') THEN NULL ELSE {ago} END,
     CASE WHEN state IN ('queued', 'rendering', 'fetching') THEN NULL ELSE {ago} END, {ago}, owner, {until}
