@@ -1,8 +1,9 @@
-"""Kill the studio at random moments, over and over, and count what was paid, lost and left: `python -m tests.chaos`."""
+"""Kill or stop the studio at random moments, over and over, and count what was lost: `python -m tests.chaos`."""
 
 import argparse
 import asyncio
 import io
+import itertools
 import multiprocessing
 import os
 import random
@@ -12,13 +13,15 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from PIL import Image
 
-from s2v_core import Patience, Photo, Settings, studio
+from s2v_core import Patience, Photo, Refused, Settings, studio
 from s2v_core.clips import write
 from s2v_core.jobs import UNDER_WAY, Limits, Pace, State
 
@@ -27,8 +30,11 @@ from .service import Answer, Service, good, task
 KEY = "sk-canary-chaos"
 HURRY = Patience(submit=20.0, read=5.0, poll=0.05, slow_poll=0.2, watch=600.0, overdue=0.6, backoff=0.05)
 WIDE = Limits(clips_a_day=100_000, at_once=1000, a_minute=100_000, waiting=10_000)
+# Where some wait for a place.
+NARROW = replace(WIDE, at_once=6)
 # An answer that came so shortly before the kill may not have been written down yet.
 _WRITING_SECONDS = 1.5
+_STOPPING_SECONDS = 10.0
 
 
 @dataclass
@@ -129,8 +135,9 @@ def open_studio(
     return studio.Studio(settings, simulator=no_simulator, patience=patience, limits=limits, pace=pace)
 
 
-# A worker: a process that is killed
+# A worker: a process that is killed or stopped
 
+STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 # Forked from a process that has imported everything: thrice as many kills in a minute.
 _PROCESSES = multiprocessing.get_context("forkserver")
 _PROCESSES.set_forkserver_preload(["s2v_core.studio", "tests.service"])
@@ -155,24 +162,34 @@ def work(order: Work, data: Path, base_url: str, pipe: Connection) -> None:
 
 async def _work(order: Work, data: Path, base_url: str, pipe: Connection) -> None:
     pause, photo = random.Random(order.seed), small_photo()
+    stopped = asyncio.Event()
     async with open_studio(data, base_url, order.limits, pace=leasing(order.lease)) as here:
+
+        def stop() -> None:
+            here.stop_admitting()
+            stopped.set()
+
+        for number in STOPS:
+            asyncio.get_running_loop().add_signal_handler(number, stop)
         pipe.send("ready")
-        for number in range(0, order.jobs, order.at_a_time):
-            numbers = range(number, min(number + order.at_a_time, order.jobs))
-            jobs = await asyncio.gather(*(here.submit(photo, f"{order.name} {number}") for number in numbers))
-            while order.pace and (await here.job(jobs[-1].ticket)).state is State.QUEUED:
-                await asyncio.sleep(0.02)
-            await asyncio.sleep(pause.uniform(0, 2 * order.pace))
-        while any(job.state in UNDER_WAY for job in await here.jobs()):
-            await asyncio.sleep(0.3)
-    pipe.send("idle")
+        # Raised by a submit after a signal.
+        with suppress(Refused):
+            for first in range(0, order.jobs, order.at_a_time):
+                numbers = range(first, min(first + order.at_a_time, order.jobs))
+                jobs = await asyncio.gather(*(here.submit(photo, f"{order.name} {number}") for number in numbers))
+                while order.pace and not stopped.is_set() and (await here.job(jobs[-1].ticket)).state is State.QUEUED:
+                    await asyncio.sleep(0.02)
+                await asyncio.sleep(pause.uniform(0, 2 * order.pace))
+            while not stopped.is_set() and any(job.state in UNDER_WAY for job in await here.jobs()):
+                await asyncio.sleep(0.3)
+    pipe.send("stopped" if stopped.is_set() else "idle")
 
 
 class Worker:
     """Another process at work on `data`; killed at the end, if it is still there."""
 
     def __init__(self, data: Path, service: Service, order: Work) -> None:
-        self.name, self.killed = order.name, 0.0
+        self.name, self.ended = order.name, 0.0
         self._pipe, theirs = _PROCESSES.Pipe()
         self._process = _PROCESSES.Process(target=work, args=(order, data, service.base_url, theirs))
         self._theirs = theirs
@@ -202,105 +219,164 @@ class Worker:
         os.kill(self._process.pid, number)
 
     async def kill(self) -> None:
-        self.killed = time.time()
+        self.ended = time.time()
         self._process.kill()
         await asyncio.to_thread(self._process.join)
 
+    async def stop(self, *numbers: signal.Signals) -> float:
+        """One signal after the other; how many seconds after the first its process ended in order."""
+        self.ended, began = time.time(), time.monotonic()
+        for number in numbers:
+            # The last may come too late.
+            with suppress(ProcessLookupError):
+                self.send(number)
+            await asyncio.sleep(0.1)
+        await self.says("stopped")
+        await asyncio.to_thread(self._process.join)
+        return time.monotonic() - began
 
-# The parent: kills, and counts
+
+# The parent: kills or stops, and counts
 
 
 @dataclass
 class Report:
-    kills: int
-    seconds: float
-    jobs: int
-    charges: int
-    states: Counter[str]
-    in_flight: int
-    orphans: dict[str, int]
+    """`waited`: how often a job was still queued when a worker ended; `slowest`: in seconds, of those told to end."""
+
+    ends: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+    slowest: float = 0.0
+    waited: int = 0
+    charges: int = 0
+    states: Counter[str] = field(default_factory=Counter)
+    in_flight: int = 0
+    lost: int = 0
+    orphans: dict[str, int] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        states = ", ".join(f"{count} {state}" for state, count in self.states.most_common())
-        orphans = ", ".join(f"{count} {name}" for name, count in self.orphans.items())
+        ends, states, orphans = (
+            ", ".join(f"{count} {name}" for name, count in counts.items())
+            for counts in (self.ends, self.states, self.orphans)
+        )
+        slowest = f", each ended within {self.slowest:.1f} s" if self.slowest else ""
         return (
-            f"{self.kills} kills in {self.seconds:.0f} s: {self.jobs} jobs ({states}), {self.charges} charges, "
-            f"{self.in_flight} of them in flight at a kill and therefore unknown; without a row: {orphans}.\n"
-            + ("\n".join(self.wrong) or "Every promise was kept.")
+            f"{ends} in {self.seconds:.0f} s{slowest}: {self.states.total()} jobs ({states}; {self.waited} waited over "
+            f"an end), {self.charges} charges ({self.in_flight} in flight at an end, {self.lost} without a task id); "
+            f"without a row: {orphans}.\n" + ("\n".join(self.wrong) or "Every promise was kept.")
         )
 
 
-async def chaos(data: Path, *, kills: int, seed: int, lease: float, pace: float = 0.05) -> Report:
-    """Kill so many workers, one behind the other, on one folder; then let one finish, and count."""
-    chance, began, clip = random.Random(seed), time.monotonic(), small_clip()
-    killed: dict[str, float] = {}
+async def chaos(
+    data: Path,
+    *,
+    kills: int,
+    seed: int,
+    lease: float,
+    pace: float = 0.05,
+    lives: float = 2.0,
+    signals: Sequence[signal.Signals] = (signal.SIGKILL,),
+) -> Report:
+    """End so many workers, one behind the other, on one folder, by the signals in turn; let one finish, and count.
+
+    Each lives up to `lives` seconds. What can be heard comes twice at times, and while the service thinks for seconds.
+    """
+    chance, began, clip, report = random.Random(seed), time.monotonic(), small_clip(), Report()
+    ended: dict[str, float] = {}
     async with Till(clip, seed=seed) as service:
-        for number in range(kills):
-            order = Work(name=f"w{number}", jobs=10**6, pace=pace, lease=lease, seed=seed + number)
+        for turn, number in zip(range(kills), itertools.cycle(signals), strict=False):
+            order = Work(name=f"w{turn}", jobs=10**6, pace=pace, lease=lease, seed=seed + turn)
+            if number is not signal.SIGKILL:
+                order = replace(order, at_a_time=2, limits=NARROW)
+                service.thinks = lives * chance.choice((0.0, 0.0, 0.1, 0.5, 1.5))
             async with Worker(data, service, order) as worker:
-                await asyncio.sleep(chance.uniform(0.05, 2.0))
-                await worker.kill()
-                killed[worker.name] = worker.killed
+                await asyncio.sleep(chance.uniform(0.05, lives))
+                if number is signal.SIGKILL:
+                    await worker.kill()
+                else:
+                    took = await worker.stop(*[number] * chance.choice((1, 1, 2)))
+                    report.slowest = max(report.slowest, took)
+            ended[worker.name] = worker.ended
+            report.ends[number.name] += 1
+            report.waited += sum(row["state"] == State.QUEUED for row in rows(data))
+        service.thinks = 0.0
         for part in data.rglob("*.part"):
             # As if an hour had gone by: who wrote to it is dead.
             os.utime(part, (time.time() - 3601,) * 2)
         async with Worker(data, service, Work(name="last", jobs=1, lease=lease)) as last:
             await last.says("idle", 600)
-    return count(data, service, killed, clip, time.monotonic() - began)
+    if report.slowest > _STOPPING_SECONDS:
+        report.wrong.append(f"one needed {report.slowest:.1f} s to end")
+    count(report, data, service, ended, clip)
+    report.seconds = time.monotonic() - began
+    return report
 
 
-def count(data: Path, service: Till, killed: dict[str, float], clip: bytes, seconds: float) -> Report:
-    connection = sqlite3.connect(data / "ledger.db")
-    connection.row_factory = sqlite3.Row
-    rows = connection.execute("SELECT * FROM jobs").fetchall()
-    wrong = []
-    if (integrity := connection.execute("PRAGMA integrity_check").fetchone()[0]) != "ok":
+def rows(data: Path) -> list[sqlite3.Row]:
+    with closing(sqlite3.connect(data / "ledger.db")) as connection:
+        connection.row_factory = sqlite3.Row
+        return connection.execute("SELECT * FROM jobs").fetchall()
+
+
+def count(report: Report, data: Path, service: Till, ended: dict[str, float], clip: bytes) -> None:
+    # Only a kill leaves one of which nobody knows whether it was sent.
+    wrong, killed = report.wrong, signal.SIGKILL.name in report.ends
+    with closing(sqlite3.connect(data / "ledger.db")) as connection:
+        (integrity,) = connection.execute("PRAGMA integrity_check").fetchone()
+    if integrity != "ok":
         wrong.append(f"the database: {integrity}")
-    connection.close()
-    by_prompt = {row["prompt"]: row for row in rows}
+    jobs = rows(data)
+    by_prompt = {row["prompt"]: row for row in jobs}
     wrong += [f"charged and no row: {prompt}" for prompt in service.prompts if prompt not in by_prompt]
     wrong += [f"sent {count} times: {prompt}" for prompt, count in service.prompts.items() if count > 1]
-    in_flight = 0
     for charge in service.charges:
-        row = by_prompt.get(charge.prompt)
+        row, end = by_prompt.get(charge.prompt), ended.get(charge.prompt.split()[0], 0.0)
+        since = end - charge.came - charge.stall
+        report.in_flight += -charge.stall <= since < 0
         if row and not row["task_id"]:
-            in_flight += 1
-            lost = killed.get(charge.prompt.split()[0], 0) - charge.came - charge.stall
-            if row["state"] != "unknown" or lost > _WRITING_SECONDS or not killed.get(charge.prompt.split()[0]):
+            report.lost += 1
+            if row["state"] != "unknown" or since > _WRITING_SECONDS or not end or not killed:
                 wrong.append(
-                    f"{charge.prompt}: {row['state']} without its task id, answered {lost:.2f} s before the kill"
+                    f"{charge.prompt}: {row['state']} without its task id, answered {since:.2f} s before the end"
                 )
         elif row and row["task_id"] != charge.task_id:
             wrong.append(f"{charge.prompt}: another's task id")
-    for row in rows:
-        if row["state"] in UNDER_WAY or row["state"] in ("failed", "refused", "cancelled"):
+    for row in jobs:
+        if row["state"] not in (("done", "unknown") if killed else ("done",)):
             wrong.append(f"{row['prompt']} stayed {row['state']}: {row['what']}{row['waits']}")
         if row["task_id"] and (row["state"] != "done" or (data / row["clip"]).read_bytes() != clip):
             wrong.append(f"{row['prompt']} has a task id and no clip")
     wrong += [f"left: {part.name}" for part in data.rglob("*.part")]
     # A clip and its pictures share all that stands before the first dot.
-    named = {row[column].partition(".")[0] for row in rows for column in ("photo", "clip")}
-    orphans = {
+    named = {row[column].partition(".")[0] for row in jobs for column in ("photo", "clip")}
+    report.orphans = {
         folder: len({file.name.partition(".")[0] for file in (data / folder).iterdir()} - {Path(n).name for n in named})
         for folder in ("photos", "clips")
     }
-    states = Counter(row["state"] for row in rows)
-    return Report(len(killed), seconds, len(rows), len(service.charges), states, in_flight, orphans, wrong)
+    report.states = Counter(row["state"] for row in jobs)
+    report.charges = len(service.charges)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--signal", choices=["KILL", "TERM", "INT", "HUP"], nargs="+", default=["KILL"])
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--lease", type=float, default=0.5, help="seconds; in production 20")
     parser.add_argument("--pace", type=float, default=0.05, help="seconds between two submits, on average")
     parser.add_argument("--data", type=Path, help="default: a folder that is removed afterwards")
     arguments = parser.parse_args()
+    signals = [signal.Signals[f"SIG{name}"] for name in arguments.signal]
     with tempfile.TemporaryDirectory() as folder:
-        data = arguments.data or Path(folder)
         report = asyncio.run(
-            chaos(data, kills=arguments.kills, seed=arguments.seed, lease=arguments.lease, pace=arguments.pace)
+            chaos(
+                arguments.data or Path(folder),
+                kills=arguments.kills,
+                seed=arguments.seed,
+                lease=arguments.lease,
+                pace=arguments.pace,
+                signals=signals,
+            )
         )
     print(f"seed {arguments.seed}: {report}")
     return 1 if report.wrong else 0
