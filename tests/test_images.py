@@ -8,7 +8,6 @@ import struct
 import subprocess
 import sys
 import threading
-import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -474,18 +473,21 @@ class Slow(io.BytesIO):
 
     reading: ClassVar[list[str]] = []
     most: ClassVar[list[int]] = []
+    hurry: ClassVar[threading.Event] = threading.Event()
+    seconds: ClassVar[float]
 
     def read(self, size: int | None = -1) -> bytes:
         self.reading.append(threading.current_thread().name)
         self.most.append(len(self.reading))
-        time.sleep(0.03)
+        self.hurry.wait(self.seconds)
         self.reading.pop()
         return super().read(size)
 
 
-def slow_photos(count: int) -> list[Slow]:
-    Slow.reading.clear()
-    Slow.most.clear()
+def slow_photos(count: int, seconds: float = 0.03) -> list[Slow]:
+    Slow.seconds = seconds
+    for each in (Slow.reading, Slow.most, Slow.hurry):
+        each.clear()
     return [Slow(encoded(picture((301, 301)))) for _ in range(count)]
 
 
@@ -504,13 +506,14 @@ def test_a_photo_that_is_rejected_makes_room_for_the_next() -> None:
 
 
 async def test_photos_wait_without_holding_up_other_work() -> None:
-    photos = [asyncio.create_task(accepted(photo)) for photo in slow_photos(30)]
-    await asyncio.sleep(0.01)
+    ready = prepare(encoded(picture()))
+    photos = [asyncio.create_task(accepted(photo)) for photo in slow_photos(30, 60.0)]
+    while len(Slow.reading) < 2:
+        await asyncio.sleep(0.01)
     # The ledger's writes go this way.
     await asyncio.gather(*(asyncio.to_thread(int) for _ in range(20)))
-    assert sum(photo.done() for photo in photos) < 10
-    photo = prepare(encoded(picture()))
-    assert await accepted(photo) is photo
-    assert sum(photo.done() for photo in photos) < 15
+    assert await accepted(ready) is ready
+    assert not any(photo.done() for photo in photos)
+    Slow.hurry.set()
     assert {photo.width for photo in await asyncio.gather(*photos)} == {301}
     assert max(Slow.most) == 2
