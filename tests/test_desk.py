@@ -60,7 +60,7 @@ async def test_the_jpeg_that_is_sent_takes_the_uploads_place(desk: Desk, cache: 
 
 async def test_a_click_before_the_photo_is_looked_over_sends_the_same_jpeg(desk: Desk, cache: Path) -> None:
     chosen = upload(cache)
-    order = Order(photo=chosen, prompt=PROMPT, service="simulator")
+    order = Order(photo=chosen, prompt=PROMPT, consent=True, service="live")
     (path, _), job, again = await asyncio.gather(desk.inspect(chosen), desk.order(order), desk.order(order))
     assert job.ticket == again.ticket
     assert Path(path).is_file()
@@ -235,7 +235,7 @@ async def test_a_picture_that_cannot_be_made_takes_nothing_from_the_clip(
 
 
 async def test_cards_are_shown_of_tickets_that_are_known_alone(desk: Desk) -> None:
-    job = await desk.order(Order(link="https://a.example/b.jpg", prompt=PROMPT, service="simulator"))
+    job = await desk.order(Order(link="https://a.example/b.jpg", prompt=PROMPT, consent=True, service="live"))
     cards = (await desk.cards(["s2v_nobody", job.ticket]))["clips"]
     assert [(card["ticket"], card["prompt"]) for card in cards] == [(job.ticket, PROMPT)]
     async for seen, card in desk.watch(job.ticket):
@@ -277,11 +277,12 @@ def test_the_log_says_where_an_error_came_from_and_none_of_its_words(caplog: pyt
 
 
 async def test_a_clip_can_be_made_once_more_with_the_same_photo_or_link(desk: Desk, cache: Path) -> None:
-    first = await desk.order(Order(photo=upload(cache), prompt=PROMPT, prompt_optimizer=False, service="simulator"))
+    live = {"consent": True, "service": "live"}
+    first = await desk.order(Order(photo=upload(cache), prompt=PROMPT, prompt_optimizer=False, **live))
     job, said, photo, link = await desk.again(first.ticket)
     assert (job.prompt, job.prompt_optimizer, link) == (PROMPT, False, "")
     assert said["facts"][0] == "512 × 512 px"
-    second = await desk.order(Order(photo=str(photo), prompt="She waves.", service="simulator"))
+    second = await desk.order(Order(photo=str(photo), prompt="She waves.", **live))
     assert second.ticket != first.ticket
-    other = await desk.order(Order(link="https://example.com/a.jpg", prompt=PROMPT, service="simulator"))
+    other = await desk.order(Order(link="https://example.com/a.jpg", prompt=PROMPT, **live))
     assert (await desk.again(other.ticket))[1:] == ({}, None, "https://example.com/a.jpg")
