@@ -18,6 +18,7 @@ test-all: .venv/test browser
 
 chaos: .venv/test
 	$(BIN)/python -m tests.chaos --kills 200
+	$(BIN)/python -m tests.chaos --kills 200 --signal TERM
 
 fuzz: .venv/test
 	$(BIN)/python -m tests.fuzz --files 100000

@@ -319,8 +319,9 @@ def rows(data: Path) -> list[sqlite3.Row]:
 
 
 def count(report: Report, data: Path, service: Till, ended: dict[str, float], clip: bytes) -> None:
-    # Only a kill leaves one of which nobody knows whether it was sent.
+    # Only a kill leaves one of which nobody knows whether it was sent; a stop calls off what is being taken.
     wrong, killed = report.wrong, signal.SIGKILL.name in report.ends
+    ends = ("done", "unknown") if killed else ("done", "cancelled")
     with closing(sqlite3.connect(data / "ledger.db")) as connection:
         (integrity,) = connection.execute("PRAGMA integrity_check").fetchone()
     if integrity != "ok":
@@ -342,7 +343,7 @@ def count(report: Report, data: Path, service: Till, ended: dict[str, float], cl
         elif row and row["task_id"] != charge.task_id:
             wrong.append(f"{charge.prompt}: another's task id")
     for row in jobs:
-        if row["state"] not in (("done", "unknown") if killed else ("done",)):
+        if row["state"] not in ends:
             wrong.append(f"{row['prompt']} stayed {row['state']}: {row['what']}{row['waits']}")
         if row["task_id"] and (row["state"] != "done" or (data / row["clip"]).read_bytes() != clip):
             wrong.append(f"{row['prompt']} has a task id and no clip")

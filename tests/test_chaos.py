@@ -18,7 +18,7 @@ from s2v_core.clips import describe
 from s2v_core.jobs import Charge, Job, Limits, Pace, State
 from s2v_core.studio import Studio
 
-from .chaos import HURRY, Till, Work, Worker, chaos, leasing, open_studio
+from .chaos import HURRY, STOPS, Till, Work, Worker, chaos, leasing, open_studio
 from .service import Answer, Service, code, gateway, good
 
 LEASE = 3.0
@@ -58,6 +58,12 @@ async def end(here: Studio, job: Job) -> Job:
 async def test_killed_at_random_moments_nothing_is_lost_and_nothing_paid_twice(tmp_path: Path) -> None:
     # At a pace that the disk keeps up with, also beside other tests.
     report = await chaos(tmp_path, kills=5, seed=time.time_ns(), lease=0.5, pace=0.15, lives=1.0)
+    assert not report.wrong, str(report)
+    assert report.charges > 1, str(report)
+
+
+async def test_stopped_by_a_signal_every_payment_has_its_answer_and_what_waited_goes_on(tmp_path: Path) -> None:
+    report = await chaos(tmp_path, kills=3, seed=time.time_ns(), lease=0.5, pace=0.1, lives=1.0, signals=STOPS)
     assert not report.wrong, str(report)
     assert report.charges > 1, str(report)
 
