@@ -115,10 +115,14 @@ class Studio:
             return
         self._closed = True
         self.stop_admitting()
+        until = time.monotonic() + self._pace.last_answer
         await self._loops.stop()
         await self._driver.stop(self._pace.last_answer)
-        if self._entering:
-            await asyncio.wait(self._entering, timeout=0.5)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(0.5, until - time.monotonic())):
+                # What comes too late is entered first, and then taken back.
+                while self._entering:
+                    await asyncio.wait(self._entering)
         for task in (left := [*self._entering, *self._picturing.values()]):
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from s2v_core import Photo
+from s2v_core import Photo, Refused
 from s2v_core.clips import describe
 from s2v_core.jobs import Charge, Job, Limits, Pace, State
 from s2v_core.studio import Studio
@@ -66,6 +66,21 @@ async def test_stopped_by_a_signal_every_payment_has_its_answer_and_what_waited_
     report = await chaos(tmp_path, kills=3, seed=time.time_ns(), lease=0.5, pace=0.1, lives=1.0, signals=STOPS)
     assert not report.wrong, str(report)
     assert report.charges > 1, str(report)
+
+
+async def test_what_was_being_taken_when_it_stopped_is_called_off(tmp_path: Path, clip: bytes, photo: Photo) -> None:
+    async with Till(clip) as service:
+        async with open_studio(tmp_path, service.base_url) as here:
+            lock = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)
+            lock.execute("BEGIN IMMEDIATE")
+            asked = asyncio.create_task(here.submit(photo, "She is late."))
+            await until(lambda: any((tmp_path / "photos").iterdir()))
+            asyncio.get_running_loop().call_later(0.3, lock.execute, "ROLLBACK")
+        with pytest.raises(Refused, match="is being stopped"):
+            await asked
+        lock.close()
+    assert rows(tmp_path, "state") == ["cancelled"]
+    assert not service.charges
 
 
 async def test_what_a_killed_process_left_rendering_the_other_finishes(tmp_path: Path, clip: bytes) -> None:
