@@ -37,12 +37,15 @@ async def watched(studio: Studio, job: Job) -> list[Job]:
 async def test_a_live_job_goes_through_its_states_to_a_clip(
     studio: Studio, service: Service, photo: Photo, clip: bytes
 ) -> None:
-    for answer in (*service.submit, *service.query):
-        answer.stall = 0.5
-    service.file[0].stall = 0.5
-    queued = await studio.submit(photo, PROMPT)
-    # Who watches may come when it is no longer queued.
-    jobs = [queued, *await watched(studio, queued)]
+    answers = [*service.submit, *service.query, *service.file]
+    for answer in answers:
+        answer.stall = 60.0
+    jobs = [await studio.submit(photo, PROMPT)]
+    async for job in studio.watch(jobs[0].ticket):
+        # Each answer comes when what was before it has been seen.
+        if answers and job.state is not State.QUEUED and (job.state, job.status) != (jobs[-1].state, jobs[-1].status):
+            answers.pop(0).stall = 0.0
+        jobs.append(job)
     states = list(dict.fromkeys(job.state for job in jobs))
     assert states == [State.QUEUED, State.SENDING, State.RENDERING, State.FETCHING, State.DONE]
     assert list(dict.fromkeys(job.status for job in jobs)) == ["", "Preparing", "Queueing", "Processing", "Success"]
@@ -86,25 +89,25 @@ async def test_each_end_has_its_state_and_its_charge(
 
 
 @pytest.mark.parametrize(
-    ("answers", "says"),
+    ("call", "answer", "says"),
     [
-        ({"query": [code(1004), code(1004), task("Success", file_id="1")]}, "does not accept this key"),
-        ({"file": [Answer(status=403)] * 9}, "could not be downloaded"),
+        ("query", code(1004), "does not accept this key"),
+        ("file", Answer(status=403), "could not be downloaded"),
     ],
     ids=["the key stops working for a while", "the clip cannot be fetched for a while"],
 )
 async def test_after_the_task_id_trouble_is_waited_out_and_told(
-    answers: dict[str, list[Answer]], says: str, studio: Studio, service: Service, photo: Photo, clip: bytes
+    call: str, answer: Answer, says: str, studio: Studio, service: Service, photo: Photo, clip: bytes
 ) -> None:
-    fine = service.file[0]
-    for call, given in answers.items():
-        setattr(service, call, given)
-    if "file" in answers:
-        service.file = [*answers["file"], fine]
-    jobs = await watched(studio, await studio.submit(photo, PROMPT))
-    assert any(says in job.waits for job in jobs)
-    assert jobs[-1].state is State.DONE
-    assert studio.shelf.path(jobs[-1].clip).read_bytes() == clip
+    fine, told = getattr(service, call), False
+    setattr(service, call, [answer])
+    async for job in studio.watch((await studio.submit(photo, PROMPT)).ticket):
+        if says in job.waits:
+            told = True
+            setattr(service, call, fine)
+    assert told
+    assert job.state is State.DONE
+    assert studio.shelf.path(job.clip).read_bytes() == clip
     assert len(service.calls("submit")) == 1
 
 
