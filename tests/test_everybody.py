@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from .pages import WIDE, click, expect_state, say, start
+from .pages import WIDE, click, expect_playing, expect_state, say, start
 from .service import FILE, TASK, Answer, Service, gateway, good, task
 
 pytestmark = pytest.mark.long
@@ -60,8 +60,10 @@ def test_nothing_serious_bars_anybody_in_any_state(
     assert violations(page) == []
 
 
-def test_the_whole_job_is_done_with_the_keyboard_alone(simulated: str, open_page: Callable[..., Page]) -> None:
-    page = open_page(simulated)
+def test_the_whole_job_is_done_with_the_keyboard_alone(
+    live: str, service: Service, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(live)
 
     def tab_to(selector: str) -> None:
         for _ in range(60):
@@ -78,19 +80,24 @@ def test_the_whole_job_is_done_with_the_keyboard_alone(simulated: str, open_page
     tab_to("#prompt textarea")
     page.keyboard.press("Control+a")
     page.keyboard.type("She waves.")
+    tab_to("#consent input")
+    page.keyboard.press("Space")
     tab_to("#generate")
     page.keyboard.press("Enter")
     expect_state(page, "done")
     tab_to("#download")
     with page.expect_download() as download:
         page.keyboard.press("Enter")
-    assert download.value.suggested_filename == "s2v-simulated-she-waves.mp4"
+    assert download.value.suggested_filename == "s2v-she-waves.mp4"
 
 
-def test_the_layout_does_not_jump_while_a_job_runs(simulated: str, open_page: Callable[..., Page]) -> None:
-    page = open_page(simulated)
+def test_the_layout_does_not_jump_while_a_job_runs(
+    live: str, service: Service, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(live)
     page.locator(".sample").first.click()
     expect(page.locator("#preflight")).to_contain_text("Ready")
+    page.locator("#consent input").check()
     page.wait_for_timeout(300)
     page.evaluate(
         """() => {
@@ -102,7 +109,8 @@ def test_the_layout_does_not_jump_while_a_job_runs(simulated: str, open_page: Ca
     )
     click(page)
     expect_state(page, "done")
-    page.wait_for_timeout(1000)
+    expect_playing(page, 64)
+    page.wait_for_timeout(300)
     assert page.evaluate("window.shifted") < 0.1
 
 

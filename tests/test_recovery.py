@@ -12,7 +12,7 @@ from gradio_client import handle_file
 from gradio_client.exceptions import AppError
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from .pages import KEY, PORTRAIT, PROMPT, click, expect_state, say, served, start, upload
+from .pages import KEY, PORTRAIT, PROMPT, expect_state, say, served, start, upload
 from .service import TASK, Service, code, task
 
 pytestmark = pytest.mark.long
@@ -116,21 +116,21 @@ def test_over_http_a_job_is_submitted_followed_and_fetched_by_its_ticket(
 
 
 def test_a_ticket_recovers_a_clip_in_another_browser_and_a_wrong_one_does_not(
-    simulated: str, browser: Browser, open_page: Callable[..., Page]
+    live: str, service: Service, browser: Browser, open_page: Callable[..., Page]
 ) -> None:
-    page = open_page(simulated)
-    page.locator(".sample").nth(3).click()
-    expect(page.locator("#subject img")).to_be_visible()
-    click(page)
+    good, service.query = service.query, [task("Processing")]
+    page = open_page(live)
+    start(page)
     expect(page.locator("#stop")).to_have_text("Stop watching")
     ticket = page.locator("#status .ticket code").get_attribute("title")
     assert ticket
     page.locator("#stop").click()
     expect(page.locator("#status .line")).to_contain_text("The ticket brings it back.")
     expect(page.locator("#stop")).to_be_hidden()
+    service.query = good
     with browser.new_context() as stranger:
         other = stranger.new_page()
-        other.goto(simulated)
+        other.goto(live)
         expect(other.locator("#status h2")).to_have_text("Ready when you are", timeout=20_000)
         other.get_by_text("Recover a clip by its ticket").click()
         other.locator("#ticket input, #ticket textarea").fill(ticket[:-1])
