@@ -91,9 +91,7 @@ def test_the_whole_job_is_done_with_the_keyboard_alone(
     assert download.value.suggested_filename == "s2v-she-waves.mp4"
 
 
-def test_the_layout_does_not_jump_while_a_job_runs(
-    live: str, service: Service, open_page: Callable[..., Page]
-) -> None:
+def test_the_layout_does_not_jump_while_a_job_runs(live: str, service: Service, open_page: Callable[..., Page]) -> None:
     page = open_page(live)
     page.locator(".sample").first.click()
     expect(page.locator("#preflight")).to_contain_text("Ready")

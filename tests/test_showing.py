@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from PIL import Image, ImageFilter
@@ -46,9 +47,9 @@ def phone_photo(path: Path) -> Path:
 
 
 def test_a_phone_photo_is_looked_over_turned_upright_and_becomes_a_clip(
-    simulated: str, open_page: Callable[..., Page], tmp_path: Path
+    live: str, service: Service, open_page: Callable[..., Page], tmp_path: Path
 ) -> None:
-    page = open_page(simulated)
+    page = open_page(live)
     upload(page, phone_photo(tmp_path / "phone.jpg"))
     said = page.locator("#preflight")
     expect(said).to_contain_text("✓ Ready 1200 × 900 px", timeout=10_000)
@@ -61,9 +62,10 @@ def test_a_phone_photo_is_looked_over_turned_upright_and_becomes_a_clip(
     with Image.open(BytesIO(shown)) as image:
         assert (image.format, image.size, dict(image.getexif())) == ("JPEG", (1200, 900), {})
     say(page, PROMPT)
+    page.locator("#consent input").check()
     click(page)
     expect_state(page, "done")
-    expect_playing(page, 1280)
+    expect_playing(page, 64)
 
 
 def test_a_photo_that_is_too_wide_is_cropped_where_a_person_asks_for_it(
@@ -81,9 +83,9 @@ def test_a_photo_that_is_too_wide_is_cropped_where_a_person_asks_for_it(
 
 
 def test_a_portrait_that_is_taken_away_is_gone_and_another_can_be_chosen(
-    simulated: str, open_page: Callable[..., Page], tmp_path: Path
+    live: str, service: Service, open_page: Callable[..., Page], tmp_path: Path
 ) -> None:
-    page = open_page(simulated)
+    page = open_page(live)
     for choose in (
         lambda: page.locator(".sample").first.click(),
         lambda: upload(page, phone_photo(tmp_path / "a.jpg")),
@@ -109,13 +111,15 @@ def test_a_blurred_photo_is_told_before_money_is_spent_and_can_be_sent(
     assert service.requests == []
 
 
-def test_words_are_counted_as_they_are_typed_in_any_language(simulated: str, open_page: Callable[..., Page]) -> None:
-    page = open_page(simulated)
+def test_words_are_counted_as_they_are_typed_in_any_language(live: str, open_page: Callable[..., Page]) -> None:
+    page = open_page(live)
 
     def count(text: str) -> str:
+        box = page.locator("#prompt")
+        before = str(box.get_attribute("data-count"))
         say(page, text)
-        page.wait_for_timeout(150)
-        return str(page.locator("#prompt").get_attribute("data-count"))
+        expect(box).not_to_have_attribute("data-count", before)
+        return str(box.get_attribute("data-count"))
 
     assert count("She smiles.") == "2 words"
     assert count("She") == "1 word"
@@ -156,18 +160,19 @@ def test_a_reload_finds_the_job_in_the_stage_where_it_is(
 
 
 def test_a_clip_stands_beside_its_reference_with_how_it_was_made_and_can_be_used_again(
-    simulated: str, open_page: Callable[..., Page]
+    live: str, service: Service, open_page: Callable[..., Page]
 ) -> None:
-    page = open_page(simulated)
+    page = open_page(live)
     page.locator(".sample").nth(1).click()
     expect(page.locator("#preflight")).to_contain_text("Ready")
     page.locator("#optimizer input").uncheck()
+    page.locator("#consent input").check()
     click(page)
     expect_state(page, "done")
     expect(page.locator("#likeness .stills i")).to_have_count(5)
     assert page.locator("#likeness .reference img").evaluate("image => image.naturalWidth") > 100
     assert page.locator("#clip video").evaluate("video => video.loop")
-    for fact in ("task", "SIMULATOR", "rendered in 0:0", "taken literally", "free", "s2v_"):
+    for fact in ("task", urlsplit(service.base_url).netloc, "rendered in 0:0", "taken literally", "s2v_"):
         expect(page.locator("#status .facts")).to_contain_text(fact, ignore_case=True)
     page.reload()
     expect_state(page, "done")
@@ -176,6 +181,8 @@ def test_a_clip_stands_beside_its_reference_with_how_it_was_made_and_can_be_used
     expect(page.locator("#subject img")).to_be_visible()
     expect(page.locator("#prompt textarea")).to_have_value(re.compile("humming computer"))
     expect(page.locator("#optimizer input")).not_to_be_checked()
+    service.query = [task("Processing")]
+    page.locator("#consent input").check()
     click(page)
     expect_state(page, "rendering")
 
@@ -240,7 +247,7 @@ def test_another_clip_can_be_opened_while_one_renders_and_stays_open(
 def stays(page: Page) -> None:
     """A watch that has ended says nothing more."""
     page.evaluate(RECORD)
-    page.wait_for_timeout(2500)
+    page.wait_for_timeout(1500)
     assert page.evaluate("window.seen") == []
 
 
