@@ -64,7 +64,7 @@ def served(
         process = subprocess.Popen([sys.executable, *program], cwd=ROOT, env=kept, stdout=log, stderr=log)
     url = f"http://127.0.0.1:{port}/"
     try:
-        until = time.monotonic() + 40
+        until = time.monotonic() + 120
         while True:
             try:
                 httpx.get(url, trust_env=False)
@@ -76,7 +76,7 @@ def served(
         yield url
     finally:
         process.kill() if kill else process.terminate()
-        process.wait(15)
+        process.wait(30)
 
 
 def renew(service: Service, folder: Path, clip: bytes) -> None:
@@ -95,7 +95,7 @@ def say(page: Page, prompt: str) -> None:
 
 def upload(page: Page, file: Path) -> None:
     page.locator("#subject input[type=file]").set_input_files(file)
-    expect(page.locator("#subject img")).to_be_visible(timeout=10_000)
+    expect(page.locator("#subject img")).to_be_visible()
 
 
 def click(page: Page) -> None:
@@ -103,7 +103,7 @@ def click(page: Page) -> None:
 
 
 def expect_state(page: Page, state: str) -> None:
-    expect(page.locator(f"#status .card[data-state={state}]")).to_be_visible(timeout=30_000)
+    expect(page.locator(f"#status .card[data-state={state}]")).to_be_visible()
 
 
 def expect_playing(page: Page, width: int) -> None:
@@ -114,7 +114,7 @@ def expect_playing(page: Page, width: int) -> None:
 def start(page: Page, prompt: str = PROMPT) -> None:
     """With a sample: a visitor's uploads are limited, and all tests are one visitor."""
     page.locator(".sample").first.click()
-    expect(page.locator("#preflight")).to_contain_text("Ready", timeout=10_000)
+    expect(page.locator("#preflight")).to_contain_text("Ready")
     say(page, prompt)
     if page.locator("#consent input").is_visible():
         page.locator("#consent input").check()

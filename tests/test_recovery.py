@@ -29,7 +29,7 @@ def test_a_key_that_stops_working_is_told_while_the_job_waits(
     service.query = [code(1004)]
     page = open_page(live)
     start(page)
-    expect(page.locator("#status .line")).to_contain_text("does not accept this key", timeout=10_000)
+    expect(page.locator("#status .line")).to_contain_text("does not accept this key")
     expect(page.locator("#status .card")).to_have_attribute("data-state", "rendering")
     expect(page.locator("#status .card")).to_have_attribute("data-charge", "spent")
     service.query = [task("Success", file_id="1")]
@@ -45,19 +45,19 @@ def test_a_job_is_there_again_after_reload_close_and_in_a_second_tab_for_one_pay
     say(page, "She goes on without me.")
     page.locator("#consent input").check()
     page.locator("#generate").evaluate("button => { for (let i = 0; i < 5; i++) button.click() }")
-    expect(page.locator("#status h2")).to_have_text("Rendering", timeout=10_000)
+    expect(page.locator("#status h2")).to_have_text("Rendering")
     stored = page.evaluate("JSON.stringify(localStorage) + JSON.stringify(sessionStorage) + document.cookie")
     assert "She goes on" not in stored
     page.reload()
-    expect(page.locator("#status h2")).to_have_text("Rendering", timeout=10_000)
+    expect(page.locator("#status h2")).to_have_text("Rendering")
     page.close()
     page = page.context.new_page()
     page.goto(live)
-    expect(page.locator("#status h2")).to_have_text("Rendering", timeout=10_000)
+    expect(page.locator("#status h2")).to_have_text("Rendering")
     expect(page.locator("#status .ticket")).to_contain_text("s2v_")
     other = page.context.new_page()
     other.goto(live)
-    expect(other.locator("#status h2")).to_have_text("Rendering", timeout=10_000)
+    expect(other.locator("#status h2")).to_have_text("Rendering")
     service.query = good
     for each in (page, other):
         expect_state(each, "done")
@@ -74,9 +74,9 @@ def test_a_killed_server_finds_its_job_again_for_one_payment(
     page = context.new_page()
     with served(tmp_path, kill=True, **environment) as url:
         page.goto(url)
-        expect(page.locator("#status h2")).to_have_text("Ready when you are", timeout=20_000)
+        expect(page.locator("#status h2")).to_have_text("Ready when you are")
         start(page)
-        expect(page.locator("#status h2")).to_have_text("Rendering", timeout=10_000)
+        expect(page.locator("#status h2")).to_have_text("Rendering")
     service.query = good
     with sqlite3.connect(tmp_path / "ledger.db") as database:
         # The dead process would hold it for its lease.
@@ -101,7 +101,7 @@ def test_over_http_a_job_is_submitted_followed_and_fetched_by_its_ticket(
         with pytest.raises(AppError, match="consent=True"):
             client.predict(handle_file(PORTRAIT), PROMPT, api_name="/submit")
         job = client.predict(handle_file(PORTRAIT), PROMPT, consent=True, api_name="/submit")
-        until = time.monotonic() + 10
+        until = time.monotonic() + 60
         while (now := client.predict(job["ticket"], api_name="/status"))["state"] != "done":
             assert time.monotonic() < until
             time.sleep(0.1)
@@ -131,7 +131,7 @@ def test_a_ticket_recovers_a_clip_in_another_browser_and_a_wrong_one_does_not(
     with browser.new_context() as stranger:
         other = stranger.new_page()
         other.goto(live)
-        expect(other.locator("#status h2")).to_have_text("Ready when you are", timeout=20_000)
+        expect(other.locator("#status h2")).to_have_text("Ready when you are")
         other.get_by_text("Recover a clip by its ticket").click()
         other.locator("#ticket input, #ticket textarea").fill(ticket[:-1])
         other.locator("#recover").click()
@@ -151,7 +151,7 @@ def test_what_waits_can_be_cancelled_and_the_button_says_that_nothing_is_spent(
         client.predict(handle_file(PORTRAIT), f"She counts to {number}.", consent=True, api_name="/submit")
     page = open_page(live)
     start(page, "She waits.")
-    expect(page.locator("#status .line")).to_contain_text("3 clips are rendering with this key", timeout=10_000)
+    expect(page.locator("#status .line")).to_contain_text("3 clips are rendering with this key")
     expect(page.locator("#stop")).to_have_text("Cancel: nothing is spent")
     page.locator("#stop").click()
     expect(page.locator("#status .ending")).to_contain_text("You cancelled it before anything was sent.")
