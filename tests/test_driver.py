@@ -28,7 +28,7 @@ def studio_at(service: Service, folder: Path, **options: object) -> Studio:
 
 
 async def until(there: Callable[[], object]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not there():
             await asyncio.sleep(0.01)
 
@@ -140,6 +140,7 @@ async def test_a_click_that_the_ledger_cannot_take_in_time_is_told_and_never_pai
         with pytest.raises(Refused, match=r"within 0.3 seconds, so nothing was sent\. Nothing was charged"):
             await studio.submit(photo, PROMPT)
         lock.close()
+    async with studio_at(service, tmp_path) as studio:
         again = await studio.submit(photo, "The next click.")
         assert (await end(studio, again)).state is State.DONE
     assert rows(tmp_path, "prompt") == [("The next click.",)]
