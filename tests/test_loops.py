@@ -5,8 +5,8 @@ import logging
 from collections.abc import Iterator
 
 import pytest
-import sqlalchemy as sa
 
+from s2v_core.errors import Away
 from s2v_core.loops import Loops, sentences
 
 
@@ -38,14 +38,14 @@ async def test_a_ledger_that_is_away_is_told_once(caplog: pytest.LogCaptureFixtu
     async def act() -> None:
         nonlocal times
         times += 1
-        raise sa.exc.OperationalError("SELECT", {}, Exception("gone"))
+        raise Away("OperationalError: gone")
 
     caplog.set_level(logging.INFO)
     loops = Loops()
     loops.start("watch", 0.001, act)
     while times < 5:
         await asyncio.sleep(0.001)
-    assert caplog.text.count("watch: the ledger is away (OperationalError)") == 1
+    assert caplog.text.count("watch: the ledger is away (OperationalError: gone)") == 1
     assert loops.health()["watch"][1] == "the ledger is away"
     await loops.stop()
 
