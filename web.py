@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import signal
+import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -11,11 +12,16 @@ from copy import copy
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import gradio as gr
 from gradio.data_classes import FileData
+from gradio.state_holder import SessionState, StateHolder
 from gradio.utils import get_upload_folder
 from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 from s2v_core import wire, words
 from s2v_core.desk import Desk, Order, report
@@ -23,7 +29,7 @@ from s2v_core.errors import ImageRejected, InputRejected, S2VError
 from s2v_core.frontend import Frontend
 from s2v_core.guard import Guard
 from s2v_core.settings import Key, Settings
-from s2v_core.streams import Streams
+from s2v_core.streams import Sessions, Streams
 from s2v_core.studio import Studio
 
 ASSETS, CACHE = Path(__file__).parent / "assets", Path(get_upload_folder())
@@ -143,6 +149,43 @@ def _text(value: Any, name: str) -> str:
     return value or ""
 
 
+async def _manifest(_: Request) -> JSONResponse:
+    """As Gradio's, which names an icon that is not there; the names are relative, for a page below a path."""
+    icon = {"src": "favicon.ico", "sizes": "any", "type": "image/svg+xml"}
+    return JSONResponse({"name": "S2V Studio", "icons": [icon], "start_url": "./", "display": "standalone"})
+
+
+class _Holder(StateHolder):
+    """Gradio's; its own bound lets the first page go before the calls of a stranger that came later."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        super().__init__()
+        self._sessions = sessions
+
+    def __getitem__(self, session_id: str) -> SessionState:
+        self._sessions.use(session_id)
+        return super().__getitem__(session_id)
+
+
+def _bound(blocks: gr.Blocks, sessions: Sessions) -> None:
+    """Gradio keeps a session for each call, some things of it for ever: `sessions` says which of them go."""
+    blocks.state_session_capacity = blocks._queue.pending_messages_per_session.max_size = sys.maxsize
+    # Numbers that nobody can ask for, made anew of 10,000 calls after each.
+    blocks._queue.ANALYTICS_MAX_EVENTS = 0
+    blocks.app.state_holder = _Holder(sessions)
+    blocks.app.state_holder.set_blocks(blocks)
+
+
+def _forget(blocks: gr.Blocks, session: str) -> None:
+    queue, states = blocks._queue, blocks.state_holder
+    for number in queue.pending_event_ids_session.pop(session, ()):
+        if event := queue.event_ids_to_events.get(number):
+            event.alive = False
+    kept = (states.session_data, states.time_last_used, queue.pending_messages_per_session)
+    for each in (*kept, blocks.pending_streams, blocks.pending_diff_streams):
+        each.pop(session, None)
+
+
 def serve(demo: gr.Blocks, studio: Studio, settings: Settings, theme: gr.themes.Base) -> None:
     """Until a signal ends it."""
     logging.basicConfig(level=logging.WARNING)
@@ -152,15 +195,30 @@ def serve(demo: gr.Blocks, studio: Studio, settings: Settings, theme: gr.themes.
         signal.signal(number, lambda *_: stopped.set())
     # Else uvicorn believes whatever address a client on this machine claims.
     os.environ["FORWARDED_ALLOW_IPS"] = ""
+    # Else launch() never returns, and nobody hears a signal.
+    os.environ.pop("GRADIO_DEBUG", None)
     loops: list[asyncio.AbstractEventLoop] = []
+    sessions = Sessions(lambda session: _forget(demo, session))
 
     @asynccontextmanager
     async def lifespan(_: Any) -> AsyncIterator[None]:
+        _bound(demo, sessions)
         async with studio:
             loops.append(asyncio.get_running_loop())
             yield
 
-    guard = Middleware(Guard, folder=CACHE, trusted_hops=settings.trusted_hops)
+    def busy(who: str) -> int:
+        return sum(event.request.client.host == who for event in demo._queue.event_ids_to_events.values())
+
+    guard = Middleware(
+        Guard,
+        folder=CACHE,
+        hosts=(*settings.hosts, settings.space_host, os.environ.get("GRADIO_SERVER_NAME", "").lower()),
+        framers=["https://huggingface.co", f"https://{settings.space_host}"] if settings.space else (),
+        root=urlsplit(os.environ.get("GRADIO_ROOT_PATH", "")).path.rstrip("/"),
+        trusted_hops=settings.trusted_hops,
+        busy=busy,
+    )
     demo.launch(
         theme=theme,
         head=f"<style>{(ASSETS / 'style.css').read_text('utf-8')}</style>",
@@ -175,7 +233,8 @@ def serve(demo: gr.Blocks, studio: Studio, settings: Settings, theme: gr.themes.
         ssr_mode=False,  # else a proxy of Gradio's own stands before the guard
         app_kwargs={
             "lifespan": lifespan,
-            "middleware": [guard, Middleware(Streams), Middleware(Frontend)],
+            "middleware": [guard, Middleware(Streams, sessions), Middleware(Frontend)],
+            "routes": [Route("/manifest.json", _manifest)],
             "docs_url": None,
             "redoc_url": None,
             "openapi_url": None,

@@ -35,7 +35,9 @@ class Settings:
     file_networks: tuple[Network, ...] = ()
     poll_seconds: float = 5.0
     simulator_seconds: float = 8.0
+    hosts: tuple[str, ...] = ()
     space: str = ""
+    space_host: str = ""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
@@ -66,7 +68,9 @@ class Settings:
             file_networks=read("S2V_FILE_NETWORKS", _networks, usual.file_networks),
             poll_seconds=read("S2V_POLL_SECONDS", _seconds, usual.poll_seconds),
             simulator_seconds=read("S2V_SIMULATOR_SECONDS", _seconds, usual.simulator_seconds),
+            hosts=read("S2V_HOSTS", _hosts, usual.hosts),
             space=read("SPACE_ID", _space, usual.space),
+            space_host=read("SPACE_HOST", _host, usual.space_host) if on_space else "",
         )
 
     @property
@@ -119,6 +123,17 @@ def _space(text: str) -> str:
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", text, re.ASCII):
         raise SettingsError("this is a Space's owner and name, with a slash between.")
     return text
+
+
+def _host(text: str) -> str:
+    name = text.strip().lower().removesuffix(".")
+    if not re.fullmatch(r"[\w-]+(\.[\w-]+)*", name, re.ASCII):
+        raise SettingsError("this is host names, with commas between: without scheme, port or path.")
+    return name
+
+
+def _hosts(text: str) -> tuple[str, ...]:
+    return tuple(map(_host, text.split(",")))
 
 
 def _folder(text: str) -> Path:

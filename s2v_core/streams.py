@@ -1,4 +1,4 @@
-"""ASGI middleware: no event of Gradio's page is lost between one event stream and the next.
+"""ASGI middleware: which of Gradio's sessions are in use, and no event of its page lost between two event streams.
 
 Gradio ends a page's stream after the last event, and the page opens another for the next, if it has heard by then that
 the first is over. Where it hears that after its event was taken, the event waits for ever, and a click seems to do
@@ -7,19 +7,58 @@ nothing. So an event is answered only when the end of the stream before it has h
 
 import asyncio
 import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from urllib.parse import parse_qs
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _CLOSE = b'data: {"msg":"close_stream"'
+_HEARTBEAT = re.compile(r"/gradio_api/heartbeat/([\w-]+)")
+_ANSWER = re.compile(r"/gradio_api/call/(?:v2/)?\w+/([\w-]+)")
 _SESSION = re.compile(rb'"session_hash":\s*"(\w+)"')
+
+
+class Sessions:
+    """In use is what a page or a stream holds open. Of the others `most` are kept, those used last."""
+
+    def __init__(self, forget: Callable[[str], None], *, most: int = 500) -> None:
+        self._forget, self._most = forget, most
+        self._open: Counter[str] = Counter()
+        self._idle: dict[str, None] = {}
+
+    def use(self, session: str) -> None:
+        if session in self._open:
+            return
+        self._idle.pop(session, None)
+        self._idle[session] = None
+        if len(self._idle) > self._most:
+            self.end(next(iter(self._idle)))
+
+    def end(self, session: str) -> None:
+        if session not in self._open:
+            self._idle.pop(session, None)
+            self._forget(session)
+
+    @contextmanager
+    def held(self, session: str) -> Iterator[None]:
+        self._open[session] += 1
+        self._idle.pop(session, None)
+        try:
+            yield
+        finally:
+            self._open[session] -= 1
+            if not self._open[session]:
+                del self._open[session]
+                self.use(session)
 
 
 class Streams:
     """`pause` is how many seconds the end of a stream has to arrive."""
 
-    def __init__(self, app: ASGIApp, pause: float = 0.1) -> None:
-        self._app, self._pause = app, pause
+    def __init__(self, app: ASGIApp, sessions: Sessions, pause: float = 0.1) -> None:
+        self._app, self._sessions, self._pause = app, sessions, pause
         self._pauses: dict[str, asyncio.Task[None]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -28,6 +67,16 @@ class Streams:
             await self._stream(scope, receive, send)
         elif path == "/gradio_api/queue/join":
             await self._event(scope, receive, send)
+        elif found := _HEARTBEAT.fullmatch(path):
+            with self._sessions.held(found[1]):
+                await self._app(scope, receive, send)
+        elif scope.get("method") == "GET" and (found := _ANSWER.fullmatch(path)):
+            # A call that names no session has one of its own, called as its event.
+            try:
+                with self._sessions.held(found[1]):
+                    await self._app(scope, receive, send)
+            finally:
+                self._sessions.end(found[1])
         else:
             await self._app(scope, receive, send)
 
@@ -39,7 +88,8 @@ class Streams:
                 self._pauses[session] = asyncio.create_task(self._wait(session))
             await send(message)
 
-        await self._app(scope, receive, tell)
+        with self._sessions.held(session):
+            await self._app(scope, receive, tell)
 
     async def _wait(self, session: str) -> None:
         await asyncio.sleep(self._pause)

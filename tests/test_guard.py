@@ -1,5 +1,6 @@
 """What the outside may reach of the web server, how much of it, and whom a request counts for."""
 
+import asyncio
 import json
 import os
 import re
@@ -14,6 +15,9 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from starlette.datastructures import Headers
+from starlette.responses import PlainTextResponse
+from starlette.types import Message, Receive, Scope, Send
 
 from s2v_core import ImageRejected
 from s2v_core.guard import Guard, uploaded, visitor
@@ -185,8 +189,7 @@ def test_each_answer_has_its_headers(http: httpx.Client) -> None:
         assert answer.status_code == status
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert answer.headers["Referrer-Policy"] == "no-referrer"
-        policy = "frame-ancestors 'self' https://huggingface.co https://*.hf.space"
-        assert answer.headers.get_list("Content-Security-Policy") == [policy]
+        assert answer.headers.get_list("Content-Security-Policy") == ["frame-ancestors 'none'"]
         assert (answer.headers.get("Cache-Control") == "no-store") == ("file=" in str(answer.url))
 
 
@@ -408,10 +411,224 @@ def test_as_curl_does_it_a_job_is_submitted_and_asked_for(url: str, ticket: str)
 
 def test_the_interface_is_not_told_under_the_host_of_another(http: httpx.Client, url: str) -> None:
     for path in ("gradio_api/info", "gradio_api/info?all_endpoints=True"):
-        http.get(path, headers={"X-Forwarded-Host": "canary.example", "Host": "canary.example"})
+        http.get(path, headers={"X-Forwarded-Host": "canary.example", "X-Gradio-Server": "http://canary.example"})
         told = http.get(path).text
         assert "canary" not in told
         assert f"{url}gradio_api/call/v2/submit" in told
+
+
+class Behind:
+    """What a guard lets through."""
+
+    def __init__(self, **limits: object) -> None:
+        self.seen: list[dict[str, str]] = []
+        self.guard = Guard(self._take, folder=Path(), hosts=("page.example",), **limits)
+
+    async def _take(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.seen.append(dict(Headers(scope=scope)) | {"path": scope["path"]})
+        await PlainTextResponse("taken")(scope, receive, send)
+
+    async def ask(
+        self, path: str = "/", *, receive: Receive | None = None, who: str = "192.0.2.1", **headers: str | None
+    ) -> httpx.Response:
+        given = {"host": "localhost"} | {name.replace("_", "-"): value for name, value in headers.items()}
+        raw = [(name.encode(), value.encode()) for name, value in given.items() if value is not None]
+        method = "POST" if path.endswith(("join", "submit", "upload")) else "GET"
+        scope = {"type": "http", "method": method, "path": path, "query_string": b"", "headers": raw}
+        said: list[Message] = []
+
+        async def hear() -> Message:
+            return {"type": "http.request"}
+
+        async def say(message: Message) -> None:
+            said.append(message)
+
+        await self.guard({**scope, "client": (who, 1)}, receive or hear, say)
+        body = b"".join(message.get("body", b"") for message in said)
+        return httpx.Response(said[0]["status"], headers=said[0]["headers"], content=body)
+
+
+SERVED = ["localhost", "LocalHost:7860", "localhost.", "localhost.:80", "127.0.0.1", "127.9.9.9:1", "203.0.113.9"]
+SERVED += ["[::1]:7860", "[2001:DB8::1]", "page.example", "Page.Example.:443", socket.gethostname()]
+STRANGE = ["evil.example", "evil.example:7860", "localhost.evil.example", "xlocalhost", "page.example.evil.example"]
+STRANGE += [
+    "sub.page.example",
+    "127.0.0.1.evil.example",
+    "localhost@evil.example",
+    "localhost/evil",
+    "[::1",
+    "::1:x",
+    "",
+]
+STRANGE += [
+    "localhost:x",
+    "localhost evil.example",
+    "localhost,evil.example",
+    "localhost..",
+    "0x7f.1",
+    "page.example\0",
+    None,
+]
+
+
+@pytest.mark.parametrize("host", SERVED)
+async def test_the_page_is_served_under_its_names_and_addresses(host: str) -> None:
+    assert (await Behind().ask(host=host)).text == "taken"
+
+
+@pytest.mark.parametrize("host", STRANGE)
+@pytest.mark.parametrize("path", ["/", "/gradio_api/queue/join", "/anything"])
+async def test_under_a_foreign_name_nothing_is_served_and_the_setting_is_named(host: str | None, path: str) -> None:
+    behind = Behind(trusted_hops=1)
+    answer = await behind.ask(path, host=host, x_forwarded_host="page.example", origin=f"http://{host}")
+    assert (answer.status_code, behind.seen) == (421, [])
+    assert "S2V_HOSTS" in answer.text
+
+
+async def test_of_two_names_neither_counts() -> None:
+    behind = Behind()
+    scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "client": ("192.0.2.1", 1)}
+    said: list[Message] = []
+
+    async def say(message: Message) -> None:
+        said.append(message)
+
+    two = [(b"host", b"localhost"), (b"host", b"evil.example")]
+    await behind.guard({**scope, "headers": two}, say, say)
+    assert (said[0]["status"], behind.seen) == (421, [])
+
+
+@pytest.mark.parametrize(
+    ("hops", "claimed", "believed"),
+    [
+        (0, "page.example", None),
+        (1, "page.example", "page.example"),
+        (1, "evil.example", None),
+        (1, "page.example, internal", "page.example, internal"),
+        (1, "evil.example, page.example", None),
+    ],
+)
+async def test_another_name_is_believed_of_a_trusted_proxy_where_it_is_ours(
+    hops: int, claimed: str, believed: str | None
+) -> None:
+    behind = Behind(trusted_hops=hops)
+    await behind.ask(x_forwarded_host=claimed, x_gradio_server="http://evil.example")
+    assert behind.seen[0].get("x-forwarded-host") == believed
+    assert "x-gradio-server" not in behind.seen[0]
+
+
+OWN = [
+    {},
+    {"origin": "http://localhost"},
+    {"host": "localhost:7860", "origin": "http://LOCALHOST:7860"},
+    {"host": "localhost:7860", "origin": "http://localhost:7860", "sec_fetch_site": "same-origin"},
+    {"host": "[::1]:7860", "origin": "http://[::1]:7860"},
+    # Of a proxy that passes on the name without its port, or its own, or another.
+    {"host": "203.0.113.9", "origin": "https://203.0.113.9:8443"},
+    {"host": "127.0.0.1:7860", "origin": "http://127.0.0.1:8080", "sec_fetch_site": "same-origin"},
+    {"host": "127.0.0.1:7860", "origin": "https://page.example"},
+    {"host": "127.0.0.1:7860", "origin": "https://203.0.113.9", "x_forwarded_host": "203.0.113.9"},
+]
+FOREIGN = [
+    {"origin": "https://evil.example"},
+    {"origin": "null"},
+    {"origin": ""},
+    {"origin": "http://203.0.113.9"},
+    {"host": "localhost:7860", "origin": "http://localhost:3000"},
+    {"host": "localhost:7860", "origin": "http://127.0.0.1:7860"},
+    {"origin": "http://localhost", "sec_fetch_site": "cross-site"},
+    {"origin": "http://localhost", "sec_fetch_site": "same-site"},
+    {"origin": "http://evil.example", "sec_fetch_site": "same-origin"},
+    {"origin": "https://localhost.evil.example"},
+    {"origin": "https://evil.example", "x_forwarded_host": "evil.example"},
+]
+
+
+@pytest.mark.parametrize("headers", OWN, ids=str)
+@pytest.mark.parametrize("path", ["/gradio_api/queue/join", "/gradio_api/call/v2/submit"])
+async def test_a_call_of_the_page_itself_or_of_a_program_is_taken(path: str, headers: dict[str, str]) -> None:
+    assert (await Behind(trusted_hops=1).ask(path, **headers)).text == "taken"
+
+
+@pytest.mark.parametrize("headers", FOREIGN, ids=str)
+@pytest.mark.parametrize("path", ["/gradio_api/queue/join", "/gradio_api/call/v2/submit", "/gradio_api/upload"])
+async def test_a_call_of_a_foreign_page_is_refused(path: str, headers: dict[str, str]) -> None:
+    behind = Behind(trusted_hops=1)
+    answer = await behind.ask(path, **headers)
+    assert (answer.status_code, behind.seen) == (403, [])
+    assert "nothing was charged" in answer.text
+    assert "S2V_HOSTS" in answer.text
+
+
+async def test_links_follow_the_browser_where_a_proxy_hides_it_and_the_log_says_so_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    behind = Behind()
+    for _ in range(2):
+        await behind.ask("/gradio_api/queue/join", host="127.0.0.1:7860", origin="https://page.example:8443")
+    seen = behind.seen[-1]
+    assert (seen["x-forwarded-host"], seen["x-forwarded-proto"]) == ("page.example:8443", "https")
+    assert [record.getMessage() for record in caplog.records] == [
+        "A proxy passes requests for https://page.example:8443 on as for 127.0.0.1:7860. Links to clips follow the "
+        "browser; for programs they would be internal: let the proxy pass the header Host on."
+    ]
+
+
+async def test_a_page_is_framed_by_nobody_or_by_those_that_are_named() -> None:
+    assert (await Behind().ask()).headers["Content-Security-Policy"] == "frame-ancestors 'none'"
+    framers = ["https://huggingface.co", "https://a-b.hf.space"]
+    policy = "frame-ancestors https://huggingface.co https://a-b.hf.space"
+    assert (await Behind(framers=framers).ask()).headers["Content-Security-Policy"] == policy
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [("/s2v/", "/"), ("/s2v/config", "/config"), ("/config", "/config"), ("/s2v/s2v/config", None), ("/s2vx/", None)],
+)
+async def test_below_a_path_it_may_be_kept_or_taken_off(asked: str, found: str | None) -> None:
+    behind = Behind(root="/s2v")
+    assert (await behind.ask(asked)).status_code == (200 if found else 404)
+    assert [seen["path"] for seen in behind.seen] == ([found] if found else [])
+
+
+async def test_the_path_itself_leads_to_the_page() -> None:
+    answer = await Behind(root="/s2v").ask("/s2v")
+    assert (answer.status_code, answer.headers["Location"]) == (307, "/s2v/")
+
+
+@pytest.mark.parametrize("path", ["/gradio_api/queue/data", "/gradio_api/heartbeat/x", "/gradio_api/call/submit/x"])
+async def test_no_proxy_holds_a_stream_back(path: str) -> None:
+    behind = Behind()
+    # The last is asked for, not sent.
+    headers = (await behind.ask(path)).headers if "submit" not in path else (await behind.ask(f"{path}y")).headers
+    assert (headers["X-Accel-Buffering"], headers["Cache-Control"]) == ("no", "no-store")
+    assert "X-Accel-Buffering" not in (await behind.ask("/")).headers
+
+
+async def test_a_visitor_calls_600_times_a_minute_and_another_is_not_concerned() -> None:
+    behind = Behind()
+    for _ in range(600):
+        assert (await behind.ask("/gradio_api/queue/join")).status_code == 200
+    answer = await behind.ask("/gradio_api/call/v2/submit")
+    assert (answer.status_code, answer.json()["detail"][:39]) == (429, "There were 600 calls within a minute: w")
+    assert (await behind.ask("/gradio_api/queue/join", who="192.0.2.2")).status_code == 200
+    for path in ("/", "/gradio_api/queue/data", "/gradio_api/heartbeat/x", "/gradio_api/file=/clip.mp4"):
+        assert (await behind.ask(path)).status_code == 200
+
+
+async def test_a_visitor_has_50_calls_under_way() -> None:
+    behind = Behind(busy={"192.0.2.1": 50, "192.0.2.2": 49}.get)
+    assert (await behind.ask("/gradio_api/queue/join")).status_code == 429
+    assert (await behind.ask("/gradio_api/queue/join", who="192.0.2.2")).status_code == 200
+    assert (await behind.ask("/")).status_code == 200
+
+
+async def test_a_call_that_dawdles_is_ended() -> None:
+    async def never() -> Message:
+        return await asyncio.Future()
+
+    answer = await Behind(call_seconds=0.01).ask("/gradio_api/queue/join", receive=never)
+    assert (answer.status_code, answer.json()) == (408, {"detail": "The request took longer than 0.01 seconds."})
 
 
 async def test_a_websocket_is_closed() -> None:
@@ -552,7 +769,7 @@ def cut_off(
     url: str, path: str, body: bytes = b"", method: str = "POST", address: str = "192.0.2.77"
 ) -> Iterator[None]:
     """A request under way, whose connection is lost in the end."""
-    head = f"{method} /{path} HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: {address}\r\n"
+    head = f"{method} /{path} HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Forwarded-For: {address}\r\n"
     if body:
         head += f"Content-Type: multipart/form-data; boundary=x\r\nContent-Length: {len(body) + 100}\r\n"
     with socket.create_connection(("127.0.0.1", urlsplit(url).port or 80)) as connection:

@@ -54,3 +54,18 @@ def test_a_wrong_file_network_ends_the_start_and_is_not_shown(text: str) -> None
 def test_a_host_that_cannot_be_asked_ends_the_start(host: str) -> None:
     with pytest.raises(SettingsError, match=r"^S2V_BASE_URL: this is no URL\."):
         Settings.from_environment({"S2V_BASE_URL": f"https://{host}/v1"})
+
+
+def test_names_of_the_page_are_a_list_and_a_space_has_its_own() -> None:
+    settings = Settings.from_environment({"S2V_HOSTS": "Page.Example, example.com.", "SPACE_HOST": "a-b.hf.space"})
+    assert (settings.hosts, settings.space_host) == (("page.example", "example.com"), "")
+    settings = Settings.from_environment({"SPACE_ID": "a/b", "SPACE_HOST": "a-b.hf.space"})
+    assert (settings.hosts, settings.space_host) == ((), "a-b.hf.space")
+
+
+@pytest.mark.parametrize(
+    "text", [",", "a,,b", "https://a.example", "a.example:80", "a.example/x", "*.example", "a b", "ä.example"]
+)
+def test_a_name_of_the_page_is_a_name_alone(text: str) -> None:
+    with pytest.raises(SettingsError, match="S2V_HOSTS: this is host names, with commas between"):
+        Settings.from_environment({"S2V_HOSTS": text})

@@ -6,7 +6,7 @@ import time
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from s2v_core.streams import Streams
+from s2v_core.streams import Sessions, Streams
 
 CLOSE = b'data: {"msg":"close_stream","event_id":null}\n\n'
 
@@ -18,6 +18,10 @@ async def gradio(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["path"].endswith("data"):
         await send({"type": "http.response.body", "body": CLOSE, "more_body": True})
     await send({"type": "http.response.body"})
+
+
+def streams(pause: float) -> Streams:
+    return Streams(gradio, Sessions(lambda _: None), pause)
 
 
 async def ask(app: Streams, path: str, *, query: bytes = b"", body: bytes = b"") -> None:
@@ -38,7 +42,7 @@ def event(session: str) -> bytes:
 
 
 async def test_an_event_is_answered_once_the_end_of_its_pages_stream_has_had_time_to_arrive() -> None:
-    app, begun = Streams(gradio, pause=0.5), time.monotonic()
+    app, begun = streams(0.5), time.monotonic()
     await ask(app, "data", query=b"session_hash=a")
     held, other = (asyncio.create_task(ask(app, "join", body=event(session))) for session in "ab")
     await other
@@ -48,7 +52,7 @@ async def test_an_event_is_answered_once_the_end_of_its_pages_stream_has_had_tim
 
 
 async def test_each_end_of_a_stream_has_its_own_time() -> None:
-    app = Streams(gradio, pause=0.2)
+    app = streams(0.2)
     await ask(app, "data", query=b"session_hash=a")
     await asyncio.sleep(0.15)
     begun = time.monotonic()
@@ -60,7 +64,7 @@ async def test_each_end_of_a_stream_has_its_own_time() -> None:
 
 @pytest.mark.parametrize("body", [b"", b"{", b'{"session_hash":null}', b"\xff"])
 async def test_an_event_of_no_session_is_not_held(body: bytes) -> None:
-    app = Streams(gradio, pause=60)
+    app = streams(60)
     await ask(app, "data")
     async with asyncio.timeout(30):
         await ask(app, "join", body=body)
