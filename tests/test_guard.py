@@ -29,8 +29,9 @@ RANDOM = re.compile(r"[0-9a-f]{32}(\.jpg|\.jpeg|\.png|\.webp)?")
 # The same page with limits that a test can reach.
 SMALL = """
 import runpy
-from s2v_core import guard, upload
+from s2v_core import guard, streams, upload
 guard.Guard.__init__.__kwdefaults__.update(cache_bytes=300_000, uploads_a_minute=2, visitors=3)
+streams.Sessions.__init__.__kwdefaults__.update(most=3)
 upload.UPLOAD_SECONDS = 1.0
 runpy.run_path("app.py", run_name="__main__")
 """
@@ -400,6 +401,32 @@ def test_open_pages_are_counted_apart_and_a_lost_connection_makes_room(url: str,
         wait_until(lambda: http.stream("GET", hearts[16]).__enter__().status_code == 429)
         cut.close()
         wait_until(lambda: stack.enter_context(http.stream("GET", hearts[16])).status_code == 200)
+
+
+def event(http: httpx.Client, session: str, name: str, *data: object) -> str:
+    """What a page is told of one of its events."""
+    number = next(each["id"] for each in http.get("config").json()["dependencies"] if each["api_name"] == name)
+    http.post("gradio_api/queue/join", json={"data": data, "fn_index": number, "session_hash": session})
+    return http.get("gradio_api/queue/data", params={"session_hash": session}).text
+
+
+def test_an_open_page_keeps_its_state_whatever_a_stranger_calls(small: str) -> None:
+    def order(http: httpx.Client) -> str:
+        link = "https://example.com/me.jpg"
+        return event(http, "mine", "make", None, link, PROMPT, True, False, "own", None, [], None)
+
+    with somebody(small) as http, somebody(small) as stranger:
+        with http.stream("GET", "gradio_api/heartbeat/mine") as page:
+            told = page.iter_lines()
+            assert "ALIVE" in next(told)
+            assert "sk-…tate" in event(http, "mine", "take_key", "sk-a-key-in-the-state")
+            for _ in range(8):
+                stranger.post("gradio_api/call/status", json={"data": ["s2v_unknown"]})
+            assert "right to use this face" in order(http)
+        # Closed, it is one of many.
+        for _ in range(8):
+            stranger.post("gradio_api/call/status", json={"data": ["s2v_unknown"]})
+        wait_until(lambda: "Your key is not here any more" in order(http))
 
 
 def test_as_curl_does_it_a_job_is_submitted_and_asked_for(url: str, ticket: str) -> None:

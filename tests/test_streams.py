@@ -68,3 +68,61 @@ async def test_an_event_of_no_session_is_not_held(body: bytes) -> None:
     await ask(app, "data")
     async with asyncio.timeout(30):
         await ask(app, "join", body=body)
+
+
+@pytest.fixture
+def forgotten() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def sessions(forgotten: list[str]) -> Sessions:
+    return Sessions(forgotten.append, most=2)
+
+
+def test_sessions_go_that_were_not_used_for_longest_and_none_that_is_open(
+    sessions: Sessions, forgotten: list[str]
+) -> None:
+    with sessions.held("page"):
+        for session in ("page", "a", "b", "a", "c", "d"):
+            sessions.use(session)
+        sessions.end("page")
+        assert forgotten == ["b", "a"]
+    sessions.use("e")
+    assert forgotten == ["b", "a", "c", "d"]
+
+
+def test_a_page_is_open_until_its_last_stream_has_ended(sessions: Sessions, forgotten: list[str]) -> None:
+    with sessions.held("page"):
+        with sessions.held("page"):
+            pass
+        for session in "abc":
+            sessions.use(session)
+        assert forgotten == ["a"]
+
+
+@pytest.mark.parametrize("call", ["call/status", "call/v2/status"])
+async def test_the_session_of_a_call_goes_with_its_answer(call: str) -> None:
+    forgotten: list[str] = []
+    sessions = Sessions(forgotten.append)
+    seen = []
+
+    async def gradio(scope: Scope, _receive: Receive, _send: Send) -> None:
+        sessions.use("0f" * 16)
+        seen.append(list(forgotten))
+
+    scope = {"type": "http", "method": "GET", "path": f"/gradio_api/{call}/{'0f' * 16}", "query_string": b""}
+    await Streams(gradio, sessions)(scope, gradio, gradio)
+    assert (seen, forgotten) == ([[]], ["0f" * 16])
+
+
+async def test_a_heartbeat_holds_its_page_open() -> None:
+    forgotten: list[str] = []
+    sessions = Sessions(forgotten.append, most=0)
+
+    async def gradio(scope: Scope, _receive: Receive, _send: Send) -> None:
+        sessions.use("page")
+        assert forgotten == []
+
+    await Streams(gradio, sessions)({"type": "http", "path": "/gradio_api/heartbeat/page"}, gradio, gradio)
+    assert forgotten == ["page"]
