@@ -24,6 +24,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from s2v_core import wire, words
+from s2v_core.connections import Connections
 from s2v_core.desk import Desk, Order, report
 from s2v_core.errors import ImageRejected, InputRejected, S2VError
 from s2v_core.frontend import Frontend
@@ -240,6 +241,7 @@ def serve(demo: gr.Blocks, studio: Studio, settings: Settings, theme: gr.themes.
             "openapi_url": None,
         },
     )
+    demo.server.config.http_protocol_class = Connections()
     stopped.wait()
     # Gradio ends without a word to anybody; a payment in flight gets its answer first.
     asyncio.run_coroutine_threadsafe(studio.__aexit__(), loops[0]).result(10)

@@ -12,7 +12,7 @@ FLOORS = [
     {"app", "__main__"},
     {"web"},
     {"desk"},
-    {"studio", "guard", "streams", "frontend", "simulator"},
+    {"studio", "guard", "streams", "frontend", "connections", "simulator"},
     {"driver"},
     {"loops", "services", "watch"},
     {"client", "ledger", "preflight", "scene", "shelf", "words"},

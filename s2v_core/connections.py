@@ -1,0 +1,73 @@
+"""The web server's connections: one on which no request comes is ended, and there are never more than files allow."""
+
+import asyncio
+import sys
+from typing import Any
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+# Clips, the ledger and the connections to the service are files too.
+_OTHER_FILES = 256
+
+
+class Connections:
+    """Makes uvicorn's protocol for each connection; at most `most` of them, and `seconds` for the head of a request."""
+
+    def __init__(self, *, most: int | None = None, seconds: float = 20.0) -> None:
+        self.most, self.seconds = most or max(_files() - _OTHER_FILES, 64), seconds
+        # In the order in which they began to wait.
+        self.waiting: dict[Connection, asyncio.TimerHandle] = {}
+
+    def __call__(self, **given: Any) -> "Connection":
+        return Connection(self, **given)
+
+
+class Connection(H11Protocol):
+    """It waits from its start, and from each answer, until the head of a request is whole."""
+
+    def __init__(self, all_of_them: Connections, **given: Any) -> None:
+        super().__init__(**given)
+        self._all = all_of_them
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wait()
+        if len(self.connections) > self._all.most:
+            oldest = next(iter(self._all.waiting))
+            oldest._wait_no_more()
+            oldest.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._wait_no_more()
+        super().connection_lost(exc)
+
+    def handle_events(self) -> None:
+        before = self.cycle
+        super().handle_events()
+        if self.cycle is not before:
+            self._wait_no_more()
+
+    def on_response_complete(self) -> None:
+        # Before what may begin the next request.
+        self._wait()
+        super().on_response_complete()
+
+    def _wait(self) -> None:
+        self._wait_no_more()
+        self._all.waiting[self] = self.loop.call_later(self._all.seconds, self.transport.abort)
+
+    def _wait_no_more(self) -> None:
+        if timer := self._all.waiting.pop(self, None):
+            timer.cancel()
+
+
+def _files() -> int:
+    """How many this process may have open, raised where that is allowed."""
+    if sys.platform == "win32":
+        return 2048
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = max(soft, min(8192, hard) if hard != resource.RLIM_INFINITY else 8192)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return most
