@@ -6,15 +6,15 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-# Clips, the ledger and the connections to the service are files too.
-_OTHER_FILES = 256
+# Clips, the ledger and the connections to the service are files too; asyncio takes 2048 connections before it looks up.
+_OTHER_FILES = 256 + 2048
 
 
 class Connections:
     """Makes uvicorn's protocol for each connection; at most `most` of them, and `seconds` for the head of a request."""
 
     def __init__(self, *, most: int | None = None, seconds: float = 20.0) -> None:
-        self.most, self.seconds = most or max(_files() - _OTHER_FILES, 64), seconds
+        self.most, self.seconds = most or _most(), seconds
         # In the order in which they began to wait.
         self.waiting: dict[Connection, asyncio.TimerHandle] = {}
 
@@ -61,13 +61,13 @@ class Connection(H11Protocol):
             timer.cancel()
 
 
-def _files() -> int:
-    """How many this process may have open, raised where that is allowed."""
+def _most() -> int:
+    """As many as files may be open here but for others; their bound is raised where that is allowed."""
     if sys.platform == "win32":
         return 2048
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = max(soft, min(8192, hard) if hard != resource.RLIM_INFINITY else 8192)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-    return most
+    files = max(soft, min(8192, hard) if hard != resource.RLIM_INFINITY else 8192)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
+    return max(files - _OTHER_FILES, files // 4)

@@ -62,6 +62,7 @@ def served(
     kept |= {"S2V_SIMULATOR_SECONDS": "4", "S2V_POLL_SECONDS": "0.1"} | environment
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen([sys.executable, *program], cwd=ROOT, env=kept, stdout=log, stderr=log)
+    (folder / "pid").write_text(str(process.pid))
     url = f"http://127.0.0.1:{port}/"
     try:
         until = time.monotonic() + 120
