@@ -77,7 +77,7 @@ class Guard:
         self._hosts, self._root, self._busy = frozenset(hosts), root, busy
         self._cache_bytes, self._call_seconds, self._visitors = cache_bytes, call_seconds, visitors
         self._headers = _HEADERS | {"Content-Security-Policy": " ".join(["frame-ancestors", *(framers or ["'none'"])])}
-        self._a_minute = {"upload": uploads_a_minute, "call": calls_a_minute}
+        self._a_minute = {"upload": uploads_a_minute, "call": calls_a_minute, "error": 20}
         # A page holds a heartbeat as long as it is open, and a stream only while it waits for a clip.
         self._places = {
             "stream": (streams, "clips are watched"),
@@ -146,7 +146,10 @@ class Guard:
         except Exception:
             if not started:
                 await PlainTextResponse("Something went wrong here.", 500)(scope, receive, answer)
-            raise
+            # Gradio fails at much that anybody can ask for; the log has the first of these in a minute.
+            with suppress(Refusal):
+                self._count("error", "")
+                raise
 
     def _judge(self, kind: str, headers: MutableHeaders) -> None:
         """Refuses what came under a foreign name, or from a foreign page; Gradio gets only names that may be believed.

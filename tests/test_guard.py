@@ -668,6 +668,21 @@ async def test_a_visitor_has_50_calls_under_way() -> None:
     assert (await behind.ask("/")).status_code == 200
 
 
+async def test_of_what_fails_the_log_has_twenty_a_minute() -> None:
+    behind, raised = Behind(), 0
+    behind.guard._app = unable
+    for _ in range(50):
+        try:
+            assert (await behind.ask("/config")).text == "Something went wrong here."
+        except ZeroDivisionError:
+            raised += 1
+    assert raised == 20
+
+
+async def unable(*_: object) -> None:
+    raise ZeroDivisionError
+
+
 async def test_a_call_that_dawdles_is_ended() -> None:
     async def never() -> Message:
         return await asyncio.Future()
