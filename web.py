@@ -178,7 +178,9 @@ def _bound(blocks: gr.Blocks, sessions: Sessions) -> None:
 
 
 def _forget(blocks: gr.Blocks, session: str) -> None:
-    queue, states = blocks._queue, blocks.state_holder
+    queue, states, cancelled = blocks._queue, blocks.state_holder, blocks.app.iterators_to_reset
+    if len(cancelled) > 1000:
+        cancelled.clear()
     for number in queue.pending_event_ids_session.pop(session, ()):
         if event := queue.event_ids_to_events.get(number):
             event.alive = False

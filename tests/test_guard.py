@@ -389,6 +389,17 @@ def test_four_clips_are_watched_at_once_and_one_that_is_left_makes_room(url: str
         wait_until(lambda: watch(http, ticket, stack).status_code == 200)
 
 
+def test_events_to_which_nobody_listens_do_not_take_all_places(url: str, ticket: str) -> None:
+    with somebody(url) as http, somebody(url) as another:
+        numbers = {each["api_name"]: each["id"] for each in http.get("config").json()["dependencies"]}
+        event(http, "deaf", "bring_back", ticket, [], None)
+        show = {"data": [None, [], None], "fn_index": numbers["show"], "session_hash": "deaf"}
+        answers = [http.post("gradio_api/queue/join", json=show) for _ in range(60)]
+        assert [answer.status_code for answer in answers] == [200] * 50 + [429] * 10
+        assert answers[-1].json()["detail"].startswith("From your address 50 calls are under way")
+        assert "s2v_" in event(another, "heard", "bring_back", ticket, [], None)
+
+
 def test_open_pages_are_counted_apart_and_a_lost_connection_makes_room(url: str, ticket: str) -> None:
     with somebody(url) as http, ExitStack() as stack:
         cut = ExitStack()
