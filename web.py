@@ -217,7 +217,7 @@ def serve(demo: gr.Blocks, studio: Studio, settings: Settings, theme: gr.themes.
         Guard,
         folder=CACHE,
         hosts=(*settings.hosts, settings.space_host, os.environ.get("GRADIO_SERVER_NAME", "").lower()),
-        framers=["https://huggingface.co", f"https://{settings.space_host}"] if settings.space else (),
+        framers=settings.framers,
         root=urlsplit(os.environ.get("GRADIO_ROOT_PATH", "")).path.rstrip("/"),
         trusted_hops=settings.trusted_hops,
         busy=busy,

@@ -74,6 +74,12 @@ class Settings:
         )
 
     @property
+    def framers(self) -> list[str]:
+        """Origins of pages that may show this one in a frame: on a Space alone."""
+        hosts = ("huggingface.co", self.space_host) if self.space else ()
+        return [f"https://{host}" for host in hosts if host]
+
+    @property
     def ledger_url(self) -> str:
         return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'ledger.db'}"
 

@@ -64,6 +64,19 @@ def test_names_of_the_page_are_a_list_and_a_space_has_its_own() -> None:
 
 
 @pytest.mark.parametrize(
+    ("environment", "framers"),
+    [
+        ({"SPACE_HOST": "a-b.hf.space", "S2V_HOSTS": "page.example"}, []),
+        ({"SPACE_ID": "a/b", "S2V_HOSTS": "page.example"}, ["https://huggingface.co"]),
+        ({"SPACE_ID": "a/b", "SPACE_HOST": "a-b.hf.space"}, ["https://huggingface.co", "https://a-b.hf.space"]),
+    ],
+    ids=["no Space", "without its host", "a Space"],
+)
+def test_a_page_may_be_framed_on_a_space_alone(environment: dict[str, str], framers: list[str]) -> None:
+    assert Settings.from_environment(environment).framers == framers
+
+
+@pytest.mark.parametrize(
     "text", [",", "a,,b", "https://a.example", "a.example:80", "a.example/x", "*.example", "a b", "ä.example"]
 )
 def test_a_name_of_the_page_is_a_name_alone(text: str) -> None:
