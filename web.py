@@ -201,7 +201,7 @@ def serve(demo: gr.Blocks, studio: Studio, settings: Settings, theme: gr.themes.
     # Else launch() never returns, and nobody hears a signal.
     os.environ.pop("GRADIO_DEBUG", None)
     loops: list[asyncio.AbstractEventLoop] = []
-    sessions = Sessions(lambda session: _forget(demo, session))
+    sessions, connections = Sessions(lambda session: _forget(demo, session)), Connections()
 
     @asynccontextmanager
     async def lifespan(_: Any) -> AsyncIterator[None]:
@@ -243,7 +243,7 @@ def serve(demo: gr.Blocks, studio: Studio, settings: Settings, theme: gr.themes.
             "openapi_url": None,
         },
     )
-    demo.server.config.http_protocol_class = Connections()
+    demo.server.config.http_protocol_class = connections
     stopped.wait()
     # Gradio ends without a word to anybody; a payment in flight gets its answer first.
     asyncio.run_coroutine_threadsafe(studio.__aexit__(), loops[0]).result(10)
