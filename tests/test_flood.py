@@ -167,7 +167,7 @@ async def test_a_flood_keeps_nobody_from_a_clip_and_fills_neither_disk_nor_memor
     assert BOUND * 0.9 < most <= BOUND
     kinds = {"upload", "call", "stream", "status", "invented key"}
     assert {kind for kind, status in flood.answers if status == 200} == kinds
-    assert {kind for kind, status in flood.answers if status == 429} >= {"upload", "stream"}
+    assert flood.answers["stream", 429]
     assert {status for _, status in flood.answers} == {200, 413, 429}
     assert "Traceback" not in (tmp_path / "log").read_text()
 
