@@ -6,7 +6,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import AsyncIterator, Collection, Coroutine
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -297,16 +297,15 @@ class Studio:
 
     async def _enter(self, ticket: str, request: str, **values: Any) -> Job:
         """The job in the queue within `pace.enter` seconds, or not at all. Raises `Refused`."""
+        await self._check_open(self.live)
         seconds = self._pace.enter
         enter = partial(self._ledger.enter, limits=self._limits, until=time.monotonic() + seconds, **values)
-        entering = self._apart(self._ledger.insist(enter, ticket, self._owner, request))
+        entering = self._apart(self._queue(enter, ticket, request))
         kept = False
         try:
             async with asyncio.timeout(seconds):
-                entered = await asyncio.shield(entering)
-                job = await self._ledger.insist(self._ledger.job, entered)
+                job = await asyncio.shield(entering)
             await self._check_open(self.live)
-            assert job
             kept = True
             return job
         except Full as full:
@@ -319,9 +318,15 @@ class Studio:
                 # Who asked is gone, or was told that nothing is sent.
                 self._apart(self._take_back(entering, ticket))
 
-    async def _take_back(self, entering: asyncio.Task[str], ticket: str) -> None:
+    async def _queue(self, enter: Callable[..., str], ticket: str, request: str) -> Job:
+        entered = await self._ledger.insist(enter, ticket, self._owner, request)
+        job = await self._ledger.insist(self._ledger.job, entered)
+        assert job
+        return job
+
+    async def _take_back(self, entering: asyncio.Task[Job], ticket: str) -> None:
         await asyncio.wait([entering])
-        if not entering.exception() and entering.result() == ticket:
+        if not isinstance(entering.exception(), (Full, TooLate)):
             await self._ledger.insist(self._ledger.cancel, ticket, "Nobody waited for it any more: nothing was sent.")
 
     def _apart(self, act: Coroutine[Any, Any, _Result]) -> asyncio.Task[_Result]:

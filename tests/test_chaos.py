@@ -31,7 +31,7 @@ def rows(folder: Path, names: str = "state, task_id") -> list[Any]:
     return found if "," in names else [value for (value,) in found]
 
 
-async def until(there: Callable[[], bool]) -> None:
+async def until(there: Callable[[], object]) -> None:
     async with asyncio.timeout(60):
         while not there():
             await asyncio.sleep(0.02)
@@ -74,7 +74,7 @@ async def test_what_was_being_taken_when_it_stopped_is_called_off(tmp_path: Path
             lock = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)
             lock.execute("BEGIN IMMEDIATE")
             asked = asyncio.create_task(here.submit(photo, "She is late."))
-            await until(lambda: any((tmp_path / "photos").iterdir()))
+            await until(lambda: here._entering)
             asyncio.get_running_loop().call_later(0.3, lock.execute, "ROLLBACK")
         with pytest.raises(Refused, match="is being stopped"):
             await asked
