@@ -136,6 +136,11 @@ def questions(book: Book) -> dict[str, Callable[[], object]]:
         book.enter(ticket, **usual)
         assert book.admit(ticket, limits, owner="bench").state == "sending"
 
+    def claim() -> None:
+        # One whose key is not here: it stays free.
+        book.ago(watched[0], leased_until=1)
+        ledger.claim("bench", ["none"])
+
     return {
         "enter": enter,
         "enter and admit": admit,
@@ -146,7 +151,7 @@ def questions(book: Book) -> dict[str, Callable[[], object]]:
         "changed, of 300": partial(ledger.changed, watched, 2.4),
         "renew 300": partial(ledger.renew, "driver", watched, {"heartbeat": (0.0, "")}),
         "advance": partial(ledger.advance, watched[0], "driver", status="Processing"),
-        "claim": partial(ledger.claim, "bench", ["none"]),
+        "claim": claim,
         "keys_in_use": ledger.keys_in_use,
         "jobs, the newest 50": partial(ledger.jobs, 50),
         "to_forget": partial(ledger.to_forget, 24.0 * 364),
