@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import sqlalchemy as sa
@@ -162,12 +163,12 @@ class Full(Exception):
 
 
 class Ledger:
-    """A database of jobs. Every method is one transaction, and blocks; `ask` and `insist` call one without blocking.
+    """A database of jobs; a `Path` is one of SQLite. Every method is one transaction, and blocks.
 
-    A statement waits `patience` seconds at most. Raises `Away`, as every method does, and `SettingsError`.
+    `ask` and `insist` call one without blocking. A statement waits `patience` seconds at most. Raises `Away`, as every method does, and `SettingsError`.
     """
 
-    def __init__(self, url: str, *, lease: float = Pace().lease, patience: float = 5.0) -> None:
+    def __init__(self, url: str | Path, *, lease: float = Pace().lease, patience: float = 5.0) -> None:
         self._lease = lease
         # Its own: behind a database that says nothing neither photos nor uploads wait.
         self._threads = ThreadPoolExecutor(8, "ledger")
@@ -596,9 +597,9 @@ def _add_missing_columns(connection: sa.Connection) -> None:
                 connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {definition}")
 
 
-def _engine(url: str, patience: float) -> sa.Engine:
+def _engine(url: str | Path, patience: float) -> sa.Engine:
     try:
-        where = sa.make_url(url)
+        where = sa.URL.create("sqlite", database=str(url)) if isinstance(url, Path) else sa.make_url(url)
         if where.drivername in ("postgres", "postgresql"):
             where = where.set(drivername="postgresql+psycopg")
         if where.drivername == "postgresql+psycopg":

@@ -3,6 +3,7 @@
 import math
 import os
 import re
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_network
@@ -17,6 +18,8 @@ from .addresses import Network, is_loopback
 from .errors import SettingsError
 
 _Value = TypeVar("_Value")
+# An empty ledger, and more.
+_ROOM_BYTES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +61,7 @@ class Settings:
         return cls(
             api_key=read("S2V_API_KEY", check_key, usual.api_key),
             base_url=read("S2V_BASE_URL", check_base_url, usual.base_url),
-            data_dir=read("S2V_DATA_DIR", _folder, data_dir),
+            data_dir=read("S2V_DATA_DIR", check_folder, None) or _usual_folder(data_dir),
             database_url=read("S2V_DATABASE_URL", str, usual.database_url),
             clips_a_day=read("S2V_CLIPS_PER_DAY", _count, usual.clips_a_day),
             clips_per_visitor=read("S2V_CLIPS_PER_VISITOR", _count, 3 if on_space else None),
@@ -80,8 +83,9 @@ class Settings:
         return [f"https://{host}" for host in hosts if host]
 
     @property
-    def ledger_url(self) -> str:
-        return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'ledger.db'}"
+    def ledger_url(self) -> str | Path:
+        """A URL, or the file of an SQLite database: its name may hold what means something else in a URL."""
+        return self.database_url or self.data_dir.absolute() / "ledger.db"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,13 +146,17 @@ def _hosts(text: str) -> tuple[str, ...]:
     return tuple(map(_host, text.split(",")))
 
 
-def _folder(text: str) -> Path:
+def check_folder(text: str) -> Path:
+    """Make the folder and write to it, as a full disk shows only then. Raises `SettingsError`."""
     try:
         Path(text).mkdir(parents=True, exist_ok=True)
-    except (OSError, ValueError):
-        raise SettingsError("this folder cannot be made.") from None
-    if not os.access(text, os.W_OK):
-        raise SettingsError("this folder cannot be written to.")
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"this folder cannot be made{_why(error)}.") from None
+    try:
+        with tempfile.TemporaryFile(dir=text) as file:
+            file.write(bytes(_ROOM_BYTES))
+    except OSError as error:
+        raise SettingsError(f"this folder cannot be written to{_why(error)}.") from None
     return Path(text)
 
 
@@ -158,6 +166,17 @@ def _networks(text: str) -> tuple[Network, ...]:
         return tuple(ip_network(each.strip(), strict=False) for each in text.split(","))
     except ValueError:
         raise SettingsError("these are networks with commas between, such as 198.18.0.0/15,fc00::/18.") from None
+
+
+def _usual_folder(path: Path) -> Path:
+    try:
+        return check_folder(str(path))
+    except SettingsError as error:
+        raise SettingsError(f"S2V_DATA_DIR is not set, and {path.absolute()} is used: {error}") from None
+
+
+def _why(error: Exception) -> str:
+    return f" ({error.strerror})" if isinstance(error, OSError) and error.strerror else ""
 
 
 def _number(text: str, least: float, most: float, unit: str) -> float:
