@@ -14,9 +14,10 @@ import httpx
 
 from . import wire
 from .addresses import Network, is_loopback
-from .download import Broken, certificates, download, way
+from .download import Broken, download, way
 from .errors import Busy, Failed, Refused, S2VError, Unclear, Unfinished
 from .images import Photo, Source, accepted
+from .network import certificates, check_network
 from .settings import check_base_url, check_key
 from .wire import Link, NoNews, Task
 
@@ -60,7 +61,8 @@ class Client:
     """The service behind `base_url`; an async context manager.
 
     The `transport` carries everything, the downloads too: the simulator is one in this process. Without one, downloads
-    come from public addresses, and from `file_networks`.
+    come from public addresses, and from `file_networks`. Raises `SettingsError`, also if the environment's proxies or
+    certificates cannot work.
     """
 
     def __init__(
@@ -78,9 +80,11 @@ class Client:
         self._transport = transport
         self._file_networks = file_networks
         loopback = is_loopback(httpx.URL(base_url).host)
+        if not transport:
+            check_network()
         self._http = httpx.AsyncClient(
             transport=transport,
-            verify=certificates(),
+            verify=certificates() if not transport else True,
             # No keep-alive: a stale connection fails after the body was sent, which looks like "unknown".
             headers={"Authorization": f"Bearer {key}", "Connection": "close"},
             trust_env=not loopback,

@@ -3,7 +3,6 @@
 import asyncio
 import ssl
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 from urllib.request import getproxies
@@ -23,6 +22,7 @@ from .addresses import (
     tunnels,
 )
 from .files import keep, part_of
+from .network import certificates
 
 MAX_BYTES = 200_000_000
 SECONDS = 300.0
@@ -36,12 +36,6 @@ _BOXES = 100_000
 
 class Broken(Exception):
     """This attempt brought no whole clip; says why."""
-
-
-@cache
-def certificates() -> ssl.SSLContext:
-    """Who is trusted over TLS; loading them takes a client 50 ms, so all share them."""
-    return httpx.create_ssl_context()
 
 
 async def download(
