@@ -2,54 +2,75 @@
 
 import argparse
 import asyncio
+import io
 import os
-import shutil
-import signal
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
-from .errors import Away, InputRejected, Refused, S2VError, SettingsError, UnknownTicket
-from .files import whole
+from .errors import Failed, InputRejected, Refused, S2VError, SettingsError, Unclear, Unfinished, UnknownTicket
+from .files import destination, fill_standard_streams, put
 from .images import is_link
 from .settings import Settings
+from .signals import AWAITED, heard, interrupting
 
 # The rest is imported where it is used, so that --help answers at once.
 if TYPE_CHECKING:
     from .jobs import Job
+    from .simulator import Simulator
     from .studio import Studio
 
-_EXITS = {SettingsError: 2, InputRejected: 2, UnknownTicket: 2, Refused: 3, Away: 1}
+_EXITS = {
+    SettingsError: 2, InputRejected: 2, UnknownTicket: 2, Refused: 3, Failed: 4, Unclear: 5, Unfinished: 6,
+}  # fmt: skip
 _ENDS = {"refused": 3, "cancelled": 3, "failed": 4, "unknown": 5}
-_STILL_RENDERING = 6
+_UNCLEAR, _UNDER_WAY = 5, 6
+_NEWEST = 50
+# For what is asked of the ledger between a signal and the studio's end, which takes up to 8 s.
+_MOMENT = 0.7
 
 
 def main() -> int:
-    arguments = _parser().parse_args()
-    try:
-        settings = Settings.from_environment()
-        match arguments.command:
-            case "generate" | "fetch":
-                return asyncio.run(_clip(settings, arguments))
-            case "jobs":
-                return _jobs(settings)
-            case "simulate":
-                return _simulate(settings, arguments)
-            case _:
-                return asyncio.run(_check(settings))
-    except S2VError as error:
-        print(error, file=sys.stderr)
-        return next(code for kind, code in _EXITS.items() if isinstance(error, kind))
+    with _streams():
+        try:
+            with interrupting():
+                return _run(_parser().parse_args())
+        except S2VError as error:
+            _say(error)
+            return next(code for kind, code in _EXITS.items() if isinstance(error, kind))
+        except KeyboardInterrupt:
+            _say("Stopped before anything was sent. Nothing was charged.")
+            return _EXITS[Refused]
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    settings = Settings.from_environment()
+    match arguments.command:
+        case "generate" | "fetch":
+            return _clip(settings, arguments)
+        case "jobs":
+            return _jobs(settings, arguments)
+        case "simulate":
+            return _simulate(settings, arguments)
+        case _:
+            return asyncio.run(_check(settings))
+
+
+class _Parser(argparse.ArgumentParser):
+    def _print_message(self, message: str, file: Any = None) -> None:
+        _write(message, file or sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m s2v_core",
         description="One portrait and one sentence become a six-second clip of that person.",
         epilog="Exit codes: 2 usage, or a photo or prompt that is not accepted; 3 refused, not charged; "
-        "4 failed at the provider; 5 it is unknown whether it was charged; 6 still rendering: the ticket brings it.",
+        "4 failed at the provider; 5 it is unknown whether it was charged; 6 under way: the ticket brings it.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     generate = commands.add_parser("generate", help="make a clip and print its path")
@@ -61,94 +82,209 @@ def _parser() -> argparse.ArgumentParser:
     fetch = commands.add_parser("fetch", help="resume by ticket, also after a crash, and print the clip's path")
     fetch.add_argument("ticket", metavar="TICKET")
     fetch.add_argument("-o", "--output", type=Path, metavar="clip.mp4", help="where to put it")
-    commands.add_parser("jobs", help="every job, its state and its charge, newest first")
+    jobs = commands.add_parser("jobs", help=f"the newest {_NEWEST} jobs, each with its state and its charge")
+    jobs.add_argument("--all", action="store_true", help="every job")
     simulate = commands.add_parser("simulate", help="serve the simulator over HTTP, on this machine alone")
-    simulate.add_argument("--port", type=int, default=8302)
+    simulate.add_argument("--port", type=_port, default=8302)
     commands.add_parser("check", help="which service is used, and whether the key is accepted; a free call")
     return parser
 
 
-async def _clip(settings: Settings, arguments: argparse.Namespace) -> int:
-    if arguments.output:
-        _check_writable(arguments.output)
-    this = asyncio.current_task()
-    assert this
-    # Not on Windows, and not in a thread.
-    with suppress(NotImplementedError, RuntimeError):
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text[:6]) < 65536):
+        raise argparse.ArgumentTypeError("a port is a whole number from 1 to 65535")
+    return int(text)
+
+
+def _clip(settings: Settings, arguments: argparse.Namespace) -> int:
+    from .ledger import Away
+
+    output = _destination(arguments.output) if arguments.output else None
+    if arguments.command == "generate" and arguments.service == "simulator":
+        # Which needs neither a way out nor certificates.
+        settings = replace(settings, api_key="")
+    seen: list[Job] = []
+    stop = asyncio.Event()
+    try:
+        with (
+            asyncio.Runner() as runner,
+            heard(runner.get_loop(), stop.set, awaited=AWAITED, end=lambda: _cut_off(seen)),
+        ):
+            runner.run(_make(settings, arguments, stop, seen))
+    except (KeyboardInterrupt, OSError, *Away) as error:
+        if seen:
+            return _end(settings, seen[-1], output, arguments.output)
+        if isinstance(error, OSError):
+            raise SettingsError(f"S2V_DATA_DIR: this folder cannot be used ({error.strerror}).") from None
+        if isinstance(error, Away):
+            raise Unclear(
+                "The ledger is away.", advice="`jobs` tells whether it was sent, as soon as the ledger is there."
+            ) from None
+        raise
+    if not seen:
+        raise KeyboardInterrupt
+    return _end(settings, seen[-1], output, arguments.output)
+
+
+async def _make(settings: Settings, arguments: argparse.Namespace, stop: asyncio.Event, seen: "list[Job]") -> None:
+    """Put the job into `seen`, as it is now and at each change, until it has ended or somebody stops it."""
     async with _studio(settings) as studio:
+        asking = asyncio.create_task(_ask(studio, arguments))
+        if not await _before(stop, asking):
+            studio.stop_admitting()
+            await asyncio.wait({asking}, timeout=_MOMENT)
+        if not asking.done():
+            asking.cancel()
+            return
+        seen.append(asking.result())
+        following = asyncio.create_task(_follow(studio, seen))
+        if await _before(stop, following):
+            following.result()
+            return
+        studio.stop_admitting()
+        following.cancel()
         if arguments.command == "generate":
-            job = await _submit(studio, arguments)
-        else:
-            job = await studio.fetch(arguments.ticket)
-        # Stopped by a signal: the studio waits for the answer of a payment in flight, and then we tell how it stands.
-        with suppress(asyncio.CancelledError):
-            async for seen in studio.watch(job.ticket):
-                _show(seen)
-                if seen.waits and seen.state in ("rendering", "fetching"):
-                    break
-    return _end(settings, job.ticket, arguments.output)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_MOMENT):
+                    await studio.cancel(seen[-1].ticket)
+
+
+async def _before(stop: asyncio.Event, task: asyncio.Task[Any]) -> bool:
+    """Wait for one of the two; whether the task is done."""
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({stopping, task}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    return task.done()
 
 
 def _studio(settings: Settings) -> "Studio":
-    from .simulator import Simulator
     from .studio import Studio
 
-    simulator = Simulator(settings.data_dir / "simulator", seconds=settings.simulator_seconds)
-    return Studio(settings, simulator=simulator, resume=False)
+    return Studio(settings, simulator=_simulator(settings), resume=False)
 
 
-async def _submit(studio: "Studio", arguments: argparse.Namespace) -> "Job":
+def _simulator(settings: Settings) -> "Simulator":
+    from .simulator import Simulator
+
+    try:
+        return Simulator(settings.data_dir / "simulator", seconds=settings.simulator_seconds)
+    except OSError as error:
+        raise SettingsError(f"S2V_DATA_DIR: the simulator has no place in this folder ({error.strerror}).") from None
+
+
+async def _ask(studio: "Studio", arguments: argparse.Namespace) -> "Job":
+    if arguments.command == "fetch":
+        return await studio.fetch(arguments.ticket)
     if arguments.service == "live" and "live" not in studio.services:
         raise SettingsError("S2V_API_KEY: the live service needs a key.")
     service = studio.services[arguments.service] if arguments.service else studio.default_service
     if service.price != 0 and is_link(arguments.photo):
-        print("A link is never opened here: it cannot be checked before it costs.", file=sys.stderr)
+        _say("A link is never opened here: it cannot be checked before it costs.")
     optimizer = not arguments.no_optimizer
     return await studio.submit(arguments.photo, arguments.prompt, prompt_optimizer=optimizer, service=service.name)
 
 
-def _end(settings: Settings, ticket: str, output: Path | None) -> int:
-    """From the ledger itself: the studio is closed, and all that it knew is written."""
-    from .ledger import Ledger
+async def _follow(studio: "Studio", seen: "list[Job]") -> None:
+    from .ledger import NEEDS_KEY
 
-    ledger = Ledger(settings.ledger_url)
-    job = ledger.job(ticket)
-    ledger.close()
-    assert job
-    if job.state == "done" and job.clip:
-        clip = settings.data_dir / job.clip
-        print(_copy(clip, output) if output else clip)
-        return 0
-    what = job.what or job.waits or "It is still rendering."
+    async for job in studio.watch(seen[-1].ticket):
+        seen[:] = [job]
+        _show(job)
+        if job.waits == NEEDS_KEY or (job.waits and job.state in ("rendering", "fetching")):
+            return
+
+
+def _end(settings: Settings, seen: "Job", output: Path | None, named: Path | None) -> int:
+    """Tell how the job stands, by its row; the exit code."""
+    from .ledger import Away, Ledger
+
+    try:
+        ledger = Ledger(settings.ledger_url)
+        job = ledger.job(seen.ticket) or seen
+        ledger.close()
+    except (SettingsError, *Away):
+        return _cut_off([seen])
+    if job.state == "done":
+        return _hand_over(job, settings.data_dir / job.clip, output, named)
+    what = job.what or job.waits or "It is under way."
     task = f"Task {job.task_id}." if job.task_id else ""
-    words = [what, job.charge.sentence, task, f"Ticket {ticket}.", job.advice]
-    print(" ".join(word for word in words if word), file=sys.stderr)
-    return _ENDS.get(job.state, _STILL_RENDERING)
+    words = [what, job.charge.sentence, task, f"Ticket {job.ticket}.", job.advice]
+    _say(" ".join(word for word in words if word))
+    return _ENDS.get(job.state, _UNDER_WAY)
 
 
-def _jobs(settings: Settings) -> int:
-    from .ledger import Ledger
-
-    ledger = Ledger(settings.ledger_url)
-    for job in ledger.jobs():
-        amount = "?" if job.amount is None else f"{job.amount / 1000:g}"
-        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(job.queued))
-        prompt = " ".join(job.prompt.split())[:60]
-        print(f"{job.ticket}  {when}  {job.state:9}  {job.charge:8}  {amount:>4} PTC  {job.provider}  {prompt}")
-    ledger.close()
+def _hand_over(job: "Job", clip: Path, output: Path | None, named: Path | None) -> int:
+    if not clip.is_file():
+        _say(f"There is no clip here any more: it was deleted. Ticket {job.ticket}.")
+        return _EXITS[UnknownTicket]
+    shown = clip
+    try:
+        if output:
+            onto_stdout = _is_stdout(output)
+            put(clip, output)
+            if onto_stdout:
+                return 0
+            shown = named or output
+    except OSError as error:
+        _say(f"It could not be written as {named} ({error.strerror}). The clip is {clip}. Ticket {job.ticket}.")
+    except KeyboardInterrupt:
+        _say(f"Stopped before it was written as {named}. The clip is {clip}. Ticket {job.ticket}.")
+    if trouble := _write(f"{shown}\n", sys.stdout):
+        _say(f"Its path could not be written ({trouble.strerror}). The clip is {shown}. Ticket {job.ticket}.")
     return 0
 
 
+def _cut_off(seen: "list[Job]") -> int:
+    """For an end without a look at the job's row."""
+    if not seen:
+        _say("Stopped before anything was sent. Nothing was charged.")
+        return _EXITS[Refused]
+    job = seen[-1]
+    _say(
+        f"The ledger cannot be read now; it was {job.state} when it was seen last. Ticket {job.ticket}. "
+        "`fetch` tells how it stands; do not make the clip again before that."
+    )
+    return _UNDER_WAY if job.state in ("rendering", "fetching", "done") else _ENDS.get(job.state, _UNCLEAR)
+
+
+def _jobs(settings: Settings, arguments: argparse.Namespace) -> int:
+    from .ledger import Away, Ledger
+
+    ledger = Ledger(settings.ledger_url)
+    try:
+        jobs = ledger.jobs(None if arguments.all else _NEWEST)
+    except Away as error:
+        raise SettingsError(f"The ledger cannot be read now ({type(error).__name__}).") from None
+    finally:
+        ledger.close()
+    trouble = _write("".join(f"{_line(job)}\n" for job in jobs), sys.stdout)
+    if trouble and not isinstance(trouble, BrokenPipeError):
+        raise SettingsError(f"The list could not be written ({trouble.strerror}).")
+    return 0
+
+
+def _line(job: "Job") -> str:
+    amount = "?" if job.amount is None else f"{job.amount / 1000:g}"
+    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(job.queued))
+    prompt = " ".join(job.prompt.split())[:60]
+    return f"{job.ticket}  {when}  {job.state:9}  {job.charge:8}  {amount:>4} PTC  {job.provider}  {prompt}"
+
+
 def _simulate(settings: Settings, arguments: argparse.Namespace) -> int:
+    import socket
+
     import uvicorn
 
-    from .simulator import Simulator
-
-    simulator = Simulator(settings.data_dir / "simulator", seconds=settings.simulator_seconds)
+    try:
+        listener = socket.create_server(("127.0.0.1", arguments.port))
+    except OSError as error:
+        raise SettingsError(f"--port: {arguments.port} cannot be listened on ({os.strerror(error.errno or 0)}).") from None
+    simulator = _simulator(settings)
     for prefix in ("/minimaxi/v1", "/v1"):
-        print(f"S2V_BASE_URL=http://127.0.0.1:{arguments.port}{prefix}", flush=True)
-    uvicorn.run(simulator, host="127.0.0.1", port=arguments.port, log_level="warning")
+        _write(f"S2V_BASE_URL=http://127.0.0.1:{arguments.port}{prefix}\n", sys.stdout)
+    server = uvicorn.Server(uvicorn.Config(simulator, log_level="warning", timeout_graceful_shutdown=5))
+    with suppress(KeyboardInterrupt):
+        server.run([listener])
     return 0
 
 
@@ -181,24 +317,55 @@ def _show(job: "Job") -> None:
     stage, elapsed = list(seconds)[-1], round(sum(seconds.values()))
     status = f" ({job.status})" if job.status else ""
     line = job.waits or f"{job.provider}: {stage}{status}"
-    print(f"\r\x1b[K{line} {elapsed // 60}:{elapsed % 60:02}", end="", file=sys.stderr, flush=True)
-    if job.ended:
-        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+    _write("\r\x1b[K" if job.ended else f"\r\x1b[K{line} {elapsed // 60}:{elapsed % 60:02}", sys.stderr)
 
 
-def _check_writable(path: Path) -> None:
-    # Before anything is paid for.
-    if path.is_dir() or not os.access(path.parent, os.W_OK):
-        raise InputRejected(f"The clip cannot be written as {path}: choose a file in a folder that you can write.")
+def _destination(path: Path) -> Path:
+    # Before anything is paid for, and just as it is written then.
+    try:
+        return destination(path)
+    except (OSError, RuntimeError) as error:
+        why = getattr(error, "strerror", None) or "its links lead in a circle"
+        raise InputRejected(
+            f"The clip cannot be written as {path} ({why}): choose a file in a folder that you can write."
+        ) from None
 
 
-def _copy(clip: Path, path: Path) -> Path:
-    with whole(path) as part:
-        shutil.copyfile(clip, part)
-    return path
+def _is_stdout(path: Path) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(sys.stdout.fileno()))
+    except (OSError, ValueError):
+        return False
+
+
+@contextmanager
+def _streams() -> Iterator[None]:
+    """Standard output and error that are there, and that take every character; nothing is left in them at the end."""
+    fill_standard_streams()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        yield
+    finally:
+        _write("", sys.stdout)
+
+
+def _say(words: object) -> None:
+    _write(f"{words}\n", sys.stderr)
+
+
+def _write(text: str, stream: IO[str]) -> OSError | None:
+    """Write it at once; what went wrong, after which the stream swallows all."""
+    try:
+        stream.write(text)
+        stream.flush()
+    except OSError as error:
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return error
+    return None
 
 
 if __name__ == "__main__":
-    with suppress(KeyboardInterrupt):
-        sys.exit(main())
-    sys.exit(130)
+    sys.exit(main())

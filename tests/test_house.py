@@ -15,9 +15,9 @@ FLOORS = [
     {"studio", "guard", "streams", "frontend", "connections", "simulator"},
     {"driver"},
     {"loops", "services", "watch"},
-    {"client", "ledger", "preflight", "scene", "shelf", "words"},
+    {"client", "ledger", "start", "preflight", "scene", "shelf", "words"},
     {"download", "upload", "clips", "images", "settings", "jobs"},
-    {"wire", "files", "addresses", "container", "stills"},
+    {"wire", "files", "addresses", "container", "stills", "network", "signals"},
     {"errors"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}

@@ -8,14 +8,19 @@ import signal
 import sqlite3
 import sys
 import time
+from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
+from s2v_core import S2VError
+from s2v_core.__main__ import _EXITS as EXITS
 from s2v_core.__main__ import main
 from s2v_core.clips import describe
+from s2v_core.network import VARIABLES, certificates
 
 from .pages import KEY, PORTRAIT, PROMPT
 from .service import FILE, TASK, Answer, Service, code, gateway, good, task
@@ -32,7 +37,11 @@ class Run:
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("S2V_")}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("S2V_") and name.upper() not in VARIABLES
+    }
     return kept | {"S2V_DATA_DIR": str(tmp_path / "data"), "S2V_POLL_SECONDS": "0.02", "S2V_SIMULATOR_SECONDS": "0.5"}
 
 
@@ -41,16 +50,16 @@ def live(environment: dict[str, str], service: Service) -> dict[str, str]:
     return environment | {"S2V_API_KEY": KEY, "S2V_BASE_URL": service.base_url}
 
 
-async def run(environment: dict[str, str], *arguments: str) -> Run:
+async def run(environment: dict[str, str], *arguments: str, stdout: TextIO | None = None) -> Run:
     """The command, in a thread of this process: starting 50 interpreters takes half a minute."""
+    out = io.StringIO()
     with (
         pytest.MonkeyPatch.context() as patch,
-        redirect_stdout(io.StringIO()) as out,
+        redirect_stdout(stdout or out),
         redirect_stderr(io.StringIO()) as err,
     ):
-        for name in [*os.environ, *environment]:
-            if name.startswith("S2V_"):
-                patch.delenv(name, raising=False)
+        for name in os.environ.keys() - environment:
+            patch.delenv(name)
         for name, value in environment.items():
             patch.setenv(name, value)
         patch.setattr(sys, "argv", ["s2v_core", *arguments])
@@ -61,22 +70,45 @@ async def run(environment: dict[str, str], *arguments: str) -> Run:
         return Run(code, out.getvalue(), err.getvalue())
 
 
-async def interrupted(environment: dict[str, str], service: Service) -> Run:
-    """`generate` as a process of its own, which gets a Ctrl-C when its payment is on the way."""
+async def interrupted(
+    environment: dict[str, str], service: Service, *signals: signal.Signals, during: Callable[[], object] | None = None
+) -> Run:
+    """`generate` as a process of its own, which gets `signals` when its payment is on the way, or `during` is true."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "s2v_core", "generate", str(PORTRAIT), PROMPT,
         env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    while not service.calls("submit"):
+    assert process.stderr
+    while not (during() if during else service.calls("submit")):
+        assert process.returncode is None
         await asyncio.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    out, err = await process.communicate()
-    return Run(process.returncode or 0, out.decode(), err.decode())
+    began, err = time.monotonic(), b""
+    try:
+        for number in signals:
+            process.send_signal(number)
+            # Its word about it, so that the next signal does not melt into this one.
+            err += await process.stderr.readline()
+        out, rest = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+    assert time.monotonic() - began < 10
+    return Run(process.returncode or 0, out.decode(), (err + rest).decode())
+
+
+async def finished(environment: dict[str, str]) -> str:
+    """The ticket of a job that has its clip."""
+    assert (await run(environment, "generate", str(PORTRAIT), PROMPT)).exit == 0
+    return (await run(environment, "jobs")).out.split()[0]
+
+
+NO_WAY_OUT = {"ALL_PROXY": "socks5://127.0.0.1:1", "SSL_CERT_FILE": "/no/such", "NO_PROXY": "[::1]"}
 
 
 async def test_without_a_key_a_simulated_clip_is_made(environment: dict[str, str], tmp_path: Path) -> None:
     clip = tmp_path / "clip.mp4"
-    ended = await run(environment, "generate", str(PORTRAIT), PROMPT, "-o", str(clip))
+    certificates.cache_clear()
+    ended = await run(environment | NO_WAY_OUT, "generate", str(PORTRAIT), PROMPT, "-o", str(clip))
     assert (ended.exit, ended.out, ended.err) == (0, f"{clip}\n", "")
     facts = describe(clip)
     assert (facts.width, facts.height, facts.frames, facts.seconds) == (1280, 720, 150, 6.0)
@@ -148,6 +180,10 @@ async def test_each_bad_answer_has_its_exit_code_and_one_post(
         (["generate", str(PORTRAIT), "x" * 2001], "2001 characters"),
         (["generate", "http://photos.example/face.jpg", PROMPT], "begins with https"),
         (["generate", str(PORTRAIT), PROMPT, "-o", "/no/such/folder/clip.mp4"], "cannot be written"),
+        (["generate", str(PORTRAIT), PROMPT, "-o", "/proc/clip.mp4"], "cannot be written"),
+        (["generate", str(PORTRAIT), PROMPT, "-o", "/tmp"], "(Is a directory)"),
+        (["generate", str(PORTRAIT), PROMPT, "-o", "/tmp/" + "x" * 256], "(File name too long)"),
+        (["generate", str(PORTRAIT), PROMPT, "-o", __file__ + "/clip.mp4"], "(Not a directory)"),
         (["generate", str(PORTRAIT)], "required: PROMPT"),
         (["make"], "invalid choice"),
         ([], "required: COMMAND"),
@@ -186,6 +222,72 @@ async def test_a_wrong_setting_ends_the_start_and_is_named_but_not_shown(
     assert "canary" not in ended.err
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ALL_PROXY", "socks5://canary:1"),
+        ("https_proxy", "canary://x"),
+        ("HTTPS_PROXY", "http://"),
+        ("NO_PROXY", "127.0.0.1,[::1]"),
+        ("NO_PROXY", "fe80::/10"),
+        ("SSL_CERT_FILE", "/canary"),
+        ("SSL_CERT_FILE", __file__),
+        ("SSL_CERT_DIR", "/canary"),
+    ],
+)
+async def test_a_network_that_cannot_work_is_named_before_anything_is_sent(
+    name: str, value: str, environment: dict[str, str]
+) -> None:
+    certificates.cache_clear()
+    live = {**environment, "S2V_API_KEY": KEY, "S2V_BASE_URL": "https://127.0.0.1.example/v1", name: value}
+    for arguments in (["generate", str(PORTRAIT), PROMPT], ["check"]):
+        ended = await run(live, *arguments)
+        assert (ended.exit, ended.out) == (2, "")
+        assert ended.err.startswith(f"{name}: ")
+        assert "canary" not in ended.err
+
+
+async def test_a_database_that_cannot_work_is_named_but_not_shown(environment: dict[str, str]) -> None:
+    for url in ("canary", "canary://x", "sqlite:////proc/canary"):
+        ended = await run(environment | {"S2V_DATABASE_URL": url}, "jobs")
+        assert (ended.exit, ended.out) == (2, "")
+        assert ended.err.startswith("S2V_DATABASE_URL: ")
+        assert "canary" not in ended.err
+
+
+async def test_the_first_command_in_a_fresh_clone_makes_its_folder(
+    environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del environment["S2V_DATA_DIR"]
+    monkeypatch.chdir(tmp_path)
+    ended = await run(environment, "jobs")
+    assert (ended.exit, ended.out, ended.err) == (0, "", "")
+    assert (tmp_path / "data" / "ledger.db").is_file()
+    monkeypatch.chdir("/proc")
+    ended = await run(environment, "jobs")
+    assert (ended.exit, ended.out) == (2, "")
+    assert ended.err.startswith("S2V_DATA_DIR is not set, and /proc/data is used: this folder cannot be made")
+
+
+async def test_a_full_disk_is_told_at_the_start(environment: dict[str, str]) -> None:
+    limited = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)); from s2v_core.__main__ "
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", limited + "import main; sys.exit(main())", "jobs", env=environment,
+        stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    _, err = await process.communicate()
+    assert process.returncode == 2
+    assert err == b"S2V_DATA_DIR: this folder cannot be written to (File too large).\n"
+
+
+async def test_a_folder_of_any_name_keeps_its_ledger_inside(environment: dict[str, str], tmp_path: Path) -> None:
+    for name in ("a?b", "a#b", "a%20b", "a b", "ü\udcff"):
+        folder = tmp_path / name
+        ended = await run(environment | {"S2V_DATA_DIR": str(folder)}, "jobs")
+        assert (ended.exit, ended.err) == (0, "")
+        assert (folder / "ledger.db").is_file()
+
+
 async def test_live_without_a_key_exits_with_2(environment: dict[str, str]) -> None:
     ended = await run(environment, "generate", str(PORTRAIT), PROMPT, "--service", "live")
     assert (ended.exit, ended.err) == (2, "S2V_API_KEY: the live service needs a key.\n")
@@ -219,11 +321,42 @@ async def test_a_link_is_passed_on_with_a_word_that_it_cannot_be_checked(
     assert service.calls("submit")[0].json["subject_reference"][0]["image"] == [LINK]
 
 
-async def test_stopped_while_it_pays_the_answer_is_waited_for(live: dict[str, str], service: Service) -> None:
-    service.submit, service.query = [Answer(good(task_id=TASK).body, stall=1.0)], [task("Processing")]
-    ended = await interrupted(live, service)
+INT, TERM, HUP = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+
+
+@pytest.mark.parametrize("signals", [(INT, INT), (HUP,), (TERM, INT, HUP)], ids=["Ctrl-C twice", "hang-up", "all"])
+async def test_stopped_while_it_pays_the_answer_is_waited_for(
+    signals: tuple[signal.Signals, ...], live: dict[str, str], service: Service
+) -> None:
+    service.submit, service.query = [Answer(good(task_id=TASK).body, stall=1.5)], [task("Processing")]
+    ended = await interrupted(live, service, *signals)
     assert ended.exit == 6
-    assert f"It is paid. Task {TASK}." in ended.err
+    assert f"It is paid. Task {TASK}. Ticket s2v_" in ended.err
+    assert ended.err.count("Stopping. A payment that was begun gets up to 8 seconds") == len(signals)
+    assert "Traceback" not in ended.err
+    assert len(service.calls("submit")) == 1
+
+
+async def test_stopped_while_it_waits_nothing_is_sent(live: dict[str, str], service: Service, tmp_path: Path) -> None:
+    await finished(live)
+    with sqlite3.connect(tmp_path / "data" / "ledger.db") as database:
+        # As many as render at once with one key.
+        database.execute(
+            "UPDATE jobs SET state = 'rendering', request = '', leased_until = '2100-01-01 00:00:00.000000'"
+        )
+        database.execute("CREATE TABLE more AS SELECT * FROM jobs")
+        for number in range(2):
+            database.execute("UPDATE more SET ticket = ?, request = ?", (f"s2v_{number}", f"{number}"))
+            database.execute("INSERT INTO jobs SELECT * FROM more")
+
+    def waits() -> object:
+        with sqlite3.connect(tmp_path / "data" / "ledger.db") as database:
+            return database.execute("SELECT * FROM jobs WHERE state = 'queued' AND waits != ''").fetchone()
+
+    ended = await interrupted(live, service, INT, INT, during=waits)
+    assert ended.exit == 3
+    assert "before anything was sent. Nothing was charged. Ticket s2v_" in ended.err
+    assert "Traceback" not in ended.err
     assert len(service.calls("submit")) == 1
 
 
@@ -257,11 +390,140 @@ async def test_a_killed_command_is_resumed_by_its_ticket_for_one_payment(
     assert "no such ticket" in wrong.err
 
 
+async def test_jobs_shows_the_newest_50_and_on_request_all(
+    live: dict[str, str], service: Service, tmp_path: Path
+) -> None:
+    ticket = await finished(live)
+    with sqlite3.connect(tmp_path / "data" / "ledger.db") as database:
+        database.execute("CREATE TABLE more AS SELECT * FROM jobs")
+        for number in range(60):
+            database.execute(
+                "UPDATE more SET ticket = ?, queued_at = ?", (f"s2v_{number}", f"2020-01-01 00:00:{number:02}.000000")
+            )
+            database.execute("INSERT INTO jobs SELECT * FROM more")
+    shown = [line.split()[0] for line in (await run(live, "jobs")).out.splitlines()]
+    assert shown == [ticket, *(f"s2v_{number}" for number in range(59, 10, -1))]
+    assert len((await run(live, "jobs", "--all")).out.splitlines()) == 61
+
+
+async def test_a_path_that_cannot_be_encoded_is_escaped(live: dict[str, str], service: Service, tmp_path: Path) -> None:
+    out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    clip = tmp_path / "clïp\udcff.mp4"
+    ended = await run(live, "generate", str(PORTRAIT), PROMPT, "-o", str(clip), stdout=out)
+    assert (ended.exit, ended.err) == (0, "")
+    assert out.buffer.getvalue() == f"{tmp_path}/cl\\xefp\\udcff.mp4\n".encode()  # type: ignore[attr-defined]
+    assert clip.is_file()
+
+
+@pytest.mark.parametrize("broken", ["full", "closed pipe"])
+async def test_an_output_that_breaks_fails_nothing_and_leaves_the_ticket(
+    broken: str, live: dict[str, str], service: Service, tmp_path: Path
+) -> None:
+    ticket = await finished(live)
+    (clip,) = (tmp_path / "data" / "clips").glob("*.mp4")
+    for arguments, exit_code, says in (
+        (["fetch", ticket], 0, f"The clip is {clip}. Ticket {ticket}.\n"),
+        (["jobs"], 2 if broken == "full" else 0, "(No space left on device).\n" if broken == "full" else ""),
+        (["--help"], 0, ""),
+    ):
+        reader, writer = os.pipe()
+        os.close(reader)
+        with open("/dev/full", "w") if broken == "full" else os.fdopen(writer, "w") as out:
+            ended = await run(live, *arguments, stdout=out)
+        assert ended.exit == exit_code
+        assert ended.err.endswith(says)
+        assert "Traceback" not in ended.err
+        if broken == "full":
+            os.close(writer)
+
+
+async def test_a_closed_pipe_and_closed_streams_are_an_end(live: dict[str, str], service: Service) -> None:
+    ticket = await finished(live)
+    command = f"{sys.executable} -m s2v_core"
+    said = {}
+    for line in (
+        f"({command} jobs; echo $? >&2) | true",
+        f"{command} fetch {ticket} >&-; echo $? >&2",
+        f"{command} fetch {ticket}x >&2 2>&-; echo $? >&2",
+    ):
+        shell = await asyncio.create_subprocess_shell(line, env=live, stderr=asyncio.subprocess.PIPE)
+        said[line] = (await shell.communicate())[1].decode()
+    assert list(said.values()) == ["0\n", "0\n", "2\n"]
+
+
+@pytest.mark.parametrize("length", [246, 255])
+async def test_a_clip_may_have_the_longest_name_there_is(
+    length: int, live: dict[str, str], service: Service, clip: bytes, tmp_path: Path
+) -> None:
+    output = tmp_path / ("ü" * ((length - 4) // 2) + "x" * (length % 2) + ".mp4")
+    ended = await run(live, "generate", str(PORTRAIT), PROMPT, "-o", str(output))
+    assert (ended.exit, ended.err) == (0, "")
+    assert output.read_bytes() == clip
+
+
+async def test_a_clip_is_written_to_a_link_a_pipe_or_a_device_and_not_in_its_place(
+    live: dict[str, str], service: Service, clip: bytes, tmp_path: Path
+) -> None:
+    link, dangling, pipe = (tmp_path / name for name in ("link.mp4", "dangling.mp4", "pipe"))
+    (tmp_path / "there.mp4").write_bytes(b"before")
+    link.symlink_to("there.mp4")
+    dangling.symlink_to("new.mp4")
+    os.mkfifo(pipe)
+    ticket = await finished(live)
+    for output in (link, dangling, Path("/dev/null")):
+        assert (await run(live, "fetch", ticket, "-o", str(output))).exit == 0
+    assert (link.is_symlink(), dangling.is_symlink()) == (True, True)
+    assert (tmp_path / "there.mp4").read_bytes() == (tmp_path / "new.mp4").read_bytes() == clip
+    assert Path("/dev/null").is_char_device()
+    reading = asyncio.create_task(asyncio.to_thread(pipe.read_bytes))
+    assert (await run(live, "fetch", ticket, "-o", str(pipe))).exit == 0
+    assert await reading == clip
+    assert pipe.is_fifo()
+
+
+async def test_a_clip_that_cannot_be_copied_is_named_where_it_is(
+    live: dict[str, str], service: Service, clip: bytes, tmp_path: Path
+) -> None:
+    folder = tmp_path / "goes"
+    folder.mkdir()
+
+    def go() -> Answer:
+        folder.rmdir()
+        return task("Success", file_id=FILE)
+
+    service.query = [task("Processing"), go]  # type: ignore[list-item]
+    ended = await run(live, "generate", str(PORTRAIT), PROMPT, "-o", str(folder / "clip.mp4"))
+    kept = Path(ended.out.strip())
+    assert (ended.exit, kept.read_bytes()) == (0, clip)
+    assert f"It could not be written as {folder}/clip.mp4 (No such file or directory). The clip is {kept}." in ended.err
+    ticket = (await run(live, "jobs")).out.split()[0]
+    full = await run(live, "fetch", ticket, "-o", "/dev/full")
+    assert (full.exit, full.out) == (0, f"{kept}\n")
+    assert f"(No space left on device). The clip is {kept}. Ticket {ticket}." in full.err
+
+
+async def test_a_clip_that_was_deleted_is_no_clip(live: dict[str, str], service: Service, tmp_path: Path) -> None:
+    ticket = await finished(live)
+    (clip,) = (tmp_path / "data" / "clips").glob("*.mp4")
+    clip.unlink()
+    ended = await run(live, "fetch", ticket)
+    assert (ended.exit, ended.out) == (2, "")
+    assert f"There is no clip here any more: it was deleted. Ticket {ticket}.\n" == ended.err
+
+
+def test_each_error_has_an_exit_code() -> None:
+    kinds, found = [S2VError], []
+    while kinds:
+        kinds += (below := kinds.pop().__subclasses__())
+        found += below
+    assert {kind for kind in found if not issubclass(kind, tuple(EXITS))} == set()
+
+
 async def test_stopped_while_it_pays_and_without_an_answer_the_charge_is_unknown(
     live: dict[str, str], service: Service
 ) -> None:
     service.submit = [Answer(stall=30.0)]
-    ended = await interrupted(live, service)
+    ended = await interrupted(live, service, INT)
     assert ended.exit == 5
     assert "may have been charged" in ended.err
 
@@ -301,6 +563,17 @@ async def test_help_does_not_load_gradio() -> None:
     assert b"generate" in out
     assert b"httpx" in err
     assert b"gradio" not in err
+
+
+async def test_a_port_that_is_taken_is_told(environment: dict[str, str], service: Service) -> None:
+    taken = service.origin.rpartition(":")[2]
+    for port, says in (
+        (taken, f"{taken} cannot be listened on (Address already in use)."),
+        ("70000", "from 1 to 65535"),
+    ):
+        ended = await run(environment, "simulate", "--port", port)
+        assert (ended.exit, ended.out) == (2, "")
+        assert f"--port: {says}" in ended.err or says in ended.err
 
 
 async def test_the_simulator_over_http_serves_the_terminal_itself(environment: dict[str, str], tmp_path: Path) -> None:
