@@ -1,5 +1,8 @@
 """The page, top to bottom: layout, handlers, wiring. What the browser hides protects nothing: the core checks all."""
 
+# First of all: what follows reads the environment as it is imported.
+from s2v_core.start import settings  # isort: skip
+
 import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -14,7 +17,7 @@ from s2v_core import wire, words
 from s2v_core.desk import Desk, Order, limit, newest, promise
 from s2v_core.errors import S2VError, SettingsError, UnknownTicket
 from s2v_core.jobs import UNDER_WAY, State
-from s2v_core.settings import Key, Settings
+from s2v_core.settings import Key
 from s2v_core.simulator import Simulator
 from s2v_core.studio import Studio
 from web import ASSETS, CACHE, PORTRAITS, Page, offer, serve, who
@@ -30,11 +33,10 @@ SAMPLES = (
 IDEAS = ("walks through rain", "laughs in a café", "slow push in", "golden hour")
 
 try:
-    settings = Settings.from_environment()
     simulator = Simulator(settings.data_dir / "simulator", seconds=settings.simulator_seconds)
     studio = Studio(settings, simulator=simulator, lent=CACHE)
-except SettingsError as error:
-    print(error, file=sys.stderr)
+except (SettingsError, OSError) as error:
+    print(error if isinstance(error, SettingsError) else f"S2V_DATA_DIR: {error.strerror}.", file=sys.stderr)
     raise SystemExit(2) from None
 desk = Desk(studio, settings, CACHE)
 first = studio.default_service.name

@@ -3,9 +3,7 @@
 import asyncio
 import logging
 import os
-import signal
 import sys
-import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from copy import copy
@@ -13,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import gradio as gr
 from gradio.data_classes import FileData
@@ -26,10 +25,12 @@ from starlette.routing import Route
 from s2v_core import wire, words
 from s2v_core.connections import Connections
 from s2v_core.desk import Desk, Order, report
-from s2v_core.errors import ImageRejected, InputRejected, S2VError
+from s2v_core.errors import ImageRejected, InputRejected, S2VError, SettingsError
 from s2v_core.frontend import Frontend
 from s2v_core.guard import Guard
 from s2v_core.settings import Key, Settings
+from s2v_core.signals import AWAITED, heard
+from s2v_core.start import aside
 from s2v_core.streams import Sessions, Streams
 from s2v_core.studio import Studio
 
@@ -190,25 +191,29 @@ def _forget(blocks: gr.Blocks, session: str) -> None:
 
 
 def serve(demo: gr.Blocks, studio: Studio, settings: Settings, theme: gr.themes.Base) -> None:
-    """Until a signal ends it."""
+    """Until a signal ends it; what keeps it from starting ends the process with its sentence."""
     logging.basicConfig(level=logging.WARNING)
     logging.getLogger("s2v_core").setLevel(logging.INFO)
-    stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
     # Else uvicorn believes whatever address a client on this machine claims.
     os.environ["FORWARDED_ALLOW_IPS"] = ""
-    # Else launch() never returns, and nobody hears a signal.
+    # Else `launch` does not return, and nobody hears a signal.
     os.environ.pop("GRADIO_DEBUG", None)
+    # `launch` asks this server for its page, which no proxy can reach.
+    around = [getproxies().get("no", ""), "127.0.0.1", "localhost", os.environ.get("GRADIO_SERVER_NAME", "")]
+    os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(filter(None, around))
     loops: list[asyncio.AbstractEventLoop] = []
+    failed: list[Exception] = []
     sessions, connections = Sessions(lambda session: _forget(demo, session)), Connections()
 
     @asynccontextmanager
     async def lifespan(_: Any) -> AsyncIterator[None]:
         _bound(demo, sessions)
-        async with studio:
-            loops.append(asyncio.get_running_loop())
-            yield
+        loops.append(asyncio.get_running_loop())
+        try:
+            await studio.__aenter__()
+        except (S2VError, OSError) as error:
+            failed.append(error)
+        yield
 
     def busy(who: str) -> int:
         return sum(event.request.client.host == who for event in demo._queue.event_ids_to_events.values())
@@ -222,7 +227,8 @@ def serve(demo: gr.Blocks, studio: Studio, settings: Settings, theme: gr.themes.
         trusted_hops=settings.trusted_hops,
         busy=busy,
     )
-    demo.launch(
+    launch = partial(
+        demo.launch,
         theme=theme,
         head=f"<style>{(ASSETS / 'style.css').read_text('utf-8')}</style>",
         js=(ASSETS / "page.js").read_text("utf-8"),
@@ -232,6 +238,8 @@ def serve(demo: gr.Blocks, studio: Studio, settings: Settings, theme: gr.themes.
         enable_monitoring=False,
         max_threads=1000,
         max_file_size=wire.PHOTO_BYTES,
+        # Else Gradio takes the next one, where this is taken.
+        server_port=int(os.environ["GRADIO_SERVER_PORT"]) if "GRADIO_SERVER_PORT" in os.environ else None,
         prevent_thread_lock=True,
         ssr_mode=False,  # else a proxy of Gradio's own stands before the guard
         app_kwargs={
@@ -243,7 +251,32 @@ def serve(demo: gr.Blocks, studio: Studio, settings: Settings, theme: gr.themes.
             "openapi_url": None,
         },
     )
-    demo.server.config.http_protocol_class = connections
-    stopped.wait()
-    # Gradio ends without a word to anybody; a payment in flight gets its answer first.
-    asyncio.run_coroutine_threadsafe(studio.__aexit__(), loops[0]).result(10)
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        with heard(asyncio.get_running_loop(), stop.set, awaited=AWAITED, end=lambda: 0):
+            try:
+                await asyncio.to_thread(launch)
+            except OSError:
+                raise SettingsError(
+                    "GRADIO_SERVER_PORT: the page cannot be served there; the port is taken, or GRADIO_SERVER_NAME "
+                    "is no address of this machine."
+                ) from None
+            demo.server.config.http_protocol_class = connections
+            if failed:
+                raise failed[0]
+            os.environ.update(aside)
+            await stop.wait()
+            # Gradio ends without a word to anybody; a payment in flight gets its answer first.
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_end(studio), loops[0]))
+
+    try:
+        asyncio.run(run())
+    except (S2VError, OSError) as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+async def _end(studio: Studio) -> None:
+    studio.stop_admitting()
+    await studio.__aexit__()
