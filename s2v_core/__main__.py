@@ -32,6 +32,7 @@ _UNCLEAR, _UNDER_WAY = 5, 6
 _NEWEST = 50
 # For what is asked of the ledger between a signal and the studio's end, which takes up to 8 s.
 _MOMENT = 0.7
+_FIRST_ANSWER = 10.0
 
 
 def main() -> int:
@@ -185,12 +186,16 @@ async def _ask(studio: "Studio", arguments: argparse.Namespace) -> "Job":
 
 
 async def _follow(studio: "Studio", seen: "list[Job]") -> None:
+    """Until the job has ended, or waits for what this process cannot bring about."""
     from .ledger import NEEDS_KEY
 
-    async for job in studio.watch(seen[-1].ticket):
+    first, began = seen[-1], time.monotonic()
+    async for job in studio.watch(first.ticket):
         seen[:] = [job]
         _show(job)
-        if job.waits == NEEDS_KEY or (job.waits and job.state in ("rendering", "fetching")):
+        # What an earlier process wrote stands until this one has had an answer of its own.
+        new = job.changed != first.changed or time.monotonic() > began + _FIRST_ANSWER
+        if new and job.waits and (job.state in ("rendering", "fetching") or job.waits == NEEDS_KEY):
             return
 
 
@@ -204,6 +209,9 @@ def _end(settings: Settings, seen: "Job", output: Path | None, named: Path | Non
         ledger.close()
     except (SettingsError, *Away):
         return _cut_off([seen])
+    if job.state == "done" and not job.clip:
+        _say(f"Its clip was deleted here. Ticket {job.ticket}.")
+        return _EXITS[UnknownTicket]
     if job.state == "done":
         return _hand_over(job, settings.data_dir / job.clip, output, named)
     what = job.what or job.waits or "It is under way."
@@ -214,9 +222,6 @@ def _end(settings: Settings, seen: "Job", output: Path | None, named: Path | Non
 
 
 def _hand_over(job: "Job", clip: Path, output: Path | None, named: Path | None) -> int:
-    if not clip.is_file():
-        _say(f"There is no clip here any more: it was deleted. Ticket {job.ticket}.")
-        return _EXITS[UnknownTicket]
     shown = clip
     try:
         if output:
@@ -278,7 +283,9 @@ def _simulate(settings: Settings, arguments: argparse.Namespace) -> int:
     try:
         listener = socket.create_server(("127.0.0.1", arguments.port))
     except OSError as error:
-        raise SettingsError(f"--port: {arguments.port} cannot be listened on ({os.strerror(error.errno or 0)}).") from None
+        raise SettingsError(
+            f"--port: {arguments.port} cannot be listened on ({os.strerror(error.errno or 0)})."
+        ) from None
     simulator = _simulator(settings)
     for prefix in ("/minimaxi/v1", "/v1"):
         _write(f"S2V_BASE_URL=http://127.0.0.1:{arguments.port}{prefix}\n", sys.stdout)

@@ -502,13 +502,20 @@ async def test_a_clip_that_cannot_be_copied_is_named_where_it_is(
     assert f"(No space left on device). The clip is {kept}. Ticket {ticket}." in full.err
 
 
-async def test_a_clip_that_was_deleted_is_no_clip(live: dict[str, str], service: Service, tmp_path: Path) -> None:
+async def test_a_clip_whose_file_is_gone_is_fetched_again_and_a_deleted_one_is_no_clip(
+    live: dict[str, str], service: Service, clip: bytes, tmp_path: Path
+) -> None:
     ticket = await finished(live)
-    (clip,) = (tmp_path / "data" / "clips").glob("*.mp4")
-    clip.unlink()
+    (kept,) = (tmp_path / "data" / "clips").glob("*.mp4")
+    kept.unlink()
     ended = await run(live, "fetch", ticket)
-    assert (ended.exit, ended.out) == (2, "")
-    assert f"There is no clip here any more: it was deleted. Ticket {ticket}.\n" == ended.err
+    assert (ended.exit, ended.err) == (0, "")
+    assert Path(ended.out.strip()).read_bytes() == clip
+    assert len(service.calls("submit")) == 1
+    with sqlite3.connect(tmp_path / "data" / "ledger.db") as database:
+        database.execute("UPDATE jobs SET photo = '', clip = '', prompt = ''")
+    ended = await run(live, "fetch", ticket)
+    assert (ended.exit, ended.out, ended.err) == (2, "", f"Its clip was deleted here. Ticket {ticket}.\n")
 
 
 def test_each_error_has_an_exit_code() -> None:
