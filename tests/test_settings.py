@@ -1,8 +1,16 @@
 """What the environment says, and what holds where it says nothing."""
 
+from pathlib import Path
+
 import pytest
 
 from s2v_core import Settings, SettingsError
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not the folder of the code: the usual data folder is made where one is."""
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -82,3 +90,25 @@ def test_a_page_may_be_framed_on_a_space_alone(environment: dict[str, str], fram
 def test_a_name_of_the_page_is_a_name_alone(text: str) -> None:
     with pytest.raises(SettingsError, match="S2V_HOSTS: this is host names, with commas between"):
         Settings.from_environment({"S2V_HOSTS": text})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("GRADIO_SERVER_PORT", "x"),
+        ("GRADIO_SERVER_PORT", ""),
+        ("GRADIO_SERVER_PORT", "0"),
+        ("GRADIO_SERVER_PORT", "65536"),
+        ("GRADIO_SERVER_PORT", "-1"),
+        ("GRADIO_NUM_PORTS", "1.5"),
+        ("GRADIO_DEBUG", "true"),
+        ("GRADIO_NUM_WORKERS", "many"),
+        ("GRADIO_TEMP_DIR", "/proc/gradio"),
+    ],
+)
+def test_what_gradio_would_fail_at_is_named(name: str, value: str, tmp_path: Path) -> None:
+    from s2v_core.start import check_gradio
+
+    with pytest.raises(SettingsError, match=f"^{name}: this "):
+        check_gradio({name: value})
+    check_gradio({"GRADIO_SERVER_PORT": "7860", "GRADIO_DEBUG": "1", "GRADIO_TEMP_DIR": str(tmp_path / "new")})
