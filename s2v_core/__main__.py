@@ -46,6 +46,9 @@ def main() -> int:
         except KeyboardInterrupt:
             _say("Stopped before anything was sent. Nothing was charged.")
             return _EXITS[Refused]
+        except OSError as error:
+            _say(f"It could not be done ({error.strerror or type(error).__name__}). Nothing was sent.")
+            return _EXITS[SettingsError]
 
 
 def _run(arguments: argparse.Namespace) -> int:

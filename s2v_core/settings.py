@@ -61,7 +61,7 @@ class Settings:
         return cls(
             api_key=read("S2V_API_KEY", check_key, usual.api_key),
             base_url=read("S2V_BASE_URL", check_base_url, usual.base_url),
-            data_dir=read("S2V_DATA_DIR", check_folder, None) or _usual_folder(data_dir),
+            data_dir=read("S2V_DATA_DIR", check_folder, None) or usual_folder("S2V_DATA_DIR", data_dir),
             database_url=read("S2V_DATABASE_URL", str, usual.database_url),
             clips_a_day=read("S2V_CLIPS_PER_DAY", _count, usual.clips_a_day),
             clips_per_visitor=read("S2V_CLIPS_PER_VISITOR", _count, 3 if on_space else None),
@@ -168,11 +168,12 @@ def _networks(text: str) -> tuple[Network, ...]:
         raise SettingsError("these are networks with commas between, such as 198.18.0.0/15,fc00::/18.") from None
 
 
-def _usual_folder(path: Path) -> Path:
+def usual_folder(name: str, path: Path) -> Path:
+    """The same for the folder that is used where the variable `name` is not set."""
     try:
         return check_folder(str(path))
     except SettingsError as error:
-        raise SettingsError(f"S2V_DATA_DIR is not set, and {path.absolute()} is used: {error}") from None
+        raise SettingsError(f"{name} is not set, and {path.absolute()} is used: {error}") from None
 
 
 def _why(error: Exception) -> str:

@@ -6,11 +6,13 @@ A wrong one ends the process with its sentence.
 import os
 import sys
 from collections.abc import Mapping
+from pathlib import Path
+from tempfile import gettempdir
 
 from .errors import SettingsError
 from .files import fill_standard_streams
 from .network import VARIABLES, check_network
-from .settings import Settings, check_folder
+from .settings import Settings, check_folder, usual_folder
 
 # Whole numbers to Gradio, each with what it may be.
 _NUMBERS = {
@@ -33,6 +35,9 @@ def check_gradio(environment: Mapping[str, str] = os.environ) -> None:
             check_folder(folder)
         except SettingsError as error:
             raise SettingsError(f"GRADIO_TEMP_DIR: {error}") from None
+    else:
+        # On a machine of many people it may be another's.
+        usual_folder("GRADIO_TEMP_DIR", Path(gettempdir()) / "gradio")
 
 
 def _start() -> Settings:
