@@ -21,6 +21,7 @@ from s2v_core.__main__ import _EXITS as EXITS
 from s2v_core.__main__ import main
 from s2v_core.clips import describe
 from s2v_core.network import VARIABLES, certificates
+from s2v_core.signals import SECONDS
 
 from .pages import KEY, PORTRAIT, PROMPT
 from .service import FILE, TASK, Answer, Service, code, gateway, good, task
@@ -92,7 +93,7 @@ async def interrupted(
     finally:
         if process.returncode is None:
             process.kill()
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < SECONDS
     return Run(process.returncode or 0, out.decode(), (err + rest).decode())
 
 
