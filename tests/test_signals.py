@@ -53,6 +53,7 @@ async def started(environment: dict[str, str]) -> AsyncIterator[asyncio.subproce
             await process.wait()
 
 
+@pytest.mark.timeout(120)
 async def test_the_page_hears_each_signal_and_waits_for_the_payment_that_was_begun(
     environment: dict[str, str], service: Service, tmp_path: Path
 ) -> None:
@@ -62,7 +63,7 @@ async def test_the_page_hears_each_signal_and_waits_for_the_payment_that_was_beg
     around = {"HTTP_PROXY": "http://127.0.0.1:9", "GRADIO_DEBUG": "1"}
     url = f"http://127.0.0.1:{environment['GRADIO_SERVER_PORT']}/gradio_api/call/submit"
     async with started(environment | live | around) as process, httpx.AsyncClient(trust_env=False) as browser:
-        until = time.monotonic() + 40
+        until = time.monotonic() + 90
         while not service.calls("submit"):
             assert time.monotonic() < until
             assert process.returncode is None
