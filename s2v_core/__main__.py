@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from .errors import Failed, InputRejected, Refused, S2VError, SettingsError, Unclear, Unfinished, UnknownTicket
+from .errors import Away, Failed, InputRejected, Refused, S2VError, SettingsError, Unclear, Unfinished, UnknownTicket
 from .files import destination, fill_standard_streams, put
 from .images import is_link
 from .settings import Settings
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .studio import Studio
 
 _EXITS = {
-    SettingsError: 2, InputRejected: 2, UnknownTicket: 2, Refused: 3, Failed: 4, Unclear: 5, Unfinished: 6,
+    Away: 1, SettingsError: 2, InputRejected: 2, UnknownTicket: 2, Refused: 3, Failed: 4, Unclear: 5, Unfinished: 6,
 }  # fmt: skip
 _ENDS = {"refused": 3, "cancelled": 3, "failed": 4, "unknown": 5}
 _UNCLEAR, _UNDER_WAY = 5, 6
@@ -73,8 +73,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="python -m s2v_core",
         description="One portrait and one sentence become a six-second clip of that person.",
-        epilog="Exit codes: 2 usage, or a photo or prompt that is not accepted; 3 refused, not charged; "
-        "4 failed at the provider; 5 it is unknown whether it was charged; 6 under way: the ticket brings it.",
+        epilog="Exit codes: 1 the ledger does not answer; 2 usage, or a photo or prompt that is not accepted; "
+        "3 refused, not charged; 4 failed at the provider; 5 it is unknown whether it was charged; "
+        "6 under way: the ticket brings it.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     generate = commands.add_parser("generate", help="make a clip and print its path")
@@ -101,8 +102,6 @@ def _port(text: str) -> int:
 
 
 def _clip(settings: Settings, arguments: argparse.Namespace) -> int:
-    from .ledger import Away
-
     output = _destination(arguments.output) if arguments.output else None
     if arguments.command == "generate" and arguments.service == "simulator":
         # Which needs neither a way out nor certificates.
@@ -115,15 +114,11 @@ def _clip(settings: Settings, arguments: argparse.Namespace) -> int:
             heard(runner.get_loop(), stop.set, awaited=AWAITED, end=lambda: _cut_off(seen)),
         ):
             runner.run(_make(settings, arguments, stop, seen))
-    except (KeyboardInterrupt, OSError, *Away) as error:
+    except (KeyboardInterrupt, OSError, Away) as error:
         if seen:
             return _end(settings, seen[-1], output, arguments.output)
         if isinstance(error, OSError):
             raise SettingsError(f"S2V_DATA_DIR: this folder cannot be used ({error.strerror}).") from None
-        if isinstance(error, Away):
-            raise Unclear(
-                "The ledger is away.", advice="`jobs` tells whether it was sent, as soon as the ledger is there."
-            ) from None
         raise
     if not seen:
         raise KeyboardInterrupt
@@ -185,7 +180,11 @@ async def _ask(studio: "Studio", arguments: argparse.Namespace) -> "Job":
     if service.price != 0 and is_link(arguments.photo):
         _say("A link is never opened here: it cannot be checked before it costs.")
     optimizer = not arguments.no_optimizer
-    return await studio.submit(arguments.photo, arguments.prompt, prompt_optimizer=optimizer, service=service.name)
+    try:
+        return await studio.submit(arguments.photo, arguments.prompt, prompt_optimizer=optimizer, service=service.name)
+    except Away as away:
+        # It is in the ledger by now, or will be: what is not is `Refused`.
+        raise Unclear(away.what, advice="`jobs` tells whether it was sent, as soon as they are there.") from None
 
 
 async def _follow(studio: "Studio", seen: "list[Job]") -> None:
@@ -204,13 +203,13 @@ async def _follow(studio: "Studio", seen: "list[Job]") -> None:
 
 def _end(settings: Settings, seen: "Job", output: Path | None, named: Path | None) -> int:
     """Tell how the job stands, by its row; the exit code."""
-    from .ledger import Away, Ledger
+    from .ledger import Ledger
 
     try:
         ledger = Ledger(settings.ledger_url)
         job = ledger.job(seen.ticket) or seen
         ledger.close()
-    except (SettingsError, *Away):
+    except (SettingsError, Away):
         return _cut_off([seen])
     if job.state == "done" and not job.clip:
         _say(f"Its clip was deleted here. Ticket {job.ticket}.")
@@ -256,13 +255,11 @@ def _cut_off(seen: "list[Job]") -> int:
 
 
 def _jobs(settings: Settings, arguments: argparse.Namespace) -> int:
-    from .ledger import Away, Ledger
+    from .ledger import Ledger
 
     ledger = Ledger(settings.ledger_url)
     try:
         jobs = ledger.jobs(None if arguments.all else _NEWEST)
-    except Away as error:
-        raise SettingsError(f"The ledger cannot be read now ({type(error).__name__}).") from None
     finally:
         ledger.close()
     trouble = _write("".join(f"{_line(job)}\n" for job in jobs), sys.stdout)
