@@ -91,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     jobs.add_argument("--all", action="store_true", help="every job")
     simulate = commands.add_parser("simulate", help="serve the simulator over HTTP, on this machine alone")
     simulate.add_argument("--port", type=_port, default=8302)
-    commands.add_parser("check", help="which service is used, and whether the key is accepted; a free call")
+    commands.add_parser("check", help="which service is used, is the key accepted (a free call), what is left today")
     return parser
 
 
@@ -212,7 +212,7 @@ def _end(settings: Settings, seen: "Job", output: Path | None, named: Path | Non
     except (SettingsError, Away):
         return _cut_off([seen])
     if job.state == "done" and not job.clip:
-        _say(f"Its clip was deleted here. Ticket {job.ticket}.")
+        _say(f"{job.what or 'Its clip was deleted here.'} Ticket {job.ticket}.")
         return _EXITS[UnknownTicket]
     if job.state == "done":
         return _hand_over(job, settings.data_dir / job.clip, output, named)
@@ -296,25 +296,50 @@ def _simulate(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 async def _check(settings: Settings) -> int:
+    try:
+        return await _check_service(settings)
+    finally:
+        for line in _ledger_lines(settings):
+            _write(f"{line}\n", sys.stdout)
+
+
+async def _check_service(settings: Settings) -> int:
     if not settings.api_key:
-        print("Simulator: free, nothing leaves this machine. For the live service set S2V_API_KEY.")
+        free = "Simulator: free, nothing leaves this machine. For the live service set S2V_API_KEY."
+        _write(f"{free}\n", sys.stdout)
         return 0
     from .client import Client
     from .wire import NoNews, price_words
 
     async with Client(settings.base_url, settings.api_key, file_networks=settings.file_networks) as client:
-        print(f"{client.provider}: {settings.base_url}, {price_words(settings.base_url)}.")
         way, refused = await client.way()
-        print(way)
+        service = f"{client.provider}: {settings.base_url}, {price_words(settings.base_url)}."
+        _write(f"{service}\n{way}\n", sys.stdout)
         if refused:
-            print(refused, file=sys.stderr)
+            _say(refused)
         try:
             await client.check()
         except NoNews as news:
-            print(f"Whether the key is accepted stays open. {news}", file=sys.stderr)
+            _say(f"Whether the key is accepted stays open. {news}")
             return 1
-    print("The key is accepted.")
+    _write("The key is accepted.\n", sys.stdout)
     return 0
+
+
+def _ledger_lines(settings: Settings) -> list[str]:
+    """What is left today, and how each process on this ledger does."""
+    from .ledger import Ledger
+    from .loops import sentences
+
+    if isinstance(settings.ledger_url, Path) and not settings.ledger_url.exists():
+        return []
+    ledger = Ledger(settings.ledger_url)
+    try:
+        left = max(0, settings.clips_a_day - ledger.used_today())
+        lines = [f"{left} of {settings.clips_a_day} clips are left today."] if settings.api_key else []
+        return lines + (sentences(ledger.health()) or ["No process is at work on this ledger."])
+    finally:
+        ledger.close()
 
 
 def _show(job: "Job") -> None:

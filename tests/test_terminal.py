@@ -20,6 +20,7 @@ from s2v_core import S2VError
 from s2v_core.__main__ import _EXITS as EXITS
 from s2v_core.__main__ import main
 from s2v_core.clips import describe
+from s2v_core.ledger import Ledger
 from s2v_core.network import VARIABLES, certificates
 from s2v_core.signals import SECONDS
 
@@ -560,6 +561,23 @@ async def test_check_without_a_key_names_the_simulator(environment: dict[str, st
     ended = await run(environment, "check")
     assert (ended.exit, ended.err) == (0, "")
     assert ended.out.startswith("Simulator: free")
+
+
+async def test_check_says_what_is_left_today_and_how_each_process_does(
+    live: dict[str, str], service: Service, tmp_path: Path
+) -> None:
+    service.query = [code(2013)]
+    ended = await run(live, "check")
+    assert "left today" not in ended.out
+    ledger = Ledger(Path(live["S2V_DATA_DIR"]) / "ledger.db")
+    assert (await run(live, "check")).out.endswith(
+        "20 of 20 clips are left today.\nNo process is at work on this ledger.\n"
+    )
+    ledger.renew("a1b2", [], {"heartbeat": (2.0, ""), "sweep": (900.0, "OSError")})
+    ledger.close()
+    assert "Process a1b2: heartbeat" in (ended := await run(live, "check")).out
+    assert "sweep 9" in ended.out
+    assert "s ago (OSError)." in ended.out
 
 
 async def test_help_does_not_load_gradio() -> None:
