@@ -17,7 +17,8 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .errors import ImageRejected
-from .upload import TOO_LARGE, UPLOAD_BYTES, Refusal, Upload, evict
+from .files import evict
+from .upload import TOO_LARGE, UPLOAD_BYTES, Refusal, Upload, arrives
 
 _log = logging.getLogger(__name__)
 
@@ -231,7 +232,7 @@ class Guard:
         self._coming += coming
         try:
             async with self._evicting:
-                await asyncio.to_thread(evict, self._folder, self._cache_bytes - self._coming)
+                await asyncio.to_thread(evict, self._folder, self._cache_bytes - self._coming, spare=arrives)
             # Without a query: progress would be told under the new name, and kept for ever where nobody asks for it.
             await self._app({**scope, "headers": headers.raw, "query_string": b""}, upload.receive, answer)
         finally:

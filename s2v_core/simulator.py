@@ -28,7 +28,7 @@ from starlette.types import Receive, Scope, Send
 
 from . import images, wire
 from .errors import ImageRejected
-from .files import whole
+from .files import evict, whole
 from .scene import film, stand_in
 
 Fault: TypeAlias = Callable[[str, Request], Awaitable[Response | None]]
@@ -60,14 +60,22 @@ class _Task:
 class Simulator:
     """Speaks as 302.AI under `/minimaxi/v1` and as MiniMax under `/v1`; any key will do, unless it contains `wrong`.
 
-    A render takes `seconds`, or longer where the machine is slow; a download link lasts `link_seconds`. `fault` is
-    asked before everything else with `submit`, `query`, `retrieve` or `download`; what it returns is the answer.
+    A render takes `seconds`, or longer where the machine is slow; a download link lasts `link_seconds`. Beyond
+    `most_bytes` the oldest files go. `fault` is asked before everything else with `submit`, `query`, `retrieve` or
+    `download`; what it returns is the answer.
     """
 
     def __init__(
-        self, folder: Path, *, seconds: float = 8.0, link_seconds: float = 3600.0, fault: Fault | None = None
+        self,
+        folder: Path,
+        *,
+        seconds: float = 8.0,
+        link_seconds: float = 3600.0,
+        most_bytes: int = 500_000_000,
+        fault: Fault | None = None,
     ) -> None:
         self._folder, self._seconds, self._link_seconds, self._fault = folder, seconds, link_seconds, fault
+        self._most_bytes = most_bytes
         self._renderings: dict[str, asyncio.Task[None]] = {}
         self._two_at_once = asyncio.Semaphore(2)
         folder.mkdir(parents=True, exist_ok=True)
@@ -161,6 +169,7 @@ class Simulator:
     def _accept(self, body: bytes) -> _Task:
         """Checks as the service does, then keeps the task, its photo first."""
         prompt, photo = _check(body)
+        evict(self._folder, self._most_bytes, spare=lambda name, _: not _OURS.fullmatch(name))
         task = _Task(_new_id(), _new_id(), time.time(), prompt, secrets.token_hex(16))
         for path, data in ((self._photo(task), photo), (self._record(task.id), json.dumps(asdict(task)).encode())):
             with whole(path) as part:

@@ -20,8 +20,9 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from s2v_core import ImageRejected
+from s2v_core.files import evict
 from s2v_core.guard import Guard, uploaded, visitor
-from s2v_core.upload import evict
+from s2v_core.upload import arrives
 
 from .pages import PORTRAIT, PROMPT, kept_uploads, served
 
@@ -798,11 +799,11 @@ def test_the_oldest_go_and_what_arrives_stays(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(bytes(10_000))
         time.sleep(0.02)
-    evict(tmp_path, 60_000)
+    evict(tmp_path, 60_000, spare=arrives)
     assert (tmp_path / "a" / "old").exists()
-    evict(tmp_path, 40_000)
+    evict(tmp_path, 40_000, spare=arrives)
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["new", "newer", "tmpabcdefgh"]
-    evict(tmp_path, -1)
+    evict(tmp_path, -1, spare=arrives)
     assert [path.name for path in tmp_path.rglob("*")] == ["tmpabcdefgh"]
 
 

@@ -330,6 +330,17 @@ async def test_a_task_is_not_asked_for_by_a_path(made: Made, http: httpx.AsyncCl
     assert refusal(await http.get(wire.QUERY, params={"task_id": f"../{made.folder.name}/{made.task_id}"}))[0] == 2013
 
 
+async def test_beyond_its_room_the_oldest_of_its_files_go_and_no_others(tmp_path: Path) -> None:
+    for number in range(5):
+        old = tmp_path / f"{10**15 + number}.mp4"
+        old.write_bytes(bytes(20_000))
+    (tmp_path / "somebody's.mp4").write_bytes(bytes(90_000))
+    async with client(Simulator(tmp_path, seconds=60, most_bytes=60_000)) as http:
+        await http.post(wire.SUBMIT, json=body())
+    left = {path.name for path in tmp_path.iterdir() if path.suffix == ".mp4"}
+    assert left == {f"{10**15 + 3}.mp4", f"{10**15 + 4}.mp4", "somebody's.mp4"}
+
+
 async def test_a_body_over_28_mb_is_turned_away_while_it_arrives(tmp_path: Path) -> None:
     sent = 0
 
