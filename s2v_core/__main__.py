@@ -296,25 +296,17 @@ def _simulate(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 async def _check(settings: Settings) -> int:
-    try:
-        return await _check_service(settings)
-    finally:
-        for line in _ledger_lines(settings):
-            _write(f"{line}\n", sys.stdout)
-
-
-async def _check_service(settings: Settings) -> int:
     if not settings.api_key:
-        free = "Simulator: free, nothing leaves this machine. For the live service set S2V_API_KEY."
-        _write(f"{free}\n", sys.stdout)
+        _tell("Simulator: free, nothing leaves this machine. For the live service set S2V_API_KEY.")
+        _tell(*_ledger_lines(settings))
         return 0
     from .client import Client
     from .wire import NoNews, price_words
 
     async with Client(settings.base_url, settings.api_key, file_networks=settings.file_networks) as client:
         way, refused = await client.way()
-        service = f"{client.provider}: {settings.base_url}, {price_words(settings.base_url)}."
-        _write(f"{service}\n{way}\n", sys.stdout)
+        _tell(f"{client.provider}: {settings.base_url}, {price_words(settings.base_url)}.", way)
+        _tell(*_ledger_lines(settings))
         if refused:
             _say(refused)
         try:
@@ -322,7 +314,7 @@ async def _check_service(settings: Settings) -> int:
         except NoNews as news:
             _say(f"Whether the key is accepted stays open. {news}")
             return 1
-    _write("The key is accepted.\n", sys.stdout)
+    _tell("The key is accepted.")
     return 0
 
 
@@ -381,6 +373,10 @@ def _streams() -> Iterator[None]:
         yield
     finally:
         _write("", sys.stdout)
+
+
+def _tell(*lines: str) -> None:
+    _write("".join(f"{line}\n" for line in lines), sys.stdout)
 
 
 def _say(words: object) -> None:

@@ -570,9 +570,8 @@ async def test_check_says_what_is_left_today_and_how_each_process_does(
     ended = await run(live, "check")
     assert "left today" not in ended.out
     ledger = Ledger(Path(live["S2V_DATA_DIR"]) / "ledger.db")
-    assert (await run(live, "check")).out.endswith(
-        "20 of 20 clips are left today.\nNo process is at work on this ledger.\n"
-    )
+    said = "20 of 20 clips are left today.\nNo process is at work on this ledger.\nThe key is accepted.\n"
+    assert (await run(live, "check")).out.endswith(said)
     ledger.renew("a1b2", [], {"heartbeat": (2.0, ""), "sweep": (900.0, "OSError")})
     ledger.close()
     assert "Process a1b2: heartbeat" in (ended := await run(live, "check")).out
