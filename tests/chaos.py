@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import io
 import itertools
-import multiprocessing
 import os
 import random
 import signal
@@ -25,6 +24,7 @@ from s2v_core import Patience, Photo, Refused, Settings, studio
 from s2v_core.clips import write
 from s2v_core.jobs import UNDER_WAY, Limits, Pace, State
 
+from .forks import PROCESSES
 from .service import Answer, Service, good, task
 
 KEY = "sk-canary-chaos"
@@ -138,9 +138,6 @@ def open_studio(
 # A worker: a process that is killed or stopped
 
 STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-# Forked from a process that has imported everything: thrice as many kills in a minute.
-_PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(["s2v_core.studio", "tests.service"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,8 +187,8 @@ class Worker:
 
     def __init__(self, data: Path, service: Service, order: Work) -> None:
         self.name, self.ended = order.name, 0.0
-        self._pipe, theirs = _PROCESSES.Pipe()
-        self._process = _PROCESSES.Process(target=work, args=(order, data, service.base_url, theirs))
+        self._pipe, theirs = PROCESSES.Pipe()
+        self._process = PROCESSES.Process(target=work, args=(order, data, service.base_url, theirs))
         self._theirs = theirs
 
     async def __aenter__(self) -> "Worker":

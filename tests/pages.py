@@ -4,8 +4,6 @@ import os
 import shutil
 import socket
 import sqlite3
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,9 +12,9 @@ from pathlib import Path
 import httpx
 from playwright.sync_api import Page, expect
 
+from .forks import PROCESSES, ROOT, run
 from .service import Service
 
-ROOT = Path(__file__).parent.parent
 ASSETS = ROOT / "assets"
 PORTRAIT = ASSETS / "portraits" / "astronaut.png"
 KEY = "sk-canary-4f9d2c77e1"
@@ -60,8 +58,8 @@ def served(
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("S2V_", "GRADIO_"))}
     kept |= {"GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": str(folder / "gradio"), "S2V_DATA_DIR": str(folder)}
     kept |= {"S2V_SIMULATOR_SECONDS": "4", "S2V_POLL_SECONDS": "0.1"} | environment
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([sys.executable, *program], cwd=ROOT, env=kept, stdout=log, stderr=log)
+    process = PROCESSES.Process(target=run, args=(tuple(program), kept, folder / "log"))
+    process.start()
     (folder / "pid").write_text(str(process.pid))
     url = f"http://127.0.0.1:{port}/"
     try:
@@ -71,13 +69,14 @@ def served(
                 httpx.get(url, trust_env=False)
                 break
             except httpx.TransportError:
-                assert process.poll() is None, (folder / "log").read_text()
+                assert process.is_alive(), (folder / "log").read_text()
                 assert time.monotonic() < until
                 time.sleep(0.1)
         yield url
     finally:
         process.kill() if kill else process.terminate()
-        process.wait(30)
+        process.join(30)
+        process.close()
 
 
 def renew(service: Service, folder: Path, clip: bytes) -> None:
