@@ -33,8 +33,8 @@ class Whereabouts(io.BytesIO):
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Walks over the page first: they are long, and at the end other workers would wait for the last of them."""
-    items.sort(key=lambda item: "context" not in getattr(item, "fixturenames", ()))
+    """The longest first, for which the other workers would wait at the end: what waits most, then the page's walks."""
+    items.sort(key=lambda item: (item.path.name != "test_chaos.py", "context" not in getattr(item, "fixturenames", ())))
 
 
 @pytest.fixture(scope="session")
