@@ -57,7 +57,7 @@ class Sessions:
 class Streams:
     """`pause` is how many seconds the end of a stream has to arrive."""
 
-    def __init__(self, app: ASGIApp, sessions: Sessions, pause: float = 0.1) -> None:
+    def __init__(self, app: ASGIApp, sessions: Sessions, pause: float = 0.25) -> None:
         self._app, self._sessions, self._pause = app, sessions, pause
         self._pauses: dict[str, asyncio.Task[None]] = {}
 
