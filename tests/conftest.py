@@ -34,7 +34,12 @@ class Whereabouts(io.BytesIO):
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest first, for which the other workers would wait at the end: what waits most, then the page's walks."""
-    items.sort(key=lambda item: (item.path.name != "test_chaos.py", "context" not in getattr(item, "fixturenames", ())))
+    items.sort(
+        key=lambda item: (
+            item.path.name not in {"test_chaos.py", "test_terminal.py"},
+            "context" not in getattr(item, "fixturenames", ()),
+        )
+    )
 
 
 @pytest.fixture(scope="session")
