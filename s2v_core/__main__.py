@@ -179,6 +179,8 @@ async def _ask(studio: "Studio", arguments: argparse.Namespace) -> "Job":
     service = studio.services[arguments.service] if arguments.service else studio.default_service
     if service.price != 0 and is_link(arguments.photo):
         _say("A link is never opened here: it cannot be checked before it costs.")
+    if service.price != 0 and (refused := await studio.refused()):
+        _say(refused)
     optimizer = not arguments.no_optimizer
     try:
         return await studio.submit(arguments.photo, arguments.prompt, prompt_optimizer=optimizer, service=service.name)

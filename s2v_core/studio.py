@@ -34,6 +34,7 @@ _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
 
 _SIMULATOR_URL = "https://simulator/minimaxi/v1"
+_HOUR = 3600.0
 _REMEMBERED = 1000
 _GONE = "The clip's file is no longer here."
 
@@ -105,6 +106,8 @@ class Studio:
         self._loops.start("admission", self._pace.admission, self._driver.admit)
         self._loops.start("watch", self._pace.look, self._watch.look)
         self._loops.start("keys", self._pace.idle_key / 2, self._forget_idle_keys)
+        if self._owners_key and self._resume:
+            self._loops.start("way", _HOUR, self._tell_way)
         if self._resume:
             self._loops.start("sweep", self._pace.sweep, self._sweep)
         return self
@@ -382,6 +385,14 @@ class Studio:
             if job := await self._ledger.insist(self._ledger.job, ticket):
                 self._driver.take(job, since=since)
                 self._loops.wake("admission")
+
+    async def refused(self) -> str:
+        """What would be refused of a clip of the live service here, before it is paid; empty if nothing is."""
+        return (await self._keys.client(self._owners_key).way())[1] if self._owners_key else ""
+
+    async def _tell_way(self) -> None:
+        if refused := await self.refused():
+            _log.warning("%s", refused)
 
     async def _forget_idle_keys(self) -> None:
         await self._keys.forget_idle(self._pace.idle_key, lambda: self._ledger.ask(self._ledger.keys_in_use))

@@ -557,6 +557,14 @@ async def test_check_asks_for_free(
     assert [request.method for request in service.requests] == ["GET"]
 
 
+async def test_a_clip_that_could_not_be_downloaded_is_told_before_it_is_paid(environment: dict[str, str]) -> None:
+    # This machine, and no loopback address by what is written; nobody listens there.
+    live = environment | {"S2V_API_KEY": KEY, "S2V_BASE_URL": "https://0.0.0.0:9/v1"}
+    ended = await run(live, "generate", str(PORTRAIT), PROMPT)
+    assert ended.exit == 3
+    assert "is not public: a clip from such an address is paid and then refused" in ended.err
+
+
 async def test_check_without_a_key_names_the_simulator(environment: dict[str, str]) -> None:
     ended = await run(environment, "check")
     assert (ended.exit, ended.err) == (0, "")
