@@ -1,6 +1,7 @@
 import asyncio
 import io
 import os
+import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,10 @@ from s2v_core.clips import write
 
 from .pages import FLAGS, KEY, PORTRAIT, RECORD, WIDE, chromium, renew, served
 from .service import Service
+
+# `nohup` has it ignored, and then what a test starts would not hear it.
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # As in production, but for the waiting.
 HURRY = Patience(submit=20.0, read=10.0, poll=0.01, slow_poll=0.02, watch=30.0, overdue=0.6, backoff=0.01)
