@@ -17,7 +17,8 @@ from s2v_core.clips import write
 from .pages import FLAGS, KEY, PORTRAIT, RECORD, WIDE, chromium, renew, served
 from .service import Service
 
-# `nohup` has it ignored, and then what a test starts would not hear it.
+# `nohup`, and a shell in the background, have these ignored: then what a test starts would not hear them.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 if hasattr(signal, "SIGHUP"):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
