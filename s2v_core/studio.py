@@ -195,6 +195,9 @@ class Studio:
             if (job is None or job.ticket != ticket) and name != subject:
                 await asyncio.to_thread(self.shelf.path(name).unlink, missing_ok=True)
         if job.ticket == ticket:
+            if key:
+                # Until it was entered, no job needed the key: it may have been forgotten meanwhile.
+                self.hold(key)
             self._driver.take(job)
             self._loops.wake("admission")
         return job

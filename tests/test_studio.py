@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -329,6 +330,21 @@ async def test_a_visitors_key_leaves_the_memory_when_no_job_needs_it(
         assert len(list(studio._keys)) == 2
         again = await studio.submit(photo, PROMPT, key=own)
         assert (await watched(studio, again))[-1].state is State.DONE
+
+
+async def test_a_key_that_is_forgotten_while_its_job_is_entered_is_there_again(
+    service: Service, photo: Photo, tmp_path: Path
+) -> None:
+    async with studio_at(service, tmp_path, pace=Pace(idle_key=0.01)) as studio:
+        lock = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)
+        lock.execute("BEGIN IMMEDIATE")
+        click = asyncio.create_task(studio.submit(photo, PROMPT, key="sk-visitor-51c0ffee"))
+        async with asyncio.timeout(4):
+            for there in (3, 2):
+                while len(list(studio._keys)) != there:
+                    await asyncio.sleep(0)
+        lock.close()
+        assert (await watched(studio, await click))[-1].state is State.DONE
 
 
 async def test_a_job_without_its_key_goes_on_when_it_is_typed_again(
