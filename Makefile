@@ -17,14 +17,14 @@ test-all: .venv/test browser
 	$(BIN)/python -m pytest -m 'not alone'
 
 chaos: .venv/test
-	$(BIN)/python -m tests.chaos --kills 200
-	$(BIN)/python -m tests.chaos --kills 200 --signal TERM
+	$(BIN)/python -m tests.jobs.chaos --kills 200
+	$(BIN)/python -m tests.jobs.chaos --kills 200 --signal TERM
 
 fuzz: .venv/test
-	$(BIN)/python -m tests.fuzz --files 100000
+	$(BIN)/python -m tests.photo.fuzz --files 100000
 
 flood: .venv/test
-	S2V_FLOOD_SECONDS=$(SECONDS) $(BIN)/python -m pytest -n 0 -m alone -s tests/test_flood.py
+	S2V_FLOOD_SECONDS=$(SECONDS) $(BIN)/python -m pytest -n 0 -m alone -s tests/server/test_flood.py
 
 # Of what is installed; it asks a service for the known vulnerabilities.
 audit: .venv/run

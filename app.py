@@ -1,7 +1,7 @@
 """The page, top to bottom: layout, handlers, wiring. What the browser hides protects nothing: the core checks all."""
 
 # First of all: what follows reads the environment as it is imported.
-from s2v_core.start import settings  # isort: skip
+from s2v_core.server.start import settings  # isort: skip
 
 import sys
 from collections.abc import AsyncIterator
@@ -13,13 +13,14 @@ from typing import Any
 
 import gradio as gr
 
-from s2v_core import wire, words
-from s2v_core.desk import Desk, Order, limit, newest, promise
+from s2v_core import wire
 from s2v_core.errors import S2VError, SettingsError, UnknownTicket
-from s2v_core.jobs import UNDER_WAY, State
+from s2v_core.jobs.model import UNDER_WAY, State
+from s2v_core.jobs.studio import Studio
+from s2v_core.page import cards
+from s2v_core.page.orders import Desk, Order, limit, newest, promise
 from s2v_core.settings import Key
-from s2v_core.simulator import Simulator
-from s2v_core.studio import Studio
+from s2v_core.simulator.service import Simulator
 from web import ASSETS, CACHE, PORTRAITS, Page, offer, serve, who
 
 Update = dict[Any, Any]  # what a handler changes of the page
@@ -130,7 +131,7 @@ with Page(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 86400
                 label=promise(settings, studio.live.label), visible=first != "simulator", elem_id="consent"
             )
             generate = gr.Button(f"Make the clip · {desk.price(first)}", variant="primary", elem_id="generate")
-        with part("status", words.waiting(first)) as status:
+        with part("status", cards.waiting(first)) as status:
             # Mounted with the first job: its scripts are two fifths of what the page loads.
             clip = gr.Video(label="Your clip", loop=True, autoplay=True, buttons=[], visible=False, elem_id="clip")
             likeness = part("likeness", {})
@@ -189,7 +190,7 @@ with Page(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 86400
         service: str, key: Key | None, known: list[str] | None, page: SimpleNamespace, request: gr.Request,
     ) -> Updates:  # fmt: skip
         page.ticket = ""
-        yield {status: words.begun(), generate: gr.Button(interactive=False)}
+        yield {status: cards.begun(), generate: gr.Button(interactive=False)}
         order = Order(
             photo=(photo or {}).get("path") or "", link=link or "", prompt=prompt or "",
             prompt_optimizer=optimizer, consent=consent, service=service, key=key, visitor=who(request),
@@ -216,7 +217,7 @@ with Page(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 86400
     async def leave(number: str, page: SimpleNamespace) -> Update:
         page.ticket = ""
         job = await studio.cancel(number)
-        card = desk.card(job) if job.ended else desk.card(job) | words.left(job)
+        card = desk.card(job) if job.ended else desk.card(job) | cards.left(job)
         return {status: card, generate: gr.Button(interactive=True)}
 
     async def remove(number: str, seen: str, known: list[str] | None) -> Update:
@@ -260,7 +261,7 @@ with Page(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 86400
     async def ending(error: Exception, event: Any, session: Any) -> Update:
         """A card and a live button, whatever went wrong."""
         number = session[chosen._id].ticket if chosen in event.inputs else ""
-        card = words.rejected(error) if isinstance(error, S2VError) else words.broken(number)
+        card = cards.rejected(error) if isinstance(error, S2VError) else cards.broken(number)
         return {status: card, generate: gr.Button(interactive=True)}
 
     demo.ending = ending

@@ -22,17 +22,18 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from s2v_core import wire, words
-from s2v_core.connections import Connections
-from s2v_core.desk import Desk, Order, report
+from s2v_core import wire
 from s2v_core.errors import ImageRejected, InputRejected, S2VError, SettingsError
-from s2v_core.frontend import Frontend
-from s2v_core.guard import Guard
+from s2v_core.jobs.studio import Studio
+from s2v_core.page import cards
+from s2v_core.page.orders import Desk, Order, report
+from s2v_core.server.compression import Frontend
+from s2v_core.server.connections import Connections
+from s2v_core.server.guard import Guard
+from s2v_core.server.signals import AWAITED, heard
+from s2v_core.server.start import aside
+from s2v_core.server.streams import Sessions, Streams
 from s2v_core.settings import Key, Settings
-from s2v_core.signals import AWAITED, heard
-from s2v_core.start import aside
-from s2v_core.streams import Sessions, Streams
-from s2v_core.studio import Studio
 
 ASSETS, CACHE = Path(__file__).parent / "assets", Path(get_upload_folder())
 PORTRAITS = ASSETS / "portraits"
@@ -62,7 +63,7 @@ class Page(gr.Blocks):
             if not isinstance(error, S2VError):
                 report(error)
             if block_fn.api_visibility == "public":
-                raise gr.Error(words.sentence(error), print_exception=False) from None
+                raise gr.Error(cards.sentence(error), print_exception=False) from None
             self._drop_run_streams(around["session_hash"], around["iterator"])
             instead = copy(block_fn)
             instead.fn, instead.inputs = partial(self.ending, error, block_fn, around["state"]), []
@@ -114,7 +115,7 @@ def offer(desk: Desk, studio: Studio) -> None:
             key=Key(text) if text else None,
             visitor=who(request),
         )
-        return words.told(await desk.order(order))
+        return cards.told(await desk.order(order))
 
     async def status(ticket: str) -> dict[str, Any]:
         """A job as it stands: its state, whether it was charged, the seconds since it began, and words for people.
@@ -122,7 +123,7 @@ def offer(desk: Desk, studio: Studio) -> None:
         Args:
             ticket: from /submit.
         """
-        return words.told(await studio.job(_text(ticket, "ticket")))
+        return cards.told(await studio.job(_text(ticket, "ticket")))
 
     async def clip(ticket: str) -> FileData:
         """The finished clip, an MP4.

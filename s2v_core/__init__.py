@@ -16,7 +16,7 @@ from .errors import (
     Unfinished,
     UnknownTicket,
 )
-from .images import Photo, prepare
+from .photo.prepare import Photo, prepare
 from .settings import Settings
 from .wire import Status, Task
 

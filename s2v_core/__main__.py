@@ -12,17 +12,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from .atomic import destination, fill_standard_streams, put
 from .errors import Away, Failed, InputRejected, Refused, S2VError, SettingsError, Unclear, Unfinished, UnknownTicket
-from .files import destination, fill_standard_streams, put
-from .images import is_link
+from .photo.prepare import is_link
+from .server.signals import AWAITED, heard, interrupting
 from .settings import Settings
-from .signals import AWAITED, heard, interrupting
 
 # The rest is imported where it is used, so that --help answers at once.
 if TYPE_CHECKING:
-    from .jobs import Job
-    from .simulator import Simulator
-    from .studio import Studio
+    from .jobs.model import Job
+    from .jobs.studio import Studio
+    from .simulator.service import Simulator
 
 _EXITS = {
     Away: 1, SettingsError: 2, InputRejected: 2, UnknownTicket: 2, Refused: 3, Failed: 4, Unclear: 5, Unfinished: 6,
@@ -157,13 +157,13 @@ async def _before(stop: asyncio.Event, task: asyncio.Task[Any]) -> bool:
 
 
 def _studio(settings: Settings) -> "Studio":
-    from .studio import Studio
+    from .jobs.studio import Studio
 
     return Studio(settings, simulator=_simulator(settings), resume=False)
 
 
 def _simulator(settings: Settings) -> "Simulator":
-    from .simulator import Simulator
+    from .simulator.service import Simulator
 
     try:
         return Simulator(settings.data_dir / "simulator", seconds=settings.simulator_seconds)
@@ -191,7 +191,7 @@ async def _ask(studio: "Studio", arguments: argparse.Namespace) -> "Job":
 
 async def _follow(studio: "Studio", seen: "list[Job]") -> None:
     """Until the job has ended, or waits for what this process cannot bring about."""
-    from .ledger import NEEDS_KEY
+    from .jobs.ledger import NEEDS_KEY
 
     first, began = seen[-1], time.monotonic()
     async for job in studio.watch(first.ticket):
@@ -205,7 +205,7 @@ async def _follow(studio: "Studio", seen: "list[Job]") -> None:
 
 def _end(settings: Settings, seen: "Job", output: Path | None, named: Path | None) -> int:
     """Tell how the job stands, by its row; the exit code."""
-    from .ledger import Ledger
+    from .jobs.ledger import Ledger
 
     try:
         ledger = Ledger(settings.ledger_url)
@@ -257,7 +257,7 @@ def _cut_off(seen: "list[Job]") -> int:
 
 
 def _jobs(settings: Settings, arguments: argparse.Namespace) -> int:
-    from .ledger import Ledger
+    from .jobs.ledger import Ledger
 
     ledger = Ledger(settings.ledger_url)
     try:
@@ -322,8 +322,8 @@ async def _check(settings: Settings) -> int:
 
 def _ledger_lines(settings: Settings) -> list[str]:
     """What is left today, and how each process on this ledger does."""
-    from .ledger import Ledger
-    from .loops import sentences
+    from .jobs.ledger import Ledger
+    from .jobs.loops import sentences
 
     if isinstance(settings.ledger_url, Path) and not settings.ledger_url.exists():
         return []

@@ -16,8 +16,8 @@ from . import wire
 from .addresses import Network, is_loopback
 from .download import Broken, download, way
 from .errors import Busy, Failed, Refused, S2VError, Unclear, Unfinished
-from .images import Photo, Source, accepted
 from .network import certificates, check_network
+from .photo.prepare import Photo, Source, accepted
 from .settings import check_base_url, check_key
 from .wire import Link, NoNews, Task
 

@@ -21,7 +21,7 @@ from .addresses import (
     resolved,
     tunnels,
 )
-from .files import keep, part_of
+from .atomic import keep, part_of
 from .network import certificates
 
 MAX_BYTES = 200_000_000

@@ -12,10 +12,10 @@ from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Error, Page, expect, sync_playwright
 
 from s2v_core import Patience, Photo, prepare
-from s2v_core.clips import write
+from s2v_core.clip.pictures import write
 
-from .pages import FLAGS, KEY, PORTRAIT, RECORD, WIDE, chromium, renew, served
-from .service import Service
+from .support.pages import FLAGS, KEY, PORTRAIT, RECORD, WIDE, chromium, renew, served
+from .support.service import Service
 
 # `nohup`, and a shell in the background, have these ignored: then what a test starts would not hear them.
 signal.signal(signal.SIGINT, signal.default_int_handler)

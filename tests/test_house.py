@@ -8,48 +8,51 @@ import pytest
 import s2v_core
 
 ROOT = Path(__file__).parent.parent
-FLOORS = [
-    {"app", "__main__"},
-    {"web"},
-    {"desk"},
-    {"studio", "guard", "streams", "frontend", "connections", "simulator"},
-    {"driver"},
-    {"loops", "services", "watch"},
-    {"client", "ledger", "start", "preflight", "scene", "shelf", "words"},
-    {"download", "upload", "clips", "images", "settings", "jobs"},
-    {"wire", "files", "addresses", "container", "stills", "network", "signals"},
-    {"errors"},
-]
-LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
-ROOMS = sorted((ROOT / "s2v_core").glob("*.py"))
+CORE = ROOT / "s2v_core"
+# Every package of the core may import the root, `photo`, `clip`, and what stands here.
+WINGS = {"photo": set(), "clip": set(), "jobs": set(), "simulator": set(), "page": {"jobs", "server"}, "server": set()}
+BESIDE = {"photo", "clip"}
+FILES = sorted(CORE.rglob("*.py"))
+
+
+def named(path: Path) -> str:
+    return str(path.relative_to(ROOT))
 
 
 def imports(path: Path) -> set[str]:
-    """Modules, absolute; those of the core by their room's name alone."""
-    found = set()
+    """Modules, absolute: `httpx`, `s2v_core.jobs.ledger`."""
+    package, found = path.relative_to(ROOT).parent.parts, set[str]()
     for node in ast.walk(ast.parse(path.read_text())):
         match node:
-            case ast.ImportFrom(module=None, level=1):
-                found |= {alias.name for alias in node.names}
-            case ast.ImportFrom(module=str(module), level=1):
-                found.add(module)
-            case ast.ImportFrom(module=str(module)):
-                found.add(module.removeprefix("s2v_core."))
+            case ast.ImportFrom(level=0, module=str(module)):
+                found |= {f"{module}.{alias.name}" for alias in node.names}
+            case ast.ImportFrom(level=level, module=module):
+                start = ".".join([*package[: len(package) - level + 1], *filter(None, [module])])
+                found |= {f"{start}.{alias.name}" for alias in node.names}
             case ast.Import():
-                found |= {alias.name.removeprefix("s2v_core.") for alias in node.names}
+                found |= {alias.name for alias in node.names}
     return found
 
 
-@pytest.mark.parametrize("path", [*ROOMS, ROOT / "app.py", ROOT / "web.py"], ids=lambda path: path.stem)
+def rooms(path: Path) -> set[str]:
+    """What a file imports of the core: the names of packages, and of the root's files."""
+    return {name.split(".")[1] for name in imports(path) if name.startswith("s2v_core.")}
+
+
+def test_every_package_of_the_core_has_its_rule() -> None:
+    assert {path.parent.name for path in CORE.glob("*/__init__.py")} == WINGS.keys()
+
+
+@pytest.mark.parametrize("path", FILES, ids=named)
 def test_imports_go_down_the_floors(path: Path) -> None:
-    if path.stem == "__init__":
+    wing = "" if path.parent == CORE else path.parent.name
+    if path.name == "__main__.py":
         return
-    assert path.stem in LEVEL, "a new room needs a floor"
-    for room in imports(path) & LEVEL.keys():
-        assert LEVEL[room] > LEVEL[path.stem], f"{path.stem} imports {room}"
+    allowed = BESIDE | WINGS[wing] if wing else BESIDE
+    assert not (rooms(path) & WINGS.keys()) - allowed - {wing}
 
 
-@pytest.mark.parametrize("path", ROOMS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", FILES, ids=named)
 def test_the_core_does_not_import_gradio(path: Path) -> None:
     assert not {name for name in imports(path) if name.split(".")[0] in {"gradio", "gradio_client"}}
 

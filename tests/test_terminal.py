@@ -19,13 +19,13 @@ import pytest
 from s2v_core import S2VError
 from s2v_core.__main__ import _EXITS as EXITS
 from s2v_core.__main__ import main
-from s2v_core.clips import describe
-from s2v_core.ledger import Ledger
+from s2v_core.clip.pictures import describe
+from s2v_core.jobs.ledger import Ledger
 from s2v_core.network import VARIABLES, certificates
-from s2v_core.signals import SECONDS
+from s2v_core.server.signals import SECONDS
 
-from .pages import KEY, PORTRAIT, PROMPT
-from .service import FILE, TASK, Answer, Service, code, gateway, good, task
+from .support.pages import KEY, PORTRAIT, PROMPT
+from .support.service import FILE, TASK, Answer, Service, code, gateway, good, task
 
 LINK = "https://photos.example/face.jpg"
 

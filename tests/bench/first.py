@@ -7,7 +7,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
 
-from ..pages import FLAGS, WIDE, chromium, served
+from ..support.pages import FLAGS, WIDE, chromium, served
 
 EMPTY = """
 import gradio

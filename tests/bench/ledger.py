@@ -18,10 +18,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from s2v_core.jobs import Limits
-from s2v_core.ledger import Ledger
+from s2v_core.jobs.ledger import Ledger
+from s2v_core.jobs.model import Limits
 
-from ..test_ledger import Book
+from ..jobs.test_ledger import Book
 
 FILL = """
 INSERT INTO jobs (

@@ -17,10 +17,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from s2v_core import Patience
-from s2v_core.jobs import State
+from s2v_core.jobs.model import State
 
-from ..chaos import Till, open_studio, small_clip, small_photo
-from ..service import Answer, task
+from ..jobs.chaos import Till, open_studio, small_clip, small_photo
+from ..support.service import Answer, task
 
 
 class Slow(Till):

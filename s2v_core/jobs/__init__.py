@@ -1,0 +1,1 @@
+"""A paid call that survives everything."""

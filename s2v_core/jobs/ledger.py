@@ -1,0 +1,696 @@
+"""One table: every job, and what was or may have been paid.
+
+The statements run on SQLite and PostgreSQL alike and by the database's clock, so that processes can share a ledger.
+"""
+
+import asyncio
+import hashlib
+import hmac
+import logging
+import secrets
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy import exc, func, select, update
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+
+from ..errors import Away, SettingsError, Unclear
+from ..wire import DEADLINE_SECONDS, Status
+from .model import NOT_SPENT, UNDER_WAY, Job, Limits, Pace, Stage, State
+
+_log = logging.getLogger(__name__)
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+
+# A click that waited longer than this while no server ran is not paid for any more.
+STALE_SECONDS = 600
+GIVE_UP_SECONDS = 24 * 3600
+_AGAIN_SECONDS = 1.0
+NEEDS_KEY = "Waiting: it needs the same key again."
+# For an index over very many rows.
+_MAKING_SECONDS = 60.0
+_MAKERS = 0x53325620  # whoever makes tables holds the lock of this number
+_STOPPED = "The server stopped after the request was sent and before the answer was written down."
+
+
+_BEGINS = {
+    Stage.PREPARE: "queued_at", Stage.SEND: "sending_at", Stage.QUEUE: "rendering_at", Stage.RENDER: "processing_at",
+    Stage.SAVE: "fetching_at",
+}  # fmt: skip
+
+_META = sa.MetaData()
+# To a person in the database's shell these are the columns; a new one needs no more than its line.
+_JOBS = sa.Table(
+    "jobs",
+    _META,
+    sa.Column("ticket", sa.String(40), primary_key=True),
+    sa.Column("state", sa.String(20)),
+    sa.Column("service", sa.String(20)),
+    sa.Column("provider", sa.String(200)),
+    sa.Column("key", sa.String(64), server_default=""),  # a fingerprint
+    sa.Column("payer", sa.String(20)),  # owner, visitor or nobody
+    sa.Column("visitor", sa.String(200)),
+    sa.Column("request", sa.String(64), index=True),  # a fingerprint, too
+    sa.Column("photo", sa.Text),  # a file of the data directory, or a public link
+    sa.Column("prompt", sa.Text),
+    sa.Column("prompt_optimizer", sa.Boolean),
+    sa.Column("amount", sa.Integer),  # thousandths of a PTC; null where only the provider knows
+    sa.Column("status", sa.String(60), server_default=""),
+    sa.Column("task_id", sa.String(200), server_default=""),
+    sa.Column("file_id", sa.String(200), server_default=""),
+    sa.Column("clip", sa.Text, server_default=""),
+    sa.Column("what", sa.Text, server_default=""),
+    sa.Column("advice", sa.Text, server_default=""),
+    sa.Column("waits", sa.Text, server_default=""),
+    *(
+        sa.Column(f"{name}_at", sa.DateTime)
+        for name in ("queued", "sending", "rendering", "processing", "fetching", "ended")
+    ),
+    sa.Column("changed_at", sa.DateTime),
+    sa.Column("owner", sa.String(40)),
+    sa.Column("leased_until", sa.DateTime),
+    sa.Column("deleted_at", sa.DateTime),
+)
+_KEEPS = sa.or_(_JOBS.c.photo != "", _JOBS.c.clip != "", _JOBS.c.prompt != "")
+_GOES = sa.and_(_JOBS.c.deleted_at.is_not(None), _KEEPS)
+# No question reads all jobs, nor all with one key or in one state: each asks for a time beside it.
+sa.Index("jobs_under_way", _JOBS.c.state, _JOBS.c.queued_at)
+sa.Index("jobs_paid", _JOBS.c.payer, _JOBS.c.sending_at, _JOBS.c.state, _JOBS.c.visitor)
+sa.Index("jobs_sent", _JOBS.c.key, _JOBS.c.sending_at)
+sa.Index("jobs_took", _JOBS.c.provider, _JOBS.c.state, _JOBS.c.ended_at)
+sa.Index("jobs_newest", _JOBS.c.queued_at)
+sa.Index("jobs_kept", _JOBS.c.ended_at, sqlite_where=_KEEPS, postgresql_where=_KEEPS)
+sa.Index("jobs_kept_of", _JOBS.c.payer, _JOBS.c.ended_at, sqlite_where=_KEEPS, postgresql_where=_KEEPS)
+sa.Index("jobs_going", _JOBS.c.deleted_at, sqlite_where=_GOES, postgresql_where=_GOES)
+# One row. Who has written to it has the turn until the transaction ends: so the limits hold over all processes.
+_LEDGER = sa.Table(
+    "ledger",
+    _META,
+    sa.Column("turn", sa.Integer),
+    sa.Column("pepper", sa.String(64)),
+    sa.Column("identity", sa.String(32)),  # of this ledger; a data directory that was made with it carries the same
+)
+# When each loop of each process ran last, for a person who asks how it goes.
+_LOOPS = sa.Table(
+    "loops",
+    _META,
+    sa.Column("worker", sa.String(40), primary_key=True),
+    sa.Column("name", sa.String(20), primary_key=True),
+    sa.Column("ran_at", sa.DateTime),
+    sa.Column("trouble", sa.Text, server_default=""),
+)
+
+
+class _Clock(FunctionElement[datetime]):
+    """The time in UTC of the statement, by the database's clock, and so many seconds from it.
+
+    One time for the whole statement: an index is of no use beside one that moves.
+    """
+
+    type = sa.DateTime()
+    inherit_cache = True
+
+    def __init__(self, seconds: float = 0) -> None:
+        super().__init__(sa.literal(f"{seconds:+f} seconds"))
+
+
+@compiles(_Clock, "sqlite")
+def _sqlite_clock(element: _Clock, compiler: SQLCompiler, **how: Any) -> str:
+    # As SQLAlchemy writes a datetime, so that the texts compare as the times do.
+    return f"strftime('%Y-%m-%d %H:%M:%f000', 'now', {compiler.process(element.clauses, **how)})"
+
+
+@compiles(_Clock, "postgresql")
+def _postgresql_clock(element: _Clock, compiler: SQLCompiler, **how: Any) -> str:
+    seconds = compiler.process(element.clauses, **how)
+    return f"(statement_timestamp() AT TIME ZONE 'UTC' + CAST({seconds} AS interval))"
+
+
+class _Today(FunctionElement[datetime]):
+    """When the database's UTC day began."""
+
+    type = sa.DateTime()
+    inherit_cache = True
+
+
+@compiles(_Today, "sqlite")
+def _sqlite_today(*_: Any, **__: Any) -> str:
+    return "strftime('%Y-%m-%d 00:00:00.000000', 'now')"
+
+
+@compiles(_Today, "postgresql")
+def _postgresql_today(*_: Any, **__: Any) -> str:
+    return "date_trunc('day', statement_timestamp() AT TIME ZONE 'UTC')"
+
+
+class TooLate(Exception):
+    """The turn came after the deadline: nothing was written."""
+
+
+class Full(Exception):
+    """So many jobs wait already; says whose they are."""
+
+
+class Ledger:
+    """A database of jobs; a `Path` is one of SQLite. Every method is one transaction, and blocks.
+
+    `ask` and `insist` call one without blocking. A statement waits `patience` seconds at most. Raises `Away`, as every
+    method does, and `SettingsError`.
+    """
+
+    def __init__(self, url: str | Path, *, lease: float = Pace().lease, patience: float = 5.0) -> None:
+        self._lease = lease
+        # Its own: behind a database that says nothing neither photos nor uploads wait.
+        self._threads = ThreadPoolExecutor(8, "ledger")
+        self._engine = _engine(url, patience)
+        self._writing = self._engine.execution_options(writes=True)
+        try:
+            self._pepper, self.identity = self._made()
+        except Away:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._engine.dispose()
+
+    async def ask(
+        self, act: Callable[_Arguments, _Result], *arguments: _Arguments.args, **named: _Arguments.kwargs
+    ) -> _Result:
+        """One of the other methods, in a thread of the ledger's own. Raises `Away`."""
+        call = partial(act, *arguments, **named)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+
+    async def insist(
+        self, act: Callable[_Arguments, _Result], *arguments: _Arguments.args, **named: _Arguments.kwargs
+    ) -> _Result:
+        """The same, and again until the ledger is there."""
+        while True:
+            try:
+                return await self.ask(act, *arguments, **named)
+            except Away as error:
+                _log.warning("the ledger is away (%s)", error.reason)
+                await asyncio.sleep(_AGAIN_SECONDS)
+
+    def fingerprint(self, *parts: str) -> str:
+        """A digest that says nothing about `parts` to somebody without the ledger."""
+        return hmac.digest(self._pepper.encode(), "\0".join(parts).encode(), hashlib.sha256).hex()
+
+    def enter(self, ticket: str, owner: str, request: str, *, limits: Limits, until: float, **values: Any) -> str:
+        """Queue a job; or the ticket of the same request that is under way already.
+
+        Raises `Full`, or `TooLate` where its turn comes after the moment `until` of the monotonic clock.
+        """
+        with self._turn() as connection:
+            if time.monotonic() > until:
+                raise TooLate
+            same = sa.and_(_JOBS.c.request == request, _JOBS.c.state.in_(UNDER_WAY), _YOUNG)
+            twin = select(_JOBS.c.ticket).where(same)
+            if other := connection.scalar(twin):
+                return str(other)
+            visitor = values["visitor"]
+            if visitor and self._count(connection, _WAITS, _JOBS.c.visitor == visitor) >= limits.waiting:
+                raise Full(f"{limits.waiting} jobs from your address wait already")
+            if self._count(connection, _WAITS) >= limits.waiting_in_all:
+                raise Full(f"{limits.waiting_in_all} jobs wait here already")
+            times = {"queued_at": _Clock(), "changed_at": _Clock(), "leased_until": _Clock(self._lease)}
+            values |= {"ticket": ticket, "state": State.QUEUED, "owner": owner, "request": request, **times}
+            connection.execute(_JOBS.insert().values(values))
+            return ticket
+
+    def admit(self, owner: str, tickets: Collection[str], limits: Limits) -> tuple[list[Job], set[str]]:
+        """Of what the owner has in the queue: what was admitted or refused now, and what still waits.
+
+        Counting and spending are one transaction. One that is in neither is another process's by now, or has ended.
+        """
+        mine = sa.and_(_JOBS.c.owner == owner, _JOBS.c.ticket.in_(tickets))
+        # By a commit whose answer was lost: nobody has paid for it yet.
+        admitted = select(_JOBS.c.ticket).where(mine, _JOBS.c.state == State.SENDING)
+        mine = sa.and_(mine, _JOBS.c.state == State.QUEUED)
+        with self._look() as connection:
+            found = list(self._obstacles(connection, mine, limits))
+            still = all(state is State.QUEUED and obstacle == row["waits"] for row, state, obstacle in found)
+            if still and not connection.scalars(admitted).all():
+                return [], {row["ticket"] for row, _, _ in found}
+        with self._turn() as connection:
+            left, waiting = [self._one(connection, ticket) for ticket in connection.scalars(admitted).all()], set()
+            for row, state, obstacle in self._obstacles(connection, mine, limits):
+                this = _JOBS.c.ticket == row["ticket"]
+                if state is State.QUEUED:
+                    waiting.add(row["ticket"])
+                    if obstacle != row["waits"]:
+                        self._set(connection, this, waits=obstacle)
+                else:
+                    self._set(connection, this, state=state, what=obstacle)
+                    left.append(self._one(connection, row["ticket"]))
+            return [job for job in left if job], waiting
+
+    def withdraw(self, ticket: str) -> None:
+        """Back into the queue: it was admitted, and nothing has left this machine."""
+        with self._turn() as connection:
+            sending = sa.and_(_JOBS.c.ticket == ticket, _JOBS.c.state == State.SENDING, _JOBS.c.task_id == "")
+            self._set(connection, sending, state=State.QUEUED, sending_at=None)
+
+    def record_task(self, ticket: str, owner: str, task_id: str) -> None:
+        """A fact, whoever holds the job by now: it heals `unknown`. What was deleted meanwhile stays deleted."""
+        with self._turn() as connection:
+            unsent = sa.and_(_JOBS.c.ticket == ticket, _JOBS.c.state.in_((State.SENDING, State.UNKNOWN)))
+            self._set(connection, _JOBS.c.ticket == ticket, task_id=task_id)
+            healed = {"what": "", "advice": ""}
+            deleted = sa.and_(unsent, _JOBS.c.deleted_at.is_not(None))
+            self._set(connection, deleted, state=State.DONE, **healed)
+            held = {"owner": owner, "leased_until": _Clock(self._lease)}
+            self._set(connection, unsent, state=State.RENDERING, ended_at=None, **healed | held)
+
+    def record_clip(self, ticket: str, clip: str) -> Job | None:
+        """A whole clip on the disk is a fact, too, whoever holds the job by now; the job, None without a row."""
+        with self._turn() as connection:
+            wanted = sa.and_(_JOBS.c.ticket == ticket, _JOBS.c.state.in_(UNDER_WAY))
+            self._set(connection, wanted, state=State.DONE, clip=clip)
+            return self._one(connection, ticket)
+
+    def miss_clip(self, ticket: str, clip: str, what: str, *, fetch: bool) -> None:
+        """The clip's file is gone: it is to be fetched again, or else the row says why it is not."""
+        with self._turn() as connection:
+            missed = sa.and_(_JOBS.c.ticket == ticket, _JOBS.c.state == State.DONE, _JOBS.c.clip == clip)
+            if fetch:
+                free = {"fetching_at": _Clock(), "ended_at": None, "leased_until": _Clock(), "waits": what}
+                self._set(connection, missed, state=State.FETCHING, clip="", **free)
+            else:
+                self._set(connection, missed, clip="", what=what)
+
+    def end_submit(self, ticket: str, state: State, what: str, advice: str) -> None:
+        """Refused or unknown; a refusal is a fact, whoever holds the job by now."""
+        with self._turn() as connection:
+            unanswered = sa.and_(
+                _JOBS.c.ticket == ticket, _JOBS.c.task_id == "", _JOBS.c.state.in_((State.SENDING, State.UNKNOWN))
+            )
+            self._set(connection, unanswered, state=state, what=what, advice=advice)
+
+    def advance(self, ticket: str, owner: str, **values: Any) -> bool:
+        """Write what the owner found out; False where the job is another process's by now."""
+        if values.get("status") not in (None, Status.PREPARING, Status.QUEUEING, Status.SUCCESS):
+            values["processing_at"] = func.coalesce(_JOBS.c.processing_at, _Clock())
+        with self._turn() as connection:
+            mine = sa.and_(_JOBS.c.ticket == ticket, _JOBS.c.owner == owner, _JOBS.c.state.in_(UNDER_WAY))
+            return self._set(connection, mine, **values)
+
+    def cancel(self, ticket: str, what: str) -> None:
+        """Only while nothing was sent."""
+        with self._turn() as connection:
+            queued = sa.and_(_JOBS.c.ticket == ticket, _JOBS.c.state == State.QUEUED)
+            self._set(connection, queued, state=State.CANCELLED, what=what)
+
+    def renew(self, owner: str, tickets: Collection[str], loops: Mapping[str, tuple[float, str]]) -> None:
+        """A sign of life: the lease of what the owner drives, and how its loops do.
+
+        Of each loop, how many seconds ago it ran to its end, and its trouble since then.
+        """
+        with self._turn() as connection:
+            driven = sa.and_(_JOBS.c.owner == owner, _JOBS.c.ticket.in_(tickets))
+            connection.execute(update(_JOBS).where(driven).values(leased_until=_Clock(self._lease)))
+            stale = sa.or_(_LOOPS.c.worker == owner, _LOOPS.c.ran_at < _Clock(-24 * 3600))
+            connection.execute(sa.delete(_LOOPS).where(stale))
+            for name, (ago, trouble) in loops.items():
+                values = {"worker": owner, "name": name, "ran_at": _Clock(-ago), "trouble": trouble}
+                connection.execute(_LOOPS.insert().values(values))
+
+    def release(self, owner: str) -> None:
+        """Leave every job to who comes next; a payment without an answer is unknown."""
+        with self._turn() as connection:
+            mine = sa.and_(_JOBS.c.owner == owner, _JOBS.c.state.in_(UNDER_WAY))
+            connection.execute(update(_JOBS).where(mine).values(leased_until=_Clock()))
+            self._abandon(connection, sa.and_(mine, _JOBS.c.state == State.SENDING))
+            connection.execute(sa.delete(_LOOPS).where(_LOOPS.c.worker == owner))
+
+    def claim(self, owner: str, keys: Collection[str], *, only: Collection[str] | None = None) -> list[str]:
+        """Take over what nobody holds and a key is here for; an abandoned `sending` becomes `unknown`.
+
+        `only` these tickets, however old they are; else what is younger than a day.
+        """
+        unsent = _JOBS.c.state.in_((State.QUEUED, State.SENDING))
+        reading = _JOBS.c.state.in_((State.RENDERING, State.FETCHING))
+        if only is None:
+            wanted = sa.or_(unsent, sa.and_(reading, _YOUNG))
+        else:
+            wanted = sa.and_(_JOBS.c.state.in_(UNDER_WAY), _JOBS.c.ticket.in_(only))
+        free = sa.and_(wanted, _JOBS.c.leased_until < _Clock())
+        with self._look() as connection:
+            if not self._count(connection, free):
+                return []
+        with self._turn() as connection:
+            self._abandon(connection, sa.and_(free, _JOBS.c.state == State.SENDING))
+            stale = sa.and_(free, _JOBS.c.state == State.QUEUED, _JOBS.c.leased_until < _Clock(-STALE_SECONDS))
+            self._set(connection, stale, state=State.CANCELLED, what="The server stopped before anything was sent.")
+            locked = sa.and_(free, _JOBS.c.key.not_in(keys), _JOBS.c.waits != NEEDS_KEY)
+            self._set(connection, locked, waits=NEEDS_KEY)
+            # Not asked for by their key: by that a database may look through all that it ever paid.
+            found = connection.execute(select(_JOBS.c.ticket, _JOBS.c.key).where(free)).all()
+            tickets = [str(row.ticket) for row in found if row.key in keys]
+            taken = {"owner": owner, "leased_until": _Clock(self._lease)}
+            connection.execute(update(_JOBS).where(_JOBS.c.ticket.in_(tickets)).values(taken))
+            return tickets
+
+    def job(self, ticket: str) -> Job | None:
+        with self._look() as connection:
+            return self._one(connection, ticket)
+
+    def jobs(self, limit: int | None = None) -> list[Job]:
+        """The newest so many, or all; newest first."""
+        with self._look() as connection:
+            newest = select(_JOBS, _Clock().label("now")).order_by(_JOBS.c.queued_at.desc()).limit(limit)
+            return [_job(row) for row in connection.execute(newest).mappings()]
+
+    def changed(self, tickets: Collection[str], seconds: float) -> list[Job]:
+        """Those of `tickets` that changed within the last so many seconds."""
+        with self._look() as connection:
+            late = sa.and_(_JOBS.c.ticket.in_(tickets), _JOBS.c.changed_at > _Clock(-seconds))
+            return [
+                _job(row) for row in connection.execute(select(_JOBS, _Clock().label("now")).where(late)).mappings()
+            ]
+
+    def used_today(self, visitor: str | None = None) -> int:
+        """Clips that were or may have been paid with the owner's key since midnight UTC, or this visitor's of those."""
+        with self._look() as connection:
+            whose = [] if visitor is None else [_JOBS.c.visitor == visitor]
+            return self._count(connection, *_TODAYS, *whose)
+
+    def durations(self, provider: str) -> list[float]:
+        """Seconds from the sending to the end of a provider's newest clips, up to 200."""
+        with self._look() as connection:
+            ended = sa.and_(_JOBS.c.provider == provider, _JOBS.c.state == State.DONE, _JOBS.c.ended_at.is_not(None))
+            times = select(_JOBS.c.sending_at, _JOBS.c.ended_at).where(ended).order_by(_JOBS.c.ended_at.desc())
+            return [(end - sent).total_seconds() for sent, end in connection.execute(times.limit(200))]
+
+    def keys_in_use(self) -> set[str]:
+        """The fingerprints of the keys that a job under way needs."""
+        with self._look() as connection:
+            driven = sa.or_(_YOUNG, _JOBS.c.leased_until > _Clock())
+            under_way = sa.and_(_JOBS.c.state.in_(UNDER_WAY), driven)
+            return set(connection.scalars(select(_JOBS.c.key).where(under_way).distinct()))
+
+    def under_way(self, tickets: Collection[str]) -> set[str]:
+        """Of these, the ones whose jobs have not ended."""
+        with self._look() as connection:
+            which = sa.and_(_JOBS.c.ticket.in_(tickets), _JOBS.c.state.in_(UNDER_WAY))
+            return set(connection.scalars(select(_JOBS.c.ticket).where(which)))
+
+    def unnamed(self, stems: Collection[str]) -> set[str]:
+        """Of these files, told by their names up to the first dot, the ones that no row names."""
+        found = set(stems)
+        with self._look() as connection:
+            rows = connection.execution_options(yield_per=1000).execute(
+                select(_JOBS.c.photo, _JOBS.c.clip).where(_KEEPS)
+            )
+            for row in rows:
+                found.difference_update(name.partition(".")[0] for name in row if name)
+        return found
+
+    def simulated(self) -> list[Job]:
+        """What the simulator's jobs keep that have ended, newest first."""
+        with self._look() as connection:
+            free = sa.and_(
+                _JOBS.c.payer == "nobody", _JOBS.c.ended_at.is_not(None), _KEEPS, _JOBS.c.deleted_at.is_(None)
+            )
+            query = select(_JOBS, _Clock().label("now")).where(free).order_by(_JOBS.c.ended_at.desc())
+            return [_job(row) for row in connection.execute(query).mappings()]
+
+    def to_forget(self, hours: float) -> list[str]:
+        """The tickets of jobs that ended so long ago and still keep photo, clip or prompt."""
+        with self._look() as connection:
+            old = sa.and_(_JOBS.c.ended_at < _Clock(-3600 * hours), _KEEPS, _JOBS.c.deleted_at.is_(None))
+            return list(connection.scalars(select(_JOBS.c.ticket).where(old)))
+
+    def erase(self, ticket: str) -> bool:
+        """The prompt leaves the row of a job that has ended; photo and clip are shown no more, their files go next."""
+        with self._turn() as connection:
+            which = sa.and_(_JOBS.c.ticket == ticket, _JOBS.c.ended_at.is_not(None), _KEEPS)
+            return self._set(connection, which, prompt="", deleted_at=func.coalesce(_JOBS.c.deleted_at, _Clock()))
+
+    def erased(self, ticket: str | None = None) -> list[tuple[str, str, str]]:
+        """Ticket, photo and clip of what was erased and whose files may still be there; of all, or of one job."""
+        with self._look() as connection:
+            which = [] if ticket is None else [_JOBS.c.ticket == ticket]
+            query = select(_JOBS.c.ticket, _JOBS.c.photo, _JOBS.c.clip).where(_GOES)
+            return [(row.ticket, row.photo, row.clip) for row in connection.execute(query.where(*which))]
+
+    def clear(self, ticket: str) -> None:
+        """The files of what was erased are gone."""
+        with self._turn() as connection:
+            erased = sa.and_(_JOBS.c.ticket == ticket, _JOBS.c.deleted_at.is_not(None))
+            connection.execute(update(_JOBS).where(erased).values(photo="", clip=""))
+
+    def health(self) -> list[tuple[str, str, float, str]]:
+        """Of each process that did not end in order: its name, a loop, seconds since that ran, its trouble."""
+        with self._look() as connection:
+            rows = connection.execute(select(_LOOPS, _Clock().label("now")).order_by(_LOOPS.c.worker, _LOOPS.c.name))
+            return [(row.worker, row.name, _epoch(row.now) - _epoch(row.ran_at), row.trouble) for row in rows]
+
+    def _abandon(self, connection: sa.Connection, sending: sa.ColumnElement[bool]) -> None:
+        self._set(connection, sending, state=State.UNKNOWN, what=_STOPPED, advice=Unclear.advice)
+
+    def _obstacles(
+        self, connection: sa.Connection, which: sa.ColumnElement[bool], limits: Limits
+    ) -> Iterator[tuple[sa.RowMapping, State, str]]:
+        """Each in its order, what becomes of it now and why; between two of them their row may be written."""
+        names = (_JOBS.c.ticket, _JOBS.c.key, _JOBS.c.payer, _JOBS.c.visitor, _JOBS.c.waits, which.label("mine"))
+        in_line = sa.and_(_JOBS.c.state == State.QUEUED, sa.or_(which, _JOBS.c.leased_until > _Clock()))
+        rows = connection.execute(select(*names).where(in_line).order_by(_JOBS.c.queued_at)).mappings().all()
+        before: Counter[str] = Counter()
+        for row in rows:
+            state, obstacle = State.QUEUED, f"Waiting: {before[row['key']]} before it."
+            if row["mine"] and (row["payer"] == "nobody" or not before[row["key"]]):
+                state, obstacle = self._obstacle(connection, row, limits)
+            if row["mine"]:
+                yield row, state, obstacle
+            before[row["key"]] += state is State.QUEUED
+
+    def _obstacle(self, connection: sa.Connection, row: sa.RowMapping, limits: Limits) -> tuple[State, str]:
+        if row["payer"] == "nobody":
+            return State.SENDING, ""
+        if row["payer"] == "owner" and self._count(connection, *_TODAYS) >= limits.clips_a_day:
+            return State.REFUSED, f"All {limits.clips_a_day} clips of today are used; the day ends at midnight UTC."
+        if row["payer"] == "owner" and limits.clips_a_visitor is not None:
+            used = self._count(connection, *_TODAYS, _JOBS.c.visitor == row["visitor"])
+            if used >= limits.clips_a_visitor:
+                yours = f"Your {limits.clips_a_visitor} clips of today are used"
+                return State.REFUSED, f"{yours}; the day ends at midnight UTC. An own key has no such limit."
+        same = _JOBS.c.key == row["key"]
+        # What nobody drives still renders at the provider, but not for ever.
+        rendering = _JOBS.c.state.in_((State.SENDING, State.RENDERING))
+        lasts = sa.or_(_JOBS.c.leased_until > _Clock(), _JOBS.c.sending_at > _Clock(-DEADLINE_SECONDS))
+        if self._count(connection, same, rendering, _YOUNG, lasts) >= limits.at_once:
+            return State.QUEUED, f"Waiting: {limits.at_once} clips are rendering with this key already."
+        if self._count(connection, same, _JOBS.c.sending_at > _Clock(-60)) >= limits.a_minute:
+            return State.QUEUED, f"Waiting: {limits.a_minute} clips were sent with this key within a minute."
+        return State.SENDING, ""
+
+    def _count(self, connection: sa.Connection, *conditions: sa.ColumnElement[bool]) -> int:
+        return connection.scalar(select(func.count()).select_from(_JOBS).where(*conditions)) or 0
+
+    def _set(self, connection: sa.Connection, which: sa.ColumnElement[bool], **values: Any) -> bool:
+        if state := values.get("state"):
+            begins = f"{state}_at" if f"{state}_at" in _JOBS.c else "ended_at"
+            values = {begins: func.coalesce(_JOBS.c[begins], _Clock()), "waits": ""} | values
+        return connection.execute(update(_JOBS).where(which).values(values | {"changed_at": _Clock()})).rowcount > 0
+
+    def _row(self, connection: sa.Connection, which: sa.ColumnElement[bool]) -> sa.RowMapping | None:
+        query = select(_JOBS, _Clock().label("now")).where(which)
+        return connection.execute(query).mappings().first()
+
+    def _one(self, connection: sa.Connection, ticket: str) -> Job | None:
+        row = self._row(connection, _JOBS.c.ticket == ticket)
+        return _job(row) if row else None
+
+    def _made(self) -> tuple[str, str]:
+        """Pepper and identity, once all tables are there."""
+        with _told(), self._writing.connect() as connection:
+            _wait_up_to(_MAKING_SECONDS, connection.connection.driver_connection)
+            with connection.begin():
+                if connection.dialect.name == "postgresql":
+                    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MAKERS})")
+                _META.create_all(connection)
+                _add_missing_columns(connection)
+                _add_missing_indexes(connection)
+                if not connection.scalar(select(func.count()).select_from(_LEDGER)):
+                    connection.execute(_LEDGER.insert().values(turn=0, pepper=secrets.token_hex(32)))
+                unnamed = _LEDGER.c.identity.is_(None)
+                connection.execute(update(_LEDGER).where(unnamed).values(identity=secrets.token_hex(16)))
+                pepper, identity = connection.execute(select(_LEDGER.c.pepper, _LEDGER.c.identity)).one()
+            # It would wait as long for a job.
+            connection.invalidate()
+            return str(pepper), str(identity)
+
+    @contextmanager
+    def _look(self) -> Iterator[sa.Connection]:
+        with _told(), self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def _turn(self) -> Iterator[sa.Connection]:
+        with _told(), self._writing.begin() as connection:
+            connection.execute(update(_LEDGER).values(turn=_LEDGER.c.turn + 1))
+            yield connection
+
+
+_YOUNG = _JOBS.c.queued_at > _Clock(-GIVE_UP_SECONDS)
+_WAITS = sa.and_(
+    _JOBS.c.state.in_(UNDER_WAY),
+    _YOUNG,
+    # The simulator has no queue of ours, and its films are work all the same. For an "or" SQLite reads all of them.
+    sa.not_(sa.and_(_JOBS.c.state != State.QUEUED, _JOBS.c.payer != "nobody")),
+    _JOBS.c.leased_until > _Clock(),
+)
+_TODAYS = (_JOBS.c.payer == "owner", _JOBS.c.state.not_in(NOT_SPENT), _JOBS.c.sending_at >= _Today())
+
+
+def _job(row: sa.RowMapping) -> Job:
+    values: dict[str, Any] = {name: row[name] for name in Job.__dataclass_fields__ if name in row}
+    began = {stage: _epoch(row[column]) for stage, column in _BEGINS.items() if row[column]}
+    values |= {"state": State(row["state"]), "began": began, "ended": row["ended_at"] and _epoch(row["ended_at"])}
+    values["deleted"] = row["deleted_at"] is not None
+    if values["deleted"]:
+        values |= {"photo": "", "clip": ""}
+    return Job(**values | {"changed": _epoch(row["changed_at"]), "now": _epoch(row["now"])})
+
+
+def _epoch(moment: datetime) -> float:
+    return moment.replace(tzinfo=UTC).timestamp()
+
+
+def _add_missing_indexes(connection: sa.Connection) -> None:
+    for index in _JOBS.indexes:
+        index.create(connection, checkfirst=True)
+    # Those of earlier versions.
+    for name in ("ix_jobs_state", "ix_jobs_changed_at"):
+        connection.exec_driver_sql(f"DROP INDEX IF EXISTS {name}")
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Raises `Away`, without the row that the database's own error can hold."""
+    try:
+        yield
+    except (exc.DBAPIError, exc.TimeoutError) as error:
+        cause = getattr(error, "orig", None) or error
+        # A server's words can hold values, and a driver's after the first line.
+        words = "" if getattr(cause, "sqlstate", None) else f": {str(cause).strip().partition(chr(10))[0]}"
+        raise Away(type(cause).__name__ + words) from None
+
+
+def _add_missing_columns(connection: sa.Connection) -> None:
+    for table in _META.sorted_tables:
+        there = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
+        for column in table.c:
+            if column.name not in there:
+                definition = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
+                connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {definition}")
+
+
+def _engine(url: str | Path, patience: float) -> sa.Engine:
+    try:
+        where = sa.URL.create("sqlite", database=str(url)) if isinstance(url, Path) else sa.make_url(url)
+        if where.drivername in ("postgres", "postgresql"):
+            where = where.set(drivername="postgresql+psycopg")
+        if where.drivername == "postgresql+psycopg":
+            return _postgresql(where, patience)
+        if where.drivername in ("sqlite", "sqlite+pysqlite") and where.database not in (None, "", ":memory:"):
+            return _sqlite(where, patience)
+    except exc.ArgumentError:
+        pass
+    except ImportError:
+        raise SettingsError("S2V_DATABASE_URL: for PostgreSQL install psycopg[binary] here.") from None
+    raise SettingsError("S2V_DATABASE_URL: this is sqlite:/// and a file, or postgresql://user@host/name.")
+
+
+def _sqlite(url: sa.URL, patience: float) -> sa.Engine:
+    engine = sa.create_engine(url, hide_parameters=True, pool_timeout=patience)
+
+    @sa.event.listens_for(engine, "connect")
+    def connect(raw: Any, _: Any) -> None:
+        # SQLAlchemy begins transactions, below; the driver must not.
+        raw.isolation_level = None
+        _wait_up_to(patience, raw)
+        raw.execute("PRAGMA synchronous = FULL")
+        _to_wal(raw, patience)
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        # A writer takes its turn at once: one that has read before is refused, however long it would wait.
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if "writes" in connection.get_execution_options() else "BEGIN")
+
+    return engine
+
+
+def _postgresql(url: sa.URL, patience: float) -> sa.Engine:
+    import psycopg
+
+    class Connection(psycopg.Connection[Any]):
+        seconds = patience
+
+        def wait(self, gen: Any, *arguments: Any, **named: Any) -> Any:
+            # A server that is frozen, or a network that swallows what is sent, says nothing for ever.
+            return super().wait(self._within(gen), *arguments, **named)
+
+        def _within(self, steps: Any) -> Any:
+            until = time.monotonic() + self.seconds
+            try:
+                wanted = next(steps)
+                while True:
+                    ready = yield wanted
+                    if not ready and time.monotonic() > until:
+                        self.close()
+                        raise psycopg.OperationalError("the database is silent")
+                    wanted = steps.send(ready)
+            except StopIteration as end:
+                return end.value
+
+    # Prepared, a statement would forget how few rows there are in the states that it asks for.
+    usual = {"connect_timeout": max(2, round(patience)), "prepare_threshold": None}
+    engine = sa.create_engine(url, hide_parameters=True, pool_timeout=patience, pool_pre_ping=True, connect_args=usual)
+
+    @sa.event.listens_for(engine, "do_connect")
+    def do_connect(_: Any, __: Any, arguments: Any, named: Any) -> Any:
+        return Connection.connect(*arguments, **named)
+
+    @sa.event.listens_for(engine, "connect")
+    def connect(raw: Any, _: Any) -> None:
+        _wait_up_to(patience, raw)
+
+    return engine
+
+
+def _wait_up_to(seconds: float, raw: Any) -> None:
+    """For each statement on this connection, and for a process that holds the turn and is frozen."""
+    if isinstance(raw, sqlite3.Connection):
+        raw.execute(f"PRAGMA busy_timeout = {seconds * 1000:.0f}")
+    else:
+        for name in ("statement_timeout", "idle_in_transaction_session_timeout"):
+            raw.execute(f"SET {name} = {seconds * 1000:.0f}")
+        raw.commit()
+        # A little more, so that the server's own answer comes first.
+        raw.seconds = seconds + 1
+
+
+def _to_wal(raw: sqlite3.Connection, patience: float) -> None:
+    # Who makes this switch beside another is turned away at once, whatever the busy timeout; it is made once.
+    until = time.monotonic() + patience
+    while True:
+        try:
+            raw.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.02)

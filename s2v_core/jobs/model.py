@@ -1,0 +1,143 @@
+"""What a job is: where it stands, what it may have cost, how long it took."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from statistics import quantiles
+
+from ..errors import Charge
+from ..wire import DEADLINE_SECONDS
+
+
+class State(StrEnum):
+    """Where a job stands. A late answer heals `unknown`; the other ends are ends."""
+
+    QUEUED = "queued"
+    SENDING = "sending"
+    RENDERING = "rendering"
+    FETCHING = "fetching"
+    DONE = "done"
+    FAILED = "failed"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+    CANCELLED = "cancelled"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "State":
+        # Written by another version: what it may have cost is not known here.
+        return cls.UNKNOWN
+
+
+UNDER_WAY = (State.QUEUED, State.SENDING, State.RENDERING, State.FETCHING)
+NOT_SPENT = (State.QUEUED, State.REFUSED, State.CANCELLED)
+_CHARGES = {State.UNKNOWN: Charge.UNKNOWN, State.FAILED: Charge.PROVIDER} | dict.fromkeys(NOT_SPENT, Charge.NONE)
+
+
+class Stage(StrEnum):
+    """The parts of a job's time, as a person sees them."""
+
+    PREPARE = "Prepare"
+    SEND = "Send"
+    QUEUE = "Queue"
+    RENDER = "Render"
+    SAVE = "Save"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What may be sent with one key, and how many jobs of one visitor may wait for it.
+
+    The clips a day, by UTC days, are those that the owner pays for. Of all visitors ten times `waiting` may wait.
+    """
+
+    clips_a_day: int = 20
+    clips_a_visitor: int | None = None
+    at_once: int = 3
+    a_minute: int = 5
+    waiting: int = 20
+
+    @property
+    def waiting_in_all(self) -> int:
+        return 10 * self.waiting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """Seconds: how long a process holds a job without a sign of life, and how often each loop runs.
+
+    `enter` is how long a click may wait for the ledger, `last_answer` how long a stop waits for payments in flight.
+    """
+
+    lease: float = 20.0
+    heartbeat: float = 5.0
+    admission: float = 1.0
+    look: float = 0.4
+    sweep: float = 60.0
+    clear_away: float = 3600.0
+    enter: float = 10.0
+    last_answer: float = 8.0
+    idle_key: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """How long the clips of a service took here, in seconds from their sending: half lie between the first two."""
+
+    count: int
+    quarter: float
+    three_quarters: float
+    nine_tenths: float
+
+    @classmethod
+    def of(cls, seconds: list[float]) -> "Usual | None":
+        """None where there are too few to say."""
+        if len(seconds) < 5:
+            return None
+        cuts = quantiles(seconds, n=20, method="inclusive")
+        return cls(len(seconds), cuts[4], cuts[14], cuts[17])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A job as it stands in its row; `now` is the database's time of the look, and times are epoch seconds."""
+
+    ticket: str
+    state: State
+    service: str
+    provider: str
+    key: str
+    payer: str
+    visitor: str = field(repr=False)
+    photo: str = field(repr=False)
+    prompt: str = field(repr=False)
+    prompt_optimizer: bool
+    amount: int | None
+    status: str
+    task_id: str
+    file_id: str
+    clip: str
+    what: str
+    advice: str
+    waits: str
+    began: dict[Stage, float]
+    ended: float | None
+    changed: float
+    now: float
+    deleted: bool
+
+    @property
+    def queued(self) -> float:
+        return self.began[Stage.PREPARE]
+
+    @property
+    def overdue(self) -> bool:
+        return self.state is State.RENDERING and self.now > self.began[Stage.QUEUE] + DEADLINE_SECONDS
+
+    @property
+    def charge(self) -> Charge:
+        return Charge.NONE if self.amount == 0 else _CHARGES.get(self.state, Charge.SPENT)
+
+    @property
+    def seconds(self) -> dict[Stage, float]:
+        """How long each stage has taken so far, in their order."""
+        starts = [*self.began.values(), self.ended or self.now]
+        return {stage: max(0.0, end - start) for stage, start, end in zip(self.began, starts, starts[1:], strict=False)}

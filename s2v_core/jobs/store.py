@@ -1,0 +1,182 @@
+"""Where photos and clips lie, what may be shown of them, and when they go. Every method blocks."""
+
+import hashlib
+import logging
+import os
+import re
+import secrets
+import shutil
+import time
+import unicodedata
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from ..atomic import whole
+from ..clip import pictures
+from ..photo.prepare import Photo, is_link, thumbnail
+from .model import Job
+
+_log = logging.getLogger(__name__)
+
+_FOLDERS = ("photos", "clips")
+_UNCLAIMED, _IDENTITY = "unclaimed", "ledger.id"
+# Longer than a download may last, so nobody writes to it any more.
+_DEAD_PART_SECONDS = 3600.0
+# A drive looks for its clip for 24 hours.
+_ORPHAN_SECONDS = 25 * 3600.0
+_UNCLAIMED_SECONDS = 30 * 24 * 3600.0
+
+
+class Shelf:
+    """Rows name files relative to `folder`; clips are lent to a web server from `lent`."""
+
+    def __init__(self, folder: Path, lent: Path) -> None:
+        self._folder, self._lent = folder, lent
+        self._arriving: set[str] = set()
+        self._claimed = False
+
+    def make(self, identity: str, unnamed: Callable[[Collection[str]], set[str]]) -> None:
+        """The folder belongs to the ledger of this `identity`, if it is new or that ledger names a file of it."""
+        for name in _FOLDERS:
+            (self._folder / name).mkdir(parents=True, exist_ok=True)
+        mark = self._folder / _IDENTITY
+        if not mark.exists():
+            stems = {_stem(path) for path in self._older(0)}
+            if not stems or unnamed(stems) < stems:
+                with whole(mark) as part:
+                    part.write_text(identity)
+        self._claimed = mark.exists() and mark.read_text() == identity
+        if not self._claimed:
+            _log.warning("%s was made with another ledger: no file of it is cleared away", self._folder)
+
+    def keep(self, jpeg: bytes) -> str:
+        """The name of a photo, for its row."""
+        name = f"photos/{secrets.token_hex(16)}.jpg"
+        with whole(self._folder / name) as part:
+            part.write_bytes(jpeg)
+        return name
+
+    @contextmanager
+    def new_clip(self) -> Iterator[str]:
+        """A name for a clip that is on its way; nothing is cleared away under it meanwhile."""
+        name = f"clips/{secrets.token_hex(16)}.mp4"
+        self._arriving.add(name.partition(".")[0])
+        try:
+            yield name
+        finally:
+            self._arriving.discard(name.partition(".")[0])
+
+    def path(self, name: str) -> Path:
+        """Where a photo or a clip lies."""
+        return self._folder / name
+
+    def has(self, name: str) -> bool:
+        """Whether the file is there; one that was cleared away as nobody's comes back with all that belongs to it."""
+        path = self.path(name)
+        if not path.is_file():
+            for aside in (self._folder / _UNCLAIMED).glob(f"{path.stem}.*"):
+                with suppress(FileNotFoundError):
+                    aside.replace(path.with_name(aside.name))
+        return path.is_file()
+
+    def pictures(self, job: Job) -> dict[str, str]:
+        """Data URLs of the `reference`, small, and of the clip's `poster` and `stills`, as far as they are here."""
+        made: dict[str, str] = {}
+        with suppress(OSError):
+            if job.photo and not is_link(job.photo):
+                made["reference"] = thumbnail(self.path(job.photo)).data_url
+        shown = pictures.pictures_of(self.path(job.clip)) if job.clip else []
+        for name, path in zip(("poster", "stills"), shown, strict=False):
+            with suppress(OSError):
+                made[name] = Photo(path.read_bytes(), 0, 0).data_url
+        return made
+
+    def is_pictured(self, job: Job) -> bool:
+        """Whether all pictures of the clip were made."""
+        return all(path.is_file() for path in pictures.pictures_of(self.path(job.clip)))
+
+    def lend(self, job: Job) -> Path:
+        """A copy of the clip that may be served, named as a person would; the ticket alone leads to it."""
+        # An é is an e and its accent.
+        letters = re.sub("[\u0300-\u036f]", "", unicodedata.normalize("NFKD", job.prompt.lower()))
+        words = "-".join(re.findall(r"[a-z0-9]+", letters)[:6])[:60]
+        kind = "simulated-" if job.service == "simulator" else ""
+        copy = self._lent_to(job.ticket) / f"s2v-{kind}{words or 'clip'}.mp4"
+        if not copy.is_file():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            with whole(copy) as part:
+                shutil.copyfile(self.path(job.clip), part)
+        return copy
+
+    def remove(self, ticket: str, photo: str, clip: str) -> None:
+        """A job's photo, clip, pictures and what was lent; an empty name is none. Raises `OSError`."""
+        going = [self.path(photo)] if photo and not is_link(photo) else []
+        if clip:
+            going += [self.path(clip), *pictures.pictures_of(self.path(clip))]
+        for path in going:
+            path.unlink(missing_ok=True)
+            (self._folder / _UNCLAIMED / path.name).unlink(missing_ok=True)
+        shutil.rmtree(self._lent_to(ticket), ignore_errors=True)
+
+    def size(self, job: Job) -> int:
+        """Bytes of a job's photo and clip."""
+        found = 0
+        for name in filter(None, (job.photo, job.clip)):
+            with suppress(OSError):
+                found += self.path(name).stat().st_size
+        return found
+
+    def free(self) -> int:
+        """Bytes that are free where the clips lie."""
+        return shutil.disk_usage(self._folder).free
+
+    def sweep_parts(self) -> None:
+        """What a dead process was writing."""
+        for path in self._older(_DEAD_PART_SECONDS):
+            if path.suffix == ".part":
+                path.unlink(missing_ok=True)
+
+    def clear_away(self, unnamed: Callable[[Collection[str]], set[str]]) -> None:
+        """What no row names is moved aside after a day, and goes 30 days later.
+
+        A row can be missing for many reasons, so nothing is deleted on a ledger's word, and nothing is moved on that of
+        a ledger with which this folder was not made.
+        """
+        aside = self._folder / _UNCLAIMED
+        for path in list(aside.iterdir()) if aside.is_dir() else []:
+            if _age(path) > _UNCLAIMED_SECONDS:
+                path.unlink(missing_ok=True)
+                _log.info("%s goes: for 30 days nobody has claimed it", path)
+        old = {path: _stem(path) for path in self._older(_ORPHAN_SECONDS)}
+        if not self._claimed or not old:
+            return
+        orphans = unnamed(set(old.values())) - self._arriving
+        aside.mkdir(exist_ok=True)
+        for path, stem in old.items():
+            if stem in orphans:
+                with suppress(FileNotFoundError):
+                    # From now on the 30 days are counted.
+                    os.utime(path)
+                    path.replace(aside / path.name)
+                    _log.warning("no job names %s: it is kept in %s for 30 days", path.name, aside)
+
+    def _older(self, seconds: float) -> Iterator[Path]:
+        for name in _FOLDERS:
+            for path in list((self._folder / name).iterdir()):
+                if path.is_file() and _age(path) > seconds:
+                    yield path
+
+    def _lent_to(self, ticket: str) -> Path:
+        return self._lent / hashlib.sha256(ticket.encode()).hexdigest()[:32]
+
+
+def _stem(path: Path) -> str:
+    return f"{path.parent.name}/{path.name.partition('.')[0]}"
+
+
+def _age(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0

@@ -1,0 +1,431 @@
+"""The jobs of this installation: asked for, watched, resumed, deleted; each is driven by `driver`."""
+
+import asyncio
+import hashlib
+import logging
+import secrets
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import httpx
+
+from .. import wire
+from ..client import Client, Patience
+from ..clip import pictures
+from ..errors import Away, Busy, InputRejected, Refused, UnknownTicket
+from ..photo.prepare import Photo, Source, accepted, is_link
+from ..settings import Settings
+from .driver import Driver, Simulated
+from .ledger import Full, Ledger, TooLate
+from .loops import Loops, sentences
+from .model import UNDER_WAY, Job, Limits, Pace, State, Usual
+from .services import KeyRing, Service
+from .store import Shelf
+from .watch import Watch
+
+_log = logging.getLogger(__name__)
+
+_Result = TypeVar("_Result")
+
+_SIMULATOR_URL = "https://simulator/minimaxi/v1"
+_HOUR = 3600.0
+_REMEMBERED = 1000
+_GONE = "The clip's file is no longer here."
+
+
+class Studio:
+    """An async context manager that holds the clients and runs each job as a task of its own.
+
+    With `resume`, what other processes left behind is driven on. Clips are lent from the folder `lent`. Simulated jobs
+    keep at most `simulated_bytes`, and are refused where less than `free_bytes` are free.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        simulator: Simulated,
+        lent: Path | None = None,
+        patience: Patience | None = None,
+        limits: Limits | None = None,
+        pace: Pace | None = None,
+        resume: bool = True,
+        simulated_bytes: int = 500_000_000,
+        free_bytes: int = 1_000_000_000,
+    ) -> None:
+        self.services = {"simulator": Service.at("simulator", _SIMULATOR_URL)}
+        if settings.api_key:
+            self.services["live"] = Service.at("live", settings.base_url)
+        self._settings = settings
+        self._simulator = simulator
+        self._patience = patience or Patience(poll=settings.poll_seconds)
+        self._limits = limits or Limits(
+            clips_a_day=settings.clips_a_day, clips_a_visitor=settings.clips_per_visitor, waiting=settings.waiting
+        )
+        self._pace = pace or Pace()
+        self._simulated_bytes, self._free_bytes = simulated_bytes, free_bytes
+        self.shelf = Shelf(settings.data_dir, lent or settings.data_dir / "lent")
+        self._resume = resume
+        self._owner = secrets.token_hex(8)
+        self._wanted: dict[str, None] = {}
+        self._entering: set[asyncio.Task[Any]] = set()
+        self._picturing: dict[str, asyncio.Task[None]] = {}
+        self._unpicturable: dict[str, None] = {}
+        self._swept = 0.0
+        # A signal sets it from another thread.
+        self._closing, self._closed = threading.Event(), False
+
+    async def __aenter__(self) -> Self:
+        self._ledger = await asyncio.to_thread(Ledger, self._settings.ledger_url, lease=self._pace.lease)
+        await asyncio.to_thread(self.shelf.make, self._ledger.identity, self._ledger.unnamed)
+        for line in sentences(await self._ledger.ask(self._ledger.health)):
+            _log.info("at work beside this one, or ended without a word. %s", line)
+        poll = min(self._patience.poll, self._settings.simulator_seconds / 16)
+        simulator = Client(
+            _SIMULATOR_URL,
+            "simulator",
+            transport=httpx.ASGITransport(self._simulator),
+            patience=replace(self._patience, poll=poll),
+        )
+        self._keys = KeyRing(simulator, self._connect, self._ledger.fingerprint)
+        self._owners_key = self._keys.hold(self._settings.api_key, for_good=True) if self._settings.api_key else None
+        self._driver = Driver(
+            self._ledger, self._keys, self.shelf, self._simulator,
+            owner=self._owner, limits=self._limits, patience=self._patience,
+            closing=self._closing, fetched=self._picture,
+        )  # fmt: skip
+        self._watch = Watch(self._ledger)
+        self._loops = Loops()
+        self._loops.start("heartbeat", self._pace.heartbeat, self._heartbeat)
+        self._loops.start("admission", self._pace.admission, self._driver.admit)
+        self._loops.start("watch", self._pace.look, self._watch.look)
+        self._loops.start("keys", self._pace.idle_key / 2, self._forget_idle_keys)
+        if self._owners_key and self._resume:
+            self._loops.start("way", _HOUR, self._tell_way)
+        if self._resume:
+            self._loops.start("sweep", self._pace.sweep, self._sweep)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Once: wait for each payment that was begun, leave the rest to who comes next."""
+        if self._closed:
+            return
+        self._closed = True
+        self.stop_admitting()
+        until = time.monotonic() + self._pace.last_answer
+        await self._loops.stop()
+        await self._driver.stop(self._pace.last_answer)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(0.5, until - time.monotonic())):
+                # What comes too late is entered first, and then taken back.
+                while self._entering:
+                    await asyncio.wait(self._entering)
+        for task in (left := [*self._entering, *self._picturing.values()]):
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        with suppress(Away, TimeoutError):
+            async with asyncio.timeout(1.0):
+                await self._ledger.ask(self._ledger.release, self._owner)
+        await self._keys.close()
+        self._ledger.close()
+
+    def stop_admitting(self) -> None:
+        """From now on nothing new is taken or paid; what was begun goes on. From any thread."""
+        self._closing.set()
+
+    @property
+    def default_service(self) -> Service:
+        return self.services.get("live", self.simulated)
+
+    @property
+    def simulated(self) -> Service:
+        """What costs nothing and asks nobody."""
+        return self.services["simulator"]
+
+    @property
+    def live(self) -> Service:
+        """What a key pays for here, the owner's or a visitor's own."""
+        return Service.at("live", self._settings.base_url)
+
+    async def submit(
+        self,
+        photo: Photo | Source,
+        prompt: str,
+        *,
+        prompt_optimizer: bool = True,
+        service: str | None = None,
+        key: str | None = None,
+        visitor: str = "",
+    ) -> Job:
+        """Queue a job, or find the same one under way. A caller's own `key` makes it live, at the caller's cost.
+
+        Raises `InputRejected`, `SettingsError` (the key) or `Refused` (no more is taken) before anything is sent.
+        """
+        prompt, prompt_optimizer = wire.check_prompt(prompt), wire.check_optimizer(prompt_optimizer)
+        subject = await accepted(photo)
+        chosen = self.live if key else self._service(service)
+        await self._check_open(chosen)
+        fingerprint = self.hold(key) if key else self._owners_key if chosen.name == "live" else ""
+        visitor = self._visitor(visitor)
+        name = subject if isinstance(subject, str) else await asyncio.to_thread(self.shelf.keep, subject.jpeg)
+        content = subject if isinstance(subject, str) else hashlib.sha256(subject.jpeg).hexdigest()
+        asked = (chosen.name, fingerprint or "", visitor, content, prompt, str(prompt_optimizer))
+        ticket, job = "s2v_" + secrets.token_urlsafe(16), None
+        try:
+            job = await self._enter(
+                ticket,
+                self._ledger.fingerprint(*asked),
+                service=chosen.name,
+                provider=chosen.label,
+                key=fingerprint,
+                payer="nobody" if chosen.name == "simulator" else "visitor" if key else "owner",
+                visitor=visitor,
+                photo=name,
+                prompt=prompt,
+                prompt_optimizer=prompt_optimizer,
+                amount=chosen.price,
+            )
+        finally:
+            if (job is None or job.ticket != ticket) and name != subject:
+                await asyncio.to_thread(self.shelf.path(name).unlink, missing_ok=True)
+        if job.ticket == ticket:
+            if key:
+                # Until it was entered, no job needed the key: it may have been forgotten meanwhile.
+                self.hold(key)
+            self._driver.take(job)
+            self._loops.wake("admission")
+        return job
+
+    async def job(self, ticket: str) -> Job:
+        """Raises `UnknownTicket`."""
+        job = await self._ledger.ask(self._ledger.job, ticket)
+        if job is None:
+            raise UnknownTicket("There is no such ticket here.")
+        if job.state is State.DONE and job.clip and not await asyncio.to_thread(self.shelf.has, job.clip):
+            return await self._miss(job)
+        return job
+
+    async def jobs(self) -> list[Job]:
+        return await self._ledger.ask(self._ledger.jobs)
+
+    async def watch(self, ticket: str) -> AsyncIterator[Job]:
+        """The job now, at each change and at least once a second, until it has ended; from any process.
+
+        Raises `UnknownTicket`.
+        """
+        async for job in self._watch.follow(await self.job(ticket)):
+            yield job
+
+    async def cancel(self, ticket: str) -> Job:
+        """Only what is still queued; else the job goes on as it was. Raises `UnknownTicket`."""
+        await self._ledger.insist(self._ledger.cancel, ticket, "You cancelled it before anything was sent.")
+        return await self.job(ticket)
+
+    async def fetch(self, ticket: str) -> Job:
+        """Drive a job on that nobody drives, however old it is. Raises `UnknownTicket`."""
+        job = await self.job(ticket)
+        if job.state in UNDER_WAY:
+            self._wanted[ticket] = None
+            _bound(self._wanted)
+            await self._claim([ticket])
+        return await self.job(ticket)
+
+    async def delete(self, ticket: str) -> Job:
+        """Photo, prompt, clip and pictures leave the disk at once, once the job has ended. Raises `UnknownTicket`."""
+        await self.job(ticket)
+        if await self._ledger.insist(self._ledger.erase, ticket):
+            if picturing := self._picturing.get(ticket):
+                picturing.cancel()
+                await asyncio.wait([picturing])
+            await self._remove_erased(ticket)
+        return await self.job(ticket)
+
+    async def pictures(self, job: Job) -> dict[str, str]:
+        """What `Shelf.pictures` has; a clip's are made now, if whoever fetched it has not come to that."""
+        if job.clip and not self.shelf.is_pictured(job) and job.ticket not in self._unpicturable:
+            self._picture(job)
+        if picturing := self._picturing.get(job.ticket):
+            await asyncio.wait([picturing])
+        return await asyncio.to_thread(self.shelf.pictures, job)
+
+    def photo(self, job: Job) -> Path | str:
+        """Where the JPEG lies that is sent, or the link that is passed on."""
+        return job.photo if is_link(job.photo) else self.shelf.path(job.photo)
+
+    async def left_today(self, visitor: str = "") -> int:
+        """Clips that can still be paid with the owner's key today, by this visitor."""
+        left = self._limits.clips_a_day - await self._ledger.ask(self._ledger.used_today)
+        if self._limits.clips_a_visitor is not None:
+            used = await self._ledger.ask(self._ledger.used_today, self._visitor(visitor))
+            left = min(left, self._limits.clips_a_visitor - used)
+        return max(0, left)
+
+    @property
+    def a_day(self) -> int:
+        """Clips a day that one visitor can have at the owner's cost."""
+        most = self._limits.clips_a_visitor
+        return self._limits.clips_a_day if most is None else min(most, self._limits.clips_a_day)
+
+    async def usual(self, job: Job) -> Usual | None:
+        """How long this installation's clips of the same provider took; None while there are too few."""
+        return Usual.of(await self._ledger.ask(self._ledger.durations, job.provider))
+
+    def hold(self, key: str) -> str:
+        """Take a key into memory, for as long as a job needs it; its fingerprint. Raises `SettingsError`."""
+        return self._keys.hold(key)
+
+    def _connect(self, key: str) -> Client:
+        networks = self._settings.file_networks
+        return Client(self._settings.base_url, key, patience=self._patience, file_networks=networks)
+
+    def _service(self, name: str | None) -> Service:
+        if name is None:
+            return self.default_service
+        if name not in self.services:
+            raise InputRejected(f"There is no {name} service here: the live one needs a key.")
+        return self.services[name]
+
+    def _visitor(self, visitor: str) -> str:
+        return self._ledger.fingerprint("visitor", visitor)[:32] if visitor else ""
+
+    async def _check_open(self, service: Service) -> None:
+        if self._closing.is_set():
+            raise Refused("The server is being stopped, and takes nothing new.", advice="Try again when it is back.")
+        if service == self.simulated and await asyncio.to_thread(self.shelf.free) < self._free_bytes:
+            room = f"under {self._free_bytes / 1e9:g} GB of the disk is free, and that is kept for paid clips."
+            raise Refused(f"The simulator takes nothing new: {room}", advice="Make room on the disk, then try again.")
+
+    async def _enter(self, ticket: str, request: str, **values: Any) -> Job:
+        """The job in the queue within `pace.enter` seconds, or not at all. Raises `Refused`."""
+        await self._check_open(self.live)
+        seconds = self._pace.enter
+        enter = partial(self._ledger.enter, limits=self._limits, until=time.monotonic() + seconds, **values)
+        entering = self._apart(self._queue(enter, ticket, request))
+        kept = False
+        try:
+            async with asyncio.timeout(seconds):
+                job = await asyncio.shield(entering)
+            await self._check_open(self.live)
+            kept = True
+            return job
+        except Full as full:
+            raise Busy(f"{full}.", advice="Wait until some of them have ended, then try again.") from None
+        except (TooLate, TimeoutError):
+            late = f"The ledger could not be written within {seconds:g} seconds, so nothing was sent."
+            raise Refused(late, advice="Try again in a minute.") from None
+        finally:
+            if not kept:
+                # Who asked is gone, or was told that nothing is sent.
+                self._apart(self._take_back(entering, ticket))
+
+    async def _queue(self, enter: Callable[..., str], ticket: str, request: str) -> Job:
+        entered = await self._ledger.insist(enter, ticket, self._owner, request)
+        job = await self._ledger.insist(self._ledger.job, entered)
+        assert job
+        return job
+
+    async def _take_back(self, entering: asyncio.Task[Job], ticket: str) -> None:
+        await asyncio.wait([entering])
+        if not isinstance(entering.exception(), (Full, TooLate)):
+            await self._ledger.insist(self._ledger.cancel, ticket, "Nobody waited for it any more: nothing was sent.")
+
+    def _apart(self, act: Coroutine[Any, Any, _Result]) -> asyncio.Task[_Result]:
+        """A task that goes on when whoever began it is gone."""
+        task = asyncio.create_task(act)
+        self._entering.add(task)
+        task.add_done_callback(self._entering.discard)
+        return task
+
+    async def _miss(self, job: Job) -> Job:
+        """A clip whose file is gone is fetched again while the service may have it; else its row says so."""
+        fetch = bool(job.file_id) and job.service != "simulator"
+        what = f"{_GONE} It is fetched again, which is free." if fetch else _GONE
+        _log.warning("a clip's file is gone: %s", job.clip)
+        await self._ledger.insist(self._ledger.miss_clip, job.ticket, job.clip, what, fetch=fetch)
+        return await self.fetch(job.ticket)
+
+    def _picture(self, job: Job) -> None:
+        if job.ticket not in self._picturing:
+            picturing = self._picturing[job.ticket] = asyncio.create_task(self._make_pictures(job))
+            picturing.add_done_callback(lambda _: self._picturing.pop(job.ticket))
+
+    async def _make_pictures(self, job: Job) -> None:
+        # One of which no frame can be shown here is still what was paid for.
+        try:
+            await pictures.pictures(self.shelf.path(job.clip))
+            return
+        except pictures.NotAClip as error:
+            _log.info("%s", error)
+        except Exception:  # noqa: BLE001
+            _log.exception("the pictures of a clip failed")
+        self._unpicturable[job.ticket] = None
+        _bound(self._unpicturable)
+
+    async def _heartbeat(self) -> None:
+        """Keep what is driven here, and drive on what nobody holds."""
+        await self._ledger.ask(self._ledger.renew, self._owner, self._driver.tickets, self._loops.health())
+        if self._wanted:
+            # Not what has ended, or is driven here by now.
+            waiting = await self._ledger.ask(self._ledger.under_way, list(self._wanted))
+            for ticket in set(self._wanted) - waiting | set(self._driver.tickets):
+                self._wanted.pop(ticket, None)
+            await self._claim(list(self._wanted))
+        if self._resume:
+            await self._claim(None)
+
+    async def _claim(self, only: Collection[str] | None) -> None:
+        if self._closing.is_set() or only == []:
+            return
+        since = 0.0 if only is None else time.time()
+        for ticket in await self._ledger.ask(self._ledger.claim, self._owner, list(self._keys), only=only):
+            self._wanted.pop(ticket, None)
+            if job := await self._ledger.insist(self._ledger.job, ticket):
+                self._driver.take(job, since=since)
+                self._loops.wake("admission")
+
+    async def refused(self) -> str:
+        """What would be refused of a clip of the live service here, before it is paid; empty if nothing is."""
+        return (await self._keys.client(self._owners_key).way())[1] if self._owners_key else ""
+
+    async def _tell_way(self) -> None:
+        if refused := await self.refused():
+            _log.warning("%s", refused)
+
+    async def _forget_idle_keys(self) -> None:
+        await self._keys.forget_idle(self._pace.idle_key, lambda: self._ledger.ask(self._ledger.keys_in_use))
+
+    async def _sweep(self) -> None:
+        await asyncio.to_thread(self.shelf.sweep_parts)
+        hours = self._settings.keep_hours
+        old = await self._ledger.ask(self._ledger.to_forget, hours) if hours is not None else []
+        for ticket in old + await self._oldest_simulated():
+            await self.delete(ticket)
+        if not self._swept or time.monotonic() > self._swept + self._pace.clear_away:
+            # Those of a process that was killed in the middle of a deletion.
+            await self._remove_erased()
+            if self._swept:
+                await self._ledger.ask(self.shelf.clear_away, self._ledger.unnamed)
+            self._swept = time.monotonic()
+
+    async def _remove_erased(self, ticket: str | None = None) -> None:
+        for erased in await self._ledger.ask(self._ledger.erased, ticket):
+            await asyncio.to_thread(self.shelf.remove, *erased)
+            await self._ledger.insist(self._ledger.clear, erased[0])
+
+    async def _oldest_simulated(self) -> list[str]:
+        """The tickets of simulated jobs beyond what they may keep."""
+        jobs = await self._ledger.ask(self._ledger.simulated)
+        sizes = accumulate(await asyncio.to_thread(lambda: [self.shelf.size(job) for job in jobs]))
+        return [job.ticket for job, size in zip(jobs, sizes, strict=True) if size > self._simulated_bytes]
+
+
+def _bound(tickets: dict[str, None]) -> None:
+    for oldest in list(tickets)[:-_REMEMBERED]:
+        del tickets[oldest]

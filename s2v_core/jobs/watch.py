@@ -1,0 +1,74 @@
+"""One look at the ledger for all who watch a job here, whichever process drives it."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+from .ledger import Ledger
+from .model import UNDER_WAY, Job
+
+# Two seconds more, for a row that was being written when the last look was taken.
+_OVERLAP_SECONDS = 2.0
+
+
+class Watch:
+    """Who watches gets the job as it was seen last, by a clock of its own."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._watched: dict[str, _Watched] = {}
+        self._looked = time.monotonic()
+
+    async def follow(self, job: Job) -> AsyncIterator[Job]:
+        """The job now, at each change and at least once a second, until it has ended."""
+        watched = self._watched.setdefault(job.ticket, _Watched(job))
+        watched.see(job)
+        watched.watchers += 1
+        try:
+            while True:
+                yield job
+                if job.state not in UNDER_WAY:
+                    return
+                await watched.wait(1.0)
+                job = watched.now()
+        finally:
+            watched.watchers -= 1
+            if not watched.watchers:
+                self._watched.pop(job.ticket, None)
+
+    async def look(self) -> None:
+        """Take in what has changed since the last look."""
+        began = time.monotonic()
+        if self._watched:
+            span = began - self._looked + _OVERLAP_SECONDS
+            for job in await self._ledger.ask(self._ledger.changed, list(self._watched), span):
+                if watched := self._watched.get(job.ticket):
+                    watched.see(job)
+        self._looked = began
+
+
+class _Watched:
+    """A row as it was seen last."""
+
+    def __init__(self, job: Job) -> None:
+        self.watchers = 0
+        self._changed = asyncio.Event()
+        self._job, self._at = job, time.monotonic()
+
+    def see(self, job: Job) -> None:
+        if job.changed != self._job.changed:
+            self._job, self._at = job, time.monotonic()
+            self._changed.set()
+            self._changed = asyncio.Event()
+
+    async def wait(self, seconds: float) -> None:
+        # Not `wait_for`, which on Python 3.11 loses a cancellation that comes with the change.
+        try:
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+        except TimeoutError:
+            pass
+
+    def now(self) -> Job:
+        return replace(self._job, now=self._job.now + time.monotonic() - self._at)

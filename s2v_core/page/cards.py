@@ -1,0 +1,287 @@
+"""A job in words for people: what the page's card, the HTTP interface and the terminal say of it."""
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from .. import wire
+from ..errors import Charge, InputRejected, PromptRejected, RatioRejected, S2VError
+from ..jobs.model import UNDER_WAY, Job, Stage, State, Usual
+
+# What to do, as a list of steps or as one sentence.
+Ending = list[tuple[str, str | list[str]]]
+
+_BROKEN = "Something went wrong here."
+_BACK = "You can close this tab: the ticket brings it back."
+_TITLES = {
+    State.QUEUED: "Preparing",
+    State.SENDING: "Sending",
+    State.FETCHING: "Saving",
+    State.DONE: "Your clip is ready",
+    State.FAILED: "The service gave up on this clip",
+    State.REFUSED: "No clip, and no charge",
+    State.UNKNOWN: "We do not know whether this was charged",
+    State.CANCELLED: "Cancelled",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """What the status card shows, as plain text: the page escapes it.
+
+    `actions` are labels with what they do: a link is opened, and what a selector finds is clicked or focused.
+    """
+
+    state: str
+    title: str
+    line: str = ""
+    charge: Charge = Charge.NONE
+    running: bool = False
+    seconds: list[tuple[Stage, float]]
+    stage: tuple[str, str] = ("", "")
+    ending: Ending
+    actions: list[tuple[str, str]]
+    facts: list[str]
+    ticket: str = ""
+    task: str = ""
+    gone: bool = False
+
+
+def card(state: str, title: str, **more: Any) -> dict[str, Any]:
+    return asdict(
+        Card(**{"seconds": [], "ending": [], "actions": [], "facts": [], "state": state, "title": title} | more)
+    )
+
+
+def minutes(seconds: float) -> str:
+    """`2:40`."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
+
+
+def price(amount: int | None, provider: str) -> str:
+    """`free`, `0.7 PTC`, or who prices it; thousandths of a PTC."""
+    return f"priced by {provider}" if amount is None else f"{amount / 1000:g} PTC" if amount else "free"
+
+
+def takes(service: str, usual: Usual | None = None) -> str:
+    """How long a clip takes, as far as anybody knows."""
+    if usual:
+        return f"Half of {usual.count} clips took {minutes(usual.quarter)} to {minutes(usual.three_quarters)}."
+    return "About ten seconds." if service == "simulator" else "One to four minutes, at times ten and more."
+
+
+def waiting(service: str) -> dict[str, Any]:
+    """The card before the first click."""
+    stage = ("Your clip plays here", f"{wire.CLIP_SIZE[0]} × {wire.CLIP_SIZE[1]}, six seconds")
+    who = "The simulator takes" if service == "simulator" else "A clip takes"
+    line = f"Choose a portrait, say what happens. {who} {takes(service)[0].lower()}{takes(service)[1:]}"
+    return card("idle", "Ready when you are", line=line, stage=stage)
+
+
+def begun() -> dict[str, Any]:
+    """The card from a click until there is a job."""
+    return card(State.QUEUED, "Preparing", running=True, seconds=[(Stage.PREPARE, 0.0)])
+
+
+def charged(job: Job) -> str:
+    """What is known about the money, with the amount."""
+    cost = "" if job.amount is None else f" {price(job.amount, job.provider)}"
+    match job.charge:
+        case Charge.NONE:
+            return "Nothing: the simulator is free." if job.amount == 0 else "Nothing was charged."
+        case Charge.SPENT:
+            return f"Yes,{cost}." if cost else f"Yes, {price(None, job.provider)}."
+        case Charge.UNKNOWN:
+            return f"Perhaps: it may have been charged{cost}. It counts as spent and was not sent again."
+        case _:
+            return f"That is the provider's decision: {job.provider} may charge{cost or ' it'} or not."
+
+
+def rejected(error: S2VError) -> dict[str, Any]:
+    """The ending of a click from which no job came."""
+    advice = error.advice or "Put that right and click again; what you entered is still here."
+    ending: Ending = [("What happened", error.what), ("Charged?", error.charge.sentence), ("What to do", advice)]
+    where: dict[type[S2VError], tuple[str, str]] = {
+        PromptRejected: ("Write the scene", "#prompt textarea"),
+        RatioRejected: ("Crop to fit", "#crop"),
+    }
+    actions = [where[type(error)]] if type(error) in where else []
+    title = "This cannot be done yet" if isinstance(error, InputRejected) else _TITLES[State.REFUSED]
+    return card(State.REFUSED, title, ending=ending, actions=actions)
+
+
+def broken(ticket: str = "") -> dict[str, Any]:
+    """The card after an error that nobody foresaw; the `ticket` of the job that was on show, where there was one."""
+    ending: Ending = [("What happened", "This server could not do that; its log says why.")]
+    if not ticket:
+        ending += [("Charged?", "No: nothing was sent."), ("What to do", "Try again; what you entered is still here.")]
+        return card(State.REFUSED, _BROKEN[:-1], ending=ending, actions=[("Try again", "#generate")])
+    ending += [
+        ("Charged?", "What was begun goes on by itself; its ticket says whether it was charged."),
+        ("Ticket", ticket),
+        ("What to do", "Look at it again in a minute, or reload the page."),
+    ]
+    again = ("Look again", f'#history [data-ticket="{ticket}"] .open')
+    return card(
+        State.UNKNOWN, _BROKEN[:-1], charge=Charge.UNKNOWN, ending=ending, actions=[again], ticket=ticket, gone=True
+    )
+
+
+def sentence(error: Exception) -> str:
+    """An error for a program."""
+    return str(error) if isinstance(error, S2VError) else f"{_BROKEN} Nothing was charged by this call: try it again."
+
+
+def progress(
+    job: Job, *, usual: Usual | None = None, keep_hours: float | None = None, space: str = ""
+) -> dict[str, Any]:
+    """The card of a job as it stands. `space` is the Space's name, where this is one."""
+    title, line, facts, stage = _TITLES.get(job.state, "Rendering"), "", [], ("", "")
+    ending: Ending = []
+    actions: list[tuple[str, str]] = []
+    cost = price(job.amount, job.provider)
+    called = "Simulator" if job.service == "simulator" else f"{job.provider} · {wire.MODEL}"
+    if job.state is State.DONE and job.clip:
+        line = "Simulated from your photo: the service was not asked." if job.service == "simulator" else ""
+        taken = "prompt improved" if job.prompt_optimizer else "taken literally"
+        # The page fills the empty one in with what the clip says of itself.
+        took = minutes(job.seconds.get(Stage.RENDER) or job.seconds.get(Stage.QUEUE, 0))
+        facts = [called, f"rendered in {took}", "", taken, cost, _kept(job, keep_hours)]
+    elif job.state in UNDER_WAY:
+        title, line = _running(job, title, usual)
+        paid = job.charge is Charge.SPENT
+        if job.task_id:
+            stage = ("Paid, on its way" if paid else "On its way", "")
+        else:
+            stage = ("It counts as spent from now on" if paid else "Nothing is spent yet", "")
+        facts = [called, f"{cost} spent" if paid and job.amount else cost]
+    else:
+        title, ending, actions = _over(job, title, space)
+    return card(
+        job.state,
+        title,
+        line=line,
+        charge=job.charge,
+        running=job.state in UNDER_WAY,
+        seconds=list(job.seconds.items()),
+        stage=stage,
+        ending=ending,
+        actions=actions,
+        facts=[fact for number, fact in enumerate(facts) if fact or number == 2],
+        ticket=job.ticket,
+        task=job.task_id,
+        gone=not job.prompt,
+    )
+
+
+def left(job: Job) -> dict[str, Any]:
+    """What changes on the card of a job that goes on when nobody watches it."""
+    paid = "" if job.charge is Charge.NONE else " and is already paid"
+    return {"title": "Not watching", "line": f"It keeps rendering{paid}. The ticket brings it back.", "running": False}
+
+
+def told(job: Job) -> dict[str, Any]:
+    """A job for a program."""
+    names = ("ticket", "state", "charge", "service", "provider", "status", "task_id")
+    facts = {name: getattr(job, name) for name in names}
+    seen = progress(job)
+    advice = _without_file(job) if _lost(job) else job.advice
+    message = " ".join(filter(None, (job.what, advice))) or seen["line"] or seen["title"]
+    return facts | {"message": message, "elapsed": round(sum(job.seconds.values()), 1)}
+
+
+def summary(job: Job) -> dict[str, Any]:
+    """A job as one of many; `at` in epoch seconds."""
+    names = {
+        State.DONE: "" if job.clip else "file missing" if _lost(job) else "deleted",
+        State.UNKNOWN: "charge unknown",
+    }
+    state = names.get(job.state, job.state)
+    if job.service == "simulator" and not state:
+        state = "simulated"
+    return {
+        "ticket": job.ticket, "prompt": job.prompt or "Deleted here", "state": state, "at": job.queued, "now": job.now,
+        "running": job.state in UNDER_WAY, "price": "" if job.amount is None else price(job.amount, job.provider),
+    }  # fmt: skip
+
+
+def _running(job: Job, title: str, usual: Usual | None) -> tuple[str, str]:
+    if job.state is State.RENDERING:
+        title = "Rendering" if Stage.RENDER in job.began else "Waiting in the queue"
+    if job.overdue:
+        title = "Overdue"
+        return title, job.waits or f"Longer than 20 minutes, and still asked for. {_BACK}"
+    since = job.now - job.began.get(Stage.SEND, job.now)
+    if usual and since > usual.nine_tenths:
+        line = f"Slower than 9 of 10. {_BACK}"
+    else:
+        line = f"{takes(job.service, usual)} {_BACK}"
+    if job.state is State.RENDERING and job.status:
+        line = f"{job.provider}: {job.status}. {line}"
+    return title, job.waits or line
+
+
+def _over(job: Job, title: str, space: str) -> tuple[str, Ending, list[tuple[str, str]]]:
+    _, charges = wire.console(job.provider)
+    what, advice = job.what, job.advice or "Make another when you like."
+    to_do: str | list[str] = advice
+    actions: list[tuple[str, str]] = []
+    again = ("Make it again", "#generate")
+    if _lost(job):
+        title, to_do = "The clip is not here", _without_file(job)
+    elif job.state is State.DONE:
+        what, to_do = "The clip was deleted here.", "Make another."
+    elif job.what.startswith(wire.KEY_NOT_ACCEPTED):
+        to_do, actions = key_steps(job.provider, space, own=job.payer == "visitor")
+    elif job.state is State.UNKNOWN and job.charge is Charge.UNKNOWN:
+        sent = datetime.fromtimestamp(job.began.get(Stage.SEND, job.queued), UTC)
+        to_do = (
+            f"Look at the usage page of {job.provider}. If there is no call at {sent:%H:%M} UTC, make the clip again."
+        )
+        actions = [(f"Open {job.provider} usage", charges)] if charges else []
+        cost = "" if job.amount is None else f" {price(job.amount, job.provider)}"
+        again = (f"Make it again, may cost{cost} more", "#generate")
+    elif job.state is State.FAILED:
+        actions = [("Change the scene", "#prompt textarea")]
+    if job.state is State.UNKNOWN and job.charge is Charge.NONE:
+        title = "The service did not answer"
+    ending: Ending = [
+        ("What happened", what), ("Charged?", charged(job)), ("Ticket", job.ticket), ("What to do", to_do)
+    ]  # fmt: skip
+    return title, ending, [*actions, again]
+
+
+def _lost(job: Job) -> bool:
+    """Whether the clip's file is gone though nobody deleted it."""
+    return job.state is State.DONE and bool(job.what) and not (job.clip or job.deleted)
+
+
+def _without_file(job: Job) -> str:
+    if job.amount == 0:
+        return "Make it again: that is free."
+    task = f", or {job.provider} for the result of task {job.task_id}" if job.task_id else ""
+    return f"Ask whoever runs this page to put the file back{task}. To make it again costs once more."
+
+
+def key_steps(provider: str, space: str, *, own: bool) -> tuple[list[str], list[tuple[str, str]]]:
+    """The three steps that bring a key that works, and where they lead."""
+    keys, _ = wire.console(provider)
+    where = "Put it into this Space's settings as the secret S2V_API_KEY." if space else (
+        "Start the page with it: export S2V_API_KEY=…"
+    )  # fmt: skip
+    steps = [
+        f"Copy a key of {provider} from its page of keys; one of another provider or region is not accepted.",
+        "Type it under “Use your key”." if own else where,
+        "Make the clip again: nothing was charged.",
+    ]
+    actions = [(f"Keys of {provider}", keys)] if keys else []
+    if space and not own:
+        actions.append(("This Space's settings", f"https://huggingface.co/spaces/{space}/settings"))
+    return steps, [*actions, ("Use your key", "#own-key .label-wrap")]
+
+
+def _kept(job: Job, keep_hours: float | None) -> str:
+    if keep_hours is None or job.ended is None:
+        return ""
+    left = max(0, int(job.ended + keep_hours * 3600 - job.now)) // 60
+    return f"deleted here in {left // 60} h {left % 60} min"

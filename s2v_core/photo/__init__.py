@@ -1,0 +1,1 @@
+"""A portrait becomes exactly the JPEG that is sent."""

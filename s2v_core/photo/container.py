@@ -1,0 +1,218 @@
+"""A JPEG, PNG or WebP file taken apart, so that a decoder sees its pixels and nothing else; pure.
+
+What the decoders read on the way to the pixels is where the harm is: texts that unpack to gigabytes, directories
+whose entries share one block, a million empty segments, thousands of scans.
+"""
+
+import re
+import struct
+import zlib
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from ..errors import ImageRejected
+
+Kind: TypeAlias = Literal["JPEG", "PNG", "WebP"]
+
+_PIECES = 20_000
+_PROFILE_BYTES = 4_000_000
+_EXIF = b"Exif\0\0"
+_EOI = b"\xff\xd9"
+_IEND = struct.pack(">I4sI", 0, b"IEND", zlib.crc32(b"IEND"))
+# Up to 0xFF00, which is a value in a scan, and the restarts in it.
+_MARKER = re.compile(rb"\xff[\x02-\xcf\xd9-\xfe]")
+
+
+@dataclass(slots=True)
+class Parts:
+    """`pixels` is a file of the same kind, empty where it is damaged; `exif` is TIFF.
+
+    A JPEG in several scans is held as coefficients until the last one: `coefficient_bytes`, else 0. One that breaks
+    off after its last scan has begun is closed: its pixels are all there if `closed_otherwise` is the same picture.
+    """
+
+    width: int = 0
+    height: int = 0
+    pixels: bytes = b""
+    profile: bytes = b""
+    exif: bytes = b""
+    texts: bool = False
+    scans: int = 1
+    coefficient_bytes: int = 0
+    broken_off: bool = False
+    _kept: list[bytes | memoryview] = field(default_factory=list)
+
+    def closed_otherwise(self) -> bytes:
+        """What a decoder makes of it that still needs data differs from what it makes of `pixels`."""
+        start = self.pixels.rfind(b"\xff\xda")
+        _, last = max((self.pixels.rfind(bytes((0xFF, 0xD0 + n)), start), n) for n in range(8))
+        # Data of a scan, and after them each time the restart that comes next.
+        more = (b"\xaa\x35" * 64 + bytes((0xFF, 0xD0 + (last + n) % 8)) for n in range(1, 17))
+        return self.pixels.removesuffix(_EOI) + b"".join(more) + _EOI
+
+
+class _Damaged(Exception):
+    pass
+
+
+def take_apart(data: bytes, kind: Kind) -> Parts:
+    """Raises `ImageRejected` where there are too many of them."""
+    parts = Parts()
+    try:
+        {"JPEG": _jpeg, "PNG": _png, "WebP": _webp}[kind](data, parts)
+    except (_Damaged, struct.error):
+        parts._kept = []
+    parts.pixels = b"".join(parts._kept)
+    parts._kept = []
+    if len(parts.profile) > _PROFILE_BYTES:
+        parts.profile = b""
+    parts.exif = parts.exif.removeprefix(_EXIF)
+    return parts
+
+
+def orientation_and_location(tiff: bytes) -> tuple[int, bool]:
+    """From the first directory of an EXIF block: 1 to 8, and whether it says where the photo was taken."""
+    orientation, location = 1, False
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4])
+    try:
+        at, size = _directory(tiff, f"{order}I", tiff[4:8]) if order else (0, 0)
+        for tag, kind, _, value in struct.iter_unpack(f"{order}HHI4s", tiff[at : at + size]):
+            if tag == 0x112 and kind == 3:
+                (orientation,) = struct.unpack_from(f"{order}H", value)
+            elif tag == 0x8825:
+                location = _directory(tiff, f"{order}I", value)[1] > 0
+    except struct.error:
+        pass
+    return orientation, location
+
+
+def _directory(tiff: bytes, pointer: str, value: bytes) -> tuple[int, int]:
+    (at,) = struct.unpack(pointer, value)
+    (count,) = struct.unpack_from(f"{pointer[0]}H", tiff, at)
+    # Whole entries only.
+    return at + 2, min(12 * count, (len(tiff) - at - 2) // 12 * 12)
+
+
+def _count(pieces: int) -> int:
+    if pieces >= _PIECES:
+        raise ImageRejected(f"The photo is in more than {_PIECES} pieces. Save it again as an ordinary JPEG.")
+    return pieces + 1
+
+
+def _jpeg(data: bytes, parts: Parts) -> None:
+    view, pieces, scans, profile = memoryview(data), 0, 0, dict[int, bytes]()
+    # By component: the coefficients of which the last bit is still to come.
+    due: dict[int, set[int]] = {}
+    coefficients, progressive = 0, False
+    parts._kept.append(view[:2])
+    found = _MARKER.search(data, 2)
+    while found and found[0] != _EOI:
+        pieces, start, marker = _count(pieces), found.start(), found[0][1]
+        (length,) = struct.unpack_from(">H", data, start + 2)
+        body, end = data[start + 4 : start + 2 + length], start + 2 + length
+        if length < 2 or end > len(data):
+            raise _Damaged
+        found = _MARKER.search(data, end)
+        if marker == 0xDA:
+            scans += 1
+            end = found.start() if found else len(data.rstrip(b"\xff"))
+            first, last, bits = struct.unpack(">3B", body[-3:])
+            for component in body[1:-3:2]:
+                if not bits & 15:
+                    due.get(component, set()).difference_update(range(first, last + 1))
+        elif 0xC0 <= marker <= 0xCF and marker not in {0xC4, 0xC8, 0xCC}:
+            bits, height, width = struct.unpack_from(">BHH", body)
+            if marker not in {0xC0, 0xC1, 0xC2} or bits != 8:
+                raise ImageRejected("The photo is a rare kind of JPEG; save it again as an ordinary JPEG.")
+            parts.width, parts.height, progressive = width, height, marker == 0xC2
+            due = {component: set(range(64)) for component in body[6::3]}
+            samples = [(sampling >> 4) * (sampling & 15) for sampling in body[7::3]]
+            coefficients = 2 * width * height * sum(samples) // max([1, *samples])
+        elif marker == 0xE1 and body.startswith(_EXIF):
+            parts.exif = parts.exif or body
+        elif marker == 0xE2 and body.startswith(b"ICC_PROFILE\0") and len(body) > 14:
+            profile[body[12]] = body[14:]
+        elif marker in {0xE1, 0xED, 0xFE}:
+            parts.texts = True
+        # Tables, and what says how the colours are meant.
+        if marker in {0xC0, 0xC1, 0xC2, 0xC4, 0xDA, 0xDB, 0xDD} or (marker == 0xE0 and body.startswith(b"JFIF")) or (
+            marker == 0xEE and body.startswith(b"Adobe")
+        ):  # fmt: skip
+            parts._kept.append(view[start:end])
+    parts.scans, parts.coefficient_bytes = scans, coefficients if progressive or scans > 1 else 0
+    parts.broken_off = not found
+    # Zeros are what a disk or a download left in place of the rest: a decoder would take them for pixels.
+    if parts.broken_off and (not scans or any(due.values()) or data.endswith(bytes(64))):
+        raise _Damaged
+    parts._kept.append(_EOI)
+    parts.profile = b"".join(profile[n] for n in sorted(profile))
+
+
+def _png(data: bytes, parts: Parts) -> None:
+    view, at, pieces, kind, seen = memoryview(data), 8, 0, b"", set[bytes]()
+    parts._kept.append(view[:8])
+    while kind != b"IEND":
+        if b"IDAT" in seen and len(data) < at + 12:
+            # It breaks off, maybe after its pixels: the decoder sees whether they are all there.
+            parts._kept.append(_IEND)
+            break
+        pieces, start = _count(pieces), at
+        length, kind = struct.unpack_from(">I4s", data, at)
+        body, at = view[at + 8 : at + 8 + length], at + 12 + length
+        if (kind == b"IHDR") != (start == 8):
+            raise _Damaged
+        if kind in {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}:
+            if zlib.crc32(view[start + 4 : at - 4]) != struct.unpack_from(">I", data, at - 4)[0]:
+                raise _Damaged
+            parts._kept.append(view[start:at])
+        if kind == b"IHDR":
+            parts.width, parts.height = struct.unpack_from(">II", body)
+        elif kind == b"iCCP" and kind not in seen:
+            parts.profile = _unpacked(bytes(body))
+        elif kind == b"eXIf":
+            parts.exif = bytes(body)
+        elif kind in {b"tEXt", b"zTXt", b"iTXt"}:
+            parts.texts = True
+        seen.add(kind)
+
+
+def _unpacked(profile: bytes) -> bytes:
+    try:
+        return zlib.decompressobj().decompress(profile.partition(b"\0")[2][1:], _PROFILE_BYTES + 1)
+    except zlib.error:
+        return b""
+
+
+def _webp(data: bytes, parts: Parts) -> None:
+    view, at, pieces = memoryview(data), 12, 0
+    end = min(len(data), 8 + struct.unpack_from("<I", data, 4)[0])
+    # A piece without a whole head is none.
+    while at + 8 <= end:
+        pieces, start = _count(pieces), at
+        kind, length = struct.unpack_from("<4sI", data, at)
+        body, at = view[at + 8 : at + 8 + length], at + 8 + length + length % 2
+        if kind == b"VP8X":
+            parts.width = int.from_bytes(body[4:7], "little") + 1
+            parts.height = int.from_bytes(body[7:10], "little") + 1
+        elif kind in {b"VP8 ", b"VP8L"}:
+            parts.width, parts.height = _webp_size(kind, body)
+        elif kind == b"ICCP":
+            parts.profile = bytes(body)
+        elif kind == b"EXIF":
+            parts.exif = bytes(body)
+        elif kind == b"XMP ":
+            parts.texts = True
+        if kind in {b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF"}:
+            parts._kept.append(view[start:at])
+            # The last byte of an odd piece says nothing, and may be missing.
+            parts._kept.append(bytes(at == len(data) + 1 and length % 2))
+    length = 4 + sum(map(len, parts._kept))
+    parts._kept = [b"RIFF", struct.pack("<I", length), b"WEBP", *parts._kept]
+
+
+def _webp_size(kind: bytes, body: memoryview) -> tuple[int, int]:
+    if kind == b"VP8 ":
+        width, height = struct.unpack_from("<HH", body, 6)
+        return width & 0x3FFF, height & 0x3FFF
+    (sides,) = struct.unpack_from("<I", body, 1)
+    return (sides & 0x3FFF) + 1, (sides >> 14 & 0x3FFF) + 1

@@ -1,0 +1,293 @@
+"""ASGI middleware before Gradio: of its paths those that the page and the HTTP interface need, within limits."""
+
+import asyncio
+import logging
+import re
+import socket
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
+from ipaddress import IPv6Address, IPv6Network, ip_address
+from pathlib import Path
+from urllib.parse import parse_qs
+
+from starlette.datastructures import MutableHeaders
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ..atomic import evict
+from ..errors import ImageRejected
+from .uploads import TOO_LARGE, UPLOAD_BYTES, Refusal, Upload, arrives
+
+_log = logging.getLogger(__name__)
+
+_ROUTES = {
+    "page": r"(GET|HEAD) /|GET /(config/?|theme\.css|favicon\.ico|manifest\.json|robots\.txt|(assets|static)/.+)"
+    r"|GET /gradio_api/(app_id/?|startup-events)",
+    "info": r"GET /gradio_api/info/?",
+    # A URL in the place of a path is fetched by Gradio.
+    "file": r"(GET|HEAD) /gradio_api/file=(?!\w\w+:).+",
+    "stream": r"GET /gradio_api/(queue/data|call/(v2/)?(submit|status|clip)/[\w-]+)",
+    "heartbeat": r"GET /gradio_api/heartbeat/[\w-]+",
+    "call": r"POST /gradio_api/(queue/join|run/predict|cancel|reset|call/(v2/)?(submit|status|clip))/?",
+    "upload": r"POST /gradio_api/upload",
+}
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+_UNKNOWN = "This page is not served under this name. Its owner can add the name to S2V_HOSTS."
+_FOREIGN = (
+    "This call comes from a page of another site: nothing was sent, and nothing was charged. "
+    "If that site is this page under another name, its owner can add the name to S2V_HOSTS."
+)
+# All visitors' calls share a thousand places.
+_CALLS = 50
+_CALL_BYTES = 64_000
+_AUTHORITY = re.compile(r"(\[[\da-f:.]+\]|[\w.-]+?)\.?(?::(\d+))?", re.ASCII)
+_MACHINE = socket.gethostname().lower()
+_OWN = {"localhost", _MACHINE, _MACHINE.split(".")[0], f"{_MACHINE.split('.')[0]}.local"}
+
+
+class Guard:
+    """`folder` is where Gradio keeps uploads.
+
+    `hosts` are names of the page beside `localhost`, addresses and this machine's own; `framers` are origins of pages
+    that may show it in a frame; `root` is the path before all others, which a proxy may have taken off.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        folder: Path,
+        hosts: Collection[str] = (),
+        framers: Collection[str] = (),
+        root: str = "",
+        trusted_hops: int = 0,
+        busy: Callable[[str], int] = lambda _: 0,
+        cache_bytes: int = 500_000_000,
+        uploads_a_minute: int = 10,
+        calls_a_minute: int = 600,
+        call_seconds: float = 30.0,
+        streams: int = 4,
+        visitors: int = 10_000,
+    ) -> None:
+        self._app, self._folder, self._hops = app, folder, trusted_hops
+        self._hosts, self._root, self._busy = frozenset(hosts), root, busy
+        self._cache_bytes, self._call_seconds, self._visitors = cache_bytes, call_seconds, visitors
+        self._headers = _HEADERS | {"Content-Security-Policy": " ".join(["frame-ancestors", *(framers or ["'none'"])])}
+        self._a_minute = {"upload": uploads_a_minute, "call": calls_a_minute, "error": 20}
+        # A page holds a heartbeat as long as it is open, and a stream only while it waits for a clip.
+        self._places = {
+            "stream": (streams, "clips are watched"),
+            "heartbeat": (4 * streams, "pages are open"),
+            "upload": (streams, "photos are on their way"),
+        }
+        self._open: Counter[tuple[str, str]] = Counter()
+        self._times: dict[tuple[str, str], deque[float]] = {}
+        self._coming, self._evicting = 0, asyncio.Lock()
+        self._told = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        peer, port = scope.get("client") or ("", 0)
+        headers = MutableHeaders(raw=list(scope["headers"]))
+        who = visitor(peer, ", ".join(headers.getlist("x-forwarded-for")), self._hops)
+        path = scope["path"]
+        if self._root and path.startswith(f"{self._root}/"):
+            path = path[len(self._root) :]
+        # Whoever asks for the address behind this gets the visitor's.
+        scope = {**scope, "client": (who, port), "path": path, "headers": headers.raw}
+        asked, query = f"{scope['method']} {path}", scope["query_string"]
+        kind = next((kind for kind, route in _ROUTES.items() if re.fullmatch(route, asked)), "")
+        if kind == "info":
+            # Without this Gradio tells everybody the host that the first caller claimed to have reached.
+            scope["query_string"] = query + b"&page="
+        live = kind in ("stream", "heartbeat")
+        kept = self._headers | ({"Cache-Control": "no-store"} if live or kind == "file" else {})
+        # Else nginx keeps an event until it has some kilobytes of them.
+        kept |= {"X-Accel-Buffering": "no"} if live else {}
+        started = False
+
+        async def answer(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                MutableHeaders(scope=message).update(kept)
+            await send(message)
+
+        try:
+            self._judge(kind, headers)
+            if self._root and path == self._root:
+                await RedirectResponse(f"{self._root}/")(scope, receive, answer)
+                return
+            if not kind or "deep_link" in parse_qs(query.decode("latin-1"), keep_blank_values=True):
+                raise Refusal(404, "There is nothing here.")
+            if kind in self._a_minute:
+                self._count(kind, who)
+            if kind == "call" and self._busy(who) >= _CALLS:
+                raise Refusal(429, f"From your address {_CALLS} calls are under way: wait a little, and try again.")
+            with self._place(kind, who):
+                if kind == "upload":
+                    await self._upload(scope, receive, answer)
+                else:
+                    body = await _read(receive, self._call_seconds) if kind == "call" else receive
+                    await self._app(scope, body, answer)
+        except Refusal as refusal:
+            told = JSONResponse({"detail": str(refusal)}) if kind == "call" else PlainTextResponse(str(refusal))
+            told.status_code = refusal.status
+            await told(scope, receive, answer)
+        except Exception:
+            if not started:
+                await PlainTextResponse("Something went wrong here.", 500)(scope, receive, answer)
+            # Gradio fails at much that anybody can ask for; the log has the first of these in a minute.
+            with suppress(Refusal):
+                self._count("error", "")
+                raise
+
+    def _judge(self, kind: str, headers: MutableHeaders) -> None:
+        """Refuses what came under a foreign name, or from a foreign page; Gradio gets only names that may be believed.
+
+        A name is foreign where somebody else's DNS can let it stand for this machine: theirs would be our page then.
+        """
+        host, asked = headers.getlist("host"), headers.getlist("x-forwarded-host")
+        if len(host) != 1 or not self._serves(host[0]):
+            raise Refusal(421, _UNKNOWN)
+        del headers["x-gradio-server"]
+        public = ",".join(asked).split(",")[0].strip() if self._hops else ""
+        if not public or not self._serves(public):
+            del headers["x-forwarded-host"]
+            public = host[0]
+        if kind not in ("call", "upload") or (origin := headers.get("origin")) is None:
+            return
+        scheme, _, page = origin.partition("://")
+        same = _split(page)[0] == _split(public)[0] and _split(public)[1] in ("", _split(page)[1])
+        # What a browser says of it holds behind a proxy, too, that passes on another host than it was asked for.
+        same = {"same-origin": True, None: same}.get(headers.get("sec-fetch-site"), False)
+        if not self._serves(page) or not (same or _split(page)[0] in self._hosts):
+            raise Refusal(403, _FOREIGN)
+        if _split(page) != _split(public) and not self._told:
+            self._told = True
+            _log.warning(
+                "A proxy passes requests for %s on as for %s. Links to clips follow the browser; for programs they"
+                " would be internal: let the proxy pass the header Host on.", origin, public,
+            )  # fmt: skip
+        headers["x-forwarded-host"], headers["x-forwarded-proto"] = page, scheme
+
+    def _serves(self, authority: str) -> bool:
+        name, _ = _split(authority)
+        with suppress(ValueError):
+            return bool(ip_address(name.strip("[]")))
+        return name in self._hosts or name in _OWN
+
+    @contextmanager
+    def _place(self, kind: str, who: str) -> Iterator[None]:
+        kind = kind if kind in self._places else ""
+        most, what = self._places.get(kind, (200, "requests are open"))
+        if self._open[kind, who] >= most:
+            raise Refusal(429, f"From your address {most} {what} already: wait for one to end, and try again.")
+        self._open[kind, who] += 1
+        try:
+            yield
+        finally:
+            self._open[kind, who] -= 1
+            if not self._open[kind, who]:
+                del self._open[kind, who]
+
+    def _count(self, kind: str, who: str) -> None:
+        now = time.monotonic()
+        # Put back at the end, so that the first is who has been away for longest.
+        times = self._times[kind, who] = self._times.pop((kind, who), deque())
+        while times and times[0] <= now - 60:
+            times.popleft()
+        first = next(iter(self._times))
+        if len(self._times) > self._visitors or (self._times[first] and self._times[first][-1] <= now - 60):
+            del self._times[first]
+        if len(times) >= self._a_minute[kind]:
+            raise Refusal(429, f"There were {len(times)} {kind}s within a minute: wait a little, and try again.")
+        times.append(now)
+
+    async def _upload(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = MutableHeaders(raw=list(scope["headers"]))
+        upload = Upload(receive, headers.get("content-type", ""))
+        coming = int(headers.get("content-length", UPLOAD_BYTES))
+        if coming > UPLOAD_BYTES:
+            raise Refusal(413, TOO_LARGE)
+        if self._coming + coming > self._cache_bytes:
+            raise Refusal(503, "Too much is being uploaded at once: try again in a minute.")
+        del headers["content-length"]
+        headers["content-type"] = f"multipart/form-data; boundary={upload.boundary}"
+
+        async def answer(message: Message) -> None:
+            if not upload.refusal:
+                await send(message)
+
+        self._coming += coming
+        try:
+            async with self._evicting:
+                await asyncio.to_thread(evict, self._folder, self._cache_bytes - self._coming, spare=arrives)
+            # Without a query: progress would be told under the new name, and kept for ever where nobody asks for it.
+            await self._app({**scope, "headers": headers.raw, "query_string": b""}, upload.receive, answer)
+        finally:
+            self._coming -= coming
+        if upload.refusal:
+            raise upload.refusal
+
+
+async def _read(receive: Receive, seconds: float) -> Receive:
+    """A body that fits, read to its end."""
+    body, more = bytearray(), True
+    try:
+        async with asyncio.timeout(seconds):
+            while more:
+                message = await receive()
+                body += message.get("body", b"")
+                more = message.get("more_body", False)
+                if len(body) > _CALL_BYTES:
+                    raise Refusal(413, f"A request is at most {_CALL_BYTES // 1000} kB.")
+    except TimeoutError:
+        raise Refusal(408, f"The request took longer than {seconds:g} seconds.") from None
+    given = iter([{"type": "http.request", "body": bytes(body)}])
+
+    async def again() -> Message:
+        return next(given, None) or await receive()
+
+    return again
+
+
+def _split(authority: str) -> tuple[str, str]:
+    """Name and port, empty where there is none."""
+    found = _AUTHORITY.fullmatch(authority.lower())
+    return (found[1], found[2] or "") if found else ("", "")
+
+
+def visitor(peer: str, forwarded: str, trusted_hops: int) -> str:
+    """Whom a request counts for, whatever it claims: what the outermost of the trusted proxies saw, else the peer.
+
+    `forwarded` is X-Forwarded-For, to which each proxy adds at the right. One visitor has a whole IPv6 /64.
+    """
+    hops = forwarded.split(",")
+    for text in (hops[-trusted_hops] if 0 < trusted_hops <= len(hops) else peer, peer):
+        with suppress(ValueError):
+            address = ip_address(text.strip())
+            if isinstance(address, IPv6Address) and not address.ipv4_mapped:
+                return str(IPv6Network((int(address), 64), strict=False))
+            return str(getattr(address, "ipv4_mapped", address))
+    return peer
+
+
+def uploaded(path: str, folder: Path) -> Path:
+    """An upload by the path that a request names, which can be any. Raises `ImageRejected`."""
+    # A path can be no path at all: with a null byte, too long, a circle of links.
+    with suppress(OSError, ValueError, RuntimeError):
+        found = Path(path).resolve()
+        if found.is_relative_to(folder.resolve()) and found.is_file():
+            return found
+    raise ImageRejected("The portrait is no longer here: choose it again.")

@@ -1,0 +1,113 @@
+"""Uploads on their way into a folder: one file a request, under a name that nobody can guess, within a bound."""
+
+import asyncio
+import re
+import secrets
+import time
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.types import Message, Receive
+
+from .. import wire
+
+# A photo and its frame.
+UPLOAD_BYTES = wire.PHOTO_BYTES + 64_000
+UPLOAD_SECONDS = 120.0
+TOO_LARGE = f"A photo is at most {wire.PHOTO_BYTES // 1_000_000} MB."
+_NOT_ONE = "This is not the upload of one photo."
+_FILENAME = re.compile(rb"filename\*?\s*=(?:.*?(\.(?:jpe?g|png|webp))\b)?", re.IGNORECASE)
+# As Gradio calls a file while it arrives.
+_ARRIVING = re.compile(r"tmp\w{8}")
+
+
+class Refusal(Exception):
+    """Ends a request with a status and a sentence."""
+
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+
+
+class Upload:
+    """One file on its way, in a form of our own: what remains of the sender's is the bytes and a picture's ending."""
+
+    def __init__(self, receive: Receive, content_type: str) -> None:
+        kind, options = parse_options_header(content_type)
+        boundary = options.get(b"boundary", b"")
+        if kind != b"multipart/form-data" or not 0 < len(boundary) <= 70:
+            raise Refusal(400, _NOT_ONE)
+        self.boundary = secrets.token_hex(16)
+        self.refusal: Refusal | None = None
+        self._receive, self._until = receive, time.monotonic() + UPLOAD_SECONDS
+        self._received = self._parts = self._size = 0
+        self._head, self._out = bytearray(), bytearray()
+        self._whole = self._ended = False
+        self._parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": self._begin,
+                "on_header_value": lambda data, start, end: self._head.extend(data[start:end]),
+                "on_header_end": lambda: self._head.extend(b"\n"),
+                "on_headers_finished": self._rename,
+                "on_part_data": self._take,
+                "on_end": self._end,
+            },
+        )
+
+    async def receive(self) -> Message:
+        if self._ended:
+            return await self._receive()
+        try:
+            return await self._next()
+        except FormParserError:
+            self.refusal = Refusal(400, _NOT_ONE)
+        except TimeoutError:
+            self.refusal = Refusal(408, f"The upload took longer than {UPLOAD_SECONDS:g} seconds.")
+        except Refusal as refusal:
+            self.refusal = refusal
+        self._ended = True
+        # At a part without a name Gradio gives up, and removes what it has written of the file.
+        return {"type": "http.request", "body": f"\r\n--{self.boundary}\r\n\r\n".encode()}
+
+    async def _next(self) -> Message:
+        self._out.clear()
+        async with asyncio.timeout_at(self._until):
+            message = await self._receive()
+        data = message.get("body", b"")
+        self._received += len(data)
+        if self._received > UPLOAD_BYTES:
+            raise Refusal(413, TOO_LARGE)
+        self._parser.write(data)
+        if not message.get("more_body"):
+            if not self._whole:
+                raise Refusal(400, _NOT_ONE)
+            self._ended = True
+            self._out.extend(f"\r\n--{self.boundary}--\r\n".encode())
+        return {"type": "http.request", "body": bytes(self._out), "more_body": not self._ended}
+
+    def _begin(self) -> None:
+        self._parts += 1
+        if self._parts > 1:
+            raise Refusal(413, "One photo at a time.")
+
+    def _rename(self) -> None:
+        if not (name := _FILENAME.search(self._head)):
+            raise Refusal(400, _NOT_ONE)
+        own = secrets.token_hex(16) + (name[1] or b"").decode().lower()
+        head = f'--{self.boundary}\r\nContent-Disposition: form-data; name="files"; filename="{own}"\r\n\r\n'
+        self._out.extend(head.encode())
+
+    def _take(self, data: bytes, start: int, end: int) -> None:
+        self._size += end - start
+        if self._size > wire.PHOTO_BYTES:
+            raise Refusal(413, TOO_LARGE)
+        self._out.extend(data[start:end])
+
+    def _end(self) -> None:
+        self._whole = self._parts == 1
+
+
+def arrives(name: str, changed: float) -> bool:
+    """Whether this is a file that Gradio is still writing."""
+    return bool(_ARRIVING.fullmatch(name)) and changed > time.time() - 2 * UPLOAD_SECONDS

@@ -1,0 +1,128 @@
+"""The page for everybody: nothing that bars anybody, with the keyboard alone, without jumps, with nothing kept."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from ..support.pages import WIDE, click, expect_playing, expect_state, say, start
+from ..support.service import FILE, TASK, Answer, Service, gateway, good, task
+
+pytestmark = pytest.mark.long
+
+OWN = "sk-visitor-51c0ffee"
+
+
+@pytest.fixture
+def service(answers: Service) -> Service:
+    return answers
+
+
+def violations(page: Page) -> list[str]:
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{each['id']}: {each['nodes'][0]['target']}" for each in found if each["impact"] in ("serious", "critical")
+    ]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_nothing_serious_bars_anybody_in_any_state(
+    theme: str, live: str, service: Service, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(live, WIDE, theme)
+    assert violations(page) == []
+    page.locator("#own-key .label-wrap").click()
+    expect(page.locator("#key input")).to_be_visible()
+    assert violations(page) == []
+    page.locator("#own-key .label-wrap").click()
+    states: list[tuple[str, dict[str, Any]]] = [
+        ("rendering", {"query": [task("Processing")]}),
+        ("done", {"query": [task("Success", file_id=FILE)]}),
+        ("unknown", {"submit": [Answer(reset=True)]}),
+        ("refused", {"submit": [gateway(-10001, 401)]}),
+        ("failed", {"submit": [good(task_id=TASK)], "query": [task("Fail")]}),
+    ]
+    for number, (state, answers) in enumerate(states):
+        for call, given in answers.items():
+            setattr(service, call, given)
+        if number == 0:
+            start(page, "She waits.")
+        elif state != "done":
+            say(page, f"She is {state}.")
+            click(page)
+        expect_state(page, state)
+        assert violations(page) == [], state
+    page.goto(live + "?present=1")
+    expect_state(page, "failed")
+    assert violations(page) == []
+
+
+def test_the_whole_job_is_done_with_the_keyboard_alone(
+    live: str, service: Service, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(live)
+
+    def tab_to(selector: str) -> None:
+        for _ in range(60):
+            page.keyboard.press("Tab")
+            if page.evaluate("selector => document.activeElement?.matches(selector)", selector):
+                outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+                assert outline != "none", f"{selector} shows no focus"
+                return
+        raise AssertionError(f"{selector} is not reached")
+
+    tab_to(".sample")
+    page.keyboard.press("Enter")
+    expect(page.locator("#preflight")).to_contain_text("Ready")
+    tab_to("#prompt textarea")
+    page.keyboard.press("Control+a")
+    page.keyboard.type("She waves.")
+    tab_to("#consent input")
+    page.keyboard.press("Space")
+    tab_to("#generate")
+    page.keyboard.press("Enter")
+    expect_state(page, "done")
+    tab_to("#download")
+    with page.expect_download() as download:
+        page.keyboard.press("Enter")
+    assert download.value.suggested_filename == "s2v-she-waves.mp4"
+
+
+def test_the_layout_does_not_jump_while_a_job_runs(live: str, service: Service, open_page: Callable[..., Page]) -> None:
+    page = open_page(live)
+    page.locator(".sample").first.click()
+    expect(page.locator("#preflight")).to_contain_text("Ready")
+    page.locator("#consent input").check()
+    page.wait_for_timeout(300)
+    page.evaluate(
+        """() => {
+          window.shifted = 0;
+          new PerformanceObserver((list) => {
+            for (const entry of list.getEntries()) window.shifted += entry.value;
+          }).observe({ type: "layout-shift" });
+        }"""
+    )
+    click(page)
+    expect_state(page, "done")
+    expect_playing(page, 64)
+    page.wait_for_timeout(300)
+    assert page.evaluate("window.shifted") < 0.1
+
+
+def test_the_config_and_the_browsers_storage_hold_tickets_and_nothing_else_of_a_visitor(
+    live: str, service: Service, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(live)
+    start(page, "A canary sentence. " * 10)
+    expect_state(page, "done")
+    stored = page.evaluate("({...localStorage})")
+    # Ciphertext, which no word can be looked for in: but one ticket is short, and a sentence would make it long.
+    assert 0 < len(stored["s2v-tickets"]) < 120
+    assert "canary" not in json.dumps(stored)
+    assert set(stored) <= {"s2v-tickets", "theme", "loglevel"} | {name for name in stored if "ticket" in name}
+    config = page.request.get(live + "config").text()
+    assert "canary" not in config
+    assert "s2v_" not in config.replace("s2v_…", "")

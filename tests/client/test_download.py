@@ -1,0 +1,167 @@
+"""No half file is ever shown."""
+
+import asyncio
+import os
+import ssl
+import time
+from pathlib import Path
+
+import pytest
+import trustme
+
+from s2v_core.addresses import PublicTransport
+from s2v_core.download import Broken, check_whole, download
+
+from ..support.service import Answer, Service
+
+
+def test_a_whole_clip_is_whole_and_no_shorter_one_is(clip: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(clip)
+    check_whole(path)
+    for length in range(len(clip)):
+        path.write_bytes(clip[:length])
+        with pytest.raises(Broken):
+            check_whole(path)
+
+
+def box(kind: bytes, body: bytes = b"", size: int | None = None) -> bytes:
+    return (8 + len(body) if size is None else size).to_bytes(4) + kind + body
+
+
+FTYP, MOOV, MDAT = box(b"ftyp", b"isom"), box(b"moov", b"m" * 20), box(b"mdat", b"d" * 50)
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (FTYP + MOOV, "lacks mdat"),
+        (FTYP + MDAT, "lacks moov"),
+        (MOOV + MDAT, "not an MP4"),
+        (FTYP + MOOV + MDAT + b"\0", "cut off"),
+        (FTYP + MOOV + box(b"mdat", size=7), "cut off"),
+        (FTYP + MOOV + box(b"mdat", b"d" * 50, size=0), "cut off"),
+        (FTYP + MOOV + box(b"mdat", (4).to_bytes(8) + b"d" * 50, size=1), "cut off"),
+        (FTYP + MOOV + box(b"mdat", (2**63).to_bytes(8) + b"d" * 50, size=1), "cut off"),
+    ],
+)  # fmt: skip
+def test_what_is_not_a_whole_mp4_says_why(data: bytes, says: str, tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(data)
+    with pytest.raises(Broken, match=says):
+        check_whole(path)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [FTYP + MOOV + MDAT, FTYP + MDAT + MOOV, FTYP + MOOV + box(b"mdat", (66).to_bytes(8) + b"d" * 50, size=1)],
+    ids=["index in front", "index behind", "a 64-bit size"],
+)
+def test_whole_mp4s_of_other_layouts_pass(data: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(data)
+    check_whole(path)
+
+
+def test_a_last_box_without_a_size_passes_only_where_the_length_is_known(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(FTYP + MOOV + box(b"mdat", b"d" * 50, size=0))
+    check_whole(path, length_is_known=True)
+
+
+def test_of_24_million_boxes_only_as_many_are_walked_as_a_clip_may_have(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    boxes = box(b"free") * 100_000
+    with path.open("wb") as file:
+        file.writelines([FTYP, *[boxes] * 240, MOOV, MDAT])
+    began = time.process_time()
+    check_whole(path, length_is_known=True)
+    with pytest.raises(Broken, match="more than 100000 boxes"):
+        check_whole(path)
+    assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize("length", [True, False], ids=["with Content-Length", "without"])
+async def test_no_truncation_on_the_way_leaves_a_file(
+    length: bool, service: Service, clip: bytes, tmp_path: Path
+) -> None:
+    path = tmp_path / "clip.mp4"
+    for cut in range(0, len(clip), len(clip) // 12):
+        service.file = [Answer(clip, cut=cut, length=length)]
+        with pytest.raises(Broken):
+            await download(f"{service.origin}/output_aigc.mp4", path, base_url=service.base_url)
+        assert list(tmp_path.iterdir()) == []
+
+
+async def test_more_than_200_mb_are_not_taken(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("s2v_core.download.MAX_BYTES", 1_000_000)
+    service.file = [Answer(FTYP + b"x" * 1_100_000, length=False)]
+    with pytest.raises(Broken, match="over 1 MB"):
+        await download(f"{service.origin}/output_aigc.mp4", tmp_path / "clip.mp4", base_url=service.base_url)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("limit", ["SECONDS", "STALLED_SECONDS"])
+async def test_a_stalled_download_ends(
+    limit: str, service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"s2v_core.download.{limit}", 0.3)
+    service.file = [Answer(stall=2)]
+    with pytest.raises(Broken, match=r"longer than|ReadTimeout"):
+        await download(f"{service.origin}/output_aigc.mp4", tmp_path / "clip.mp4", base_url=service.base_url)
+
+
+@pytest.mark.parametrize("url", ["", "nonsense", "ftp://cdn.example/x", "https://[::1", "file:///etc/passwd"])
+async def test_a_url_that_is_none_breaks_the_download_alone(url: str, tmp_path: Path) -> None:
+    with pytest.raises(Broken):
+        await download(url, tmp_path / "clip.mp4")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "headers"),
+    [
+        (302, {}),
+        (304, {}),
+        (302, {"Location": "https://[::1"}),
+        (302, {"Location": "https://exa[mple.test/"}),
+        (302, {"Location": "https://xn--a.example/"}),
+        (302, {"Location": "https://clips.example:x/"}),
+    ],
+    ids=["without a location", "not modified", "an open bracket", "a stray bracket", "no IDN", "no port"],
+)
+async def test_a_redirect_to_nowhere_breaks_the_download_alone(
+    status: int, headers: dict[str, str], service: Service, tmp_path: Path
+) -> None:
+    service.file = [Answer(status=status, headers=headers)]
+    with pytest.raises(Broken):
+        await download(f"{service.origin}/output_aigc.mp4", tmp_path / "clip.mp4", base_url=service.base_url)
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_connection_whose_encryption_breaks_is_no_trouble_with_the_disk(tmp_path: Path) -> None:
+    authority, tries = trustme.CA(), 0
+
+    async def break_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal tries
+        tries += 1
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 -\r\nContent-Length: 1000\r\n\r\n" + FTYP)
+        await writer.drain()
+        # Past the encryption, to the socket itself.
+        os.write(writer.get_extra_info("socket").fileno(), b"no TLS record at all" * 20)
+        writer.close()
+
+    certificate = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(certificate)
+    trust = ssl.create_default_context()
+    authority.configure_trust(trust)
+    server = await asyncio.start_server(break_off, "127.0.0.1", ssl=certificate)
+    origin = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server:
+        with pytest.raises(Broken, match="the connection failed"):
+            await download(f"{origin}/a", tmp_path / "clip.mp4", transport=PublicTransport(trust, base_url=origin))
+    assert tries == 1
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,326 @@
+"""What holds a paid clip back, loses it or pays where nobody waits: each kind once, over a real service."""
+
+import asyncio
+import os
+import sqlite3
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from s2v_core import Charge, Photo, Refused, Settings
+from s2v_core.jobs.model import Job, Limits, Pace, State
+from s2v_core.jobs.studio import Studio
+from s2v_core.simulator.service import Simulator
+
+from ..conftest import HURRY
+from ..support.pages import KEY, PROMPT
+from ..support.service import TASK, Answer, Service, code, task
+
+
+def studio_at(service: Service, folder: Path, **options: object) -> Studio:
+    settings = Settings(api_key=KEY, base_url=service.base_url, data_dir=folder, simulator_seconds=0.8)
+    simulator = Simulator(folder / "simulator", seconds=0.8)
+    return Studio(settings, simulator=simulator, **{"patience": HURRY} | options)
+
+
+async def until(there: Callable[[], object]) -> None:
+    async with asyncio.timeout(60):
+        while not there():
+            await asyncio.sleep(0.01)
+
+
+async def end(studio: Studio, job: Job) -> Job:
+    async for seen in studio.watch(job.ticket):
+        job = seen
+    return job
+
+
+def rows(folder: Path, names: str = "state, task_id") -> list[tuple[str, ...]]:
+    connection = sqlite3.connect(folder / "ledger.db")
+    found = connection.execute(f"SELECT {names} FROM jobs ORDER BY queued_at").fetchall()
+    connection.close()
+    return found
+
+
+def locked(folder: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(folder / "ledger.db", isolation_level=None)
+    connection.execute("BEGIN EXCLUSIVE")
+    return connection
+
+
+# Stopping
+
+
+async def test_a_stop_takes_nothing_new_and_waits_for_the_payment_that_was_begun(
+    service: Service, photo: Photo, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "s2v_core")
+    service.submit[0].stall = 1.0
+    service.query = [task("Processing")]
+    limits = Limits(at_once=1)
+    async with studio_at(service, tmp_path, limits=limits) as studio:
+        await studio.submit(photo, PROMPT)
+        await studio.submit(photo, "She waits in line.")
+        await until(lambda: service.calls("submit"))
+        studio.stop_admitting()
+        with pytest.raises(Refused, match="being stopped"):
+            await studio.submit(photo, "She comes too late.")
+        began = time.monotonic()
+    assert time.monotonic() - began < 10
+    assert "waiting for the answer to 1 payments" in caplog.text
+    assert rows(tmp_path) == [("rendering", TASK), ("queued", "")]
+    assert len(service.calls("submit")) == 1
+
+
+async def test_an_answer_that_does_not_come_while_it_is_waited_for_is_unknown(
+    service: Service, photo: Photo, tmp_path: Path
+) -> None:
+    service.submit[0].stall = 3.0
+    async with studio_at(service, tmp_path, pace=Pace(last_answer=0.3), patience=HURRY) as studio:
+        await studio.submit(photo, PROMPT)
+        await until(lambda: service.calls("submit"))
+    assert rows(tmp_path) == [("unknown", "")]
+
+
+async def test_a_stop_between_the_admission_and_the_sending_leaves_the_job_in_the_queue(
+    service: Service, photo: Photo, tmp_path: Path
+) -> None:
+    async with studio_at(service, tmp_path) as studio:
+
+        def stop(connection: sa.Connection) -> None:
+            if connection.exec_driver_sql("SELECT count(*) FROM jobs WHERE state = 'sending'").scalar():
+                studio.stop_admitting()
+
+        sa.event.listen(studio._ledger._engine, "commit", stop)
+        await studio.submit(photo, PROMPT)
+        await until(lambda: studio._closing.is_set())
+    assert rows(tmp_path, "state, sending_at") == [("queued", None)]
+    async with studio_at(service, tmp_path) as studio:
+        await until(lambda: rows(tmp_path) == [("done", TASK)])
+    assert len(service.calls("submit")) == 1
+
+
+async def test_a_stop_between_two_tries_is_told_as_not_charged(
+    service: Service, photo: Photo, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "s2v_core")
+    service.submit = [code(1002)]
+    patience = replace(HURRY, backoff=30.0)
+    async with studio_at(service, tmp_path, pace=Pace(last_answer=0.1), patience=patience) as studio:
+        await studio.submit(photo, PROMPT)
+        await until(lambda: "submit not taken" in caplog.text)
+    assert rows(tmp_path) == [("refused", "")]
+
+
+async def test_a_payment_that_takes_longer_than_a_lease_stays_ours(
+    service: Service, photo: Photo, tmp_path: Path
+) -> None:
+    service.submit[0].stall = 1.5
+    pace = Pace(lease=0.4, heartbeat=0.1)
+    async with studio_at(service, tmp_path, pace=pace) as studio, studio_at(service, tmp_path, pace=pace):
+        job = await studio.submit(photo, PROMPT)
+        states = [seen.state async for seen in studio.watch(job.ticket)]
+    assert State.UNKNOWN not in states
+    assert rows(tmp_path) == [("done", TASK)]
+    assert len(service.calls("submit")) == 1
+
+
+# Asked for by somebody who is gone
+
+
+async def test_a_click_that_the_ledger_cannot_take_in_time_is_told_and_never_paid(
+    service: Service, photo: Photo, tmp_path: Path
+) -> None:
+    async with studio_at(service, tmp_path, pace=Pace(enter=0.3)) as studio:
+        lock = locked(tmp_path)
+        with pytest.raises(Refused, match=r"within 0.3 seconds, so nothing was sent\. Nothing was charged"):
+            await studio.submit(photo, PROMPT)
+        lock.close()
+    async with studio_at(service, tmp_path) as studio:
+        again = await studio.submit(photo, "The next click.")
+        assert (await end(studio, again)).state is State.DONE
+    assert rows(tmp_path, "prompt") == [("The next click.",)]
+    assert [request.json["prompt"] for request in service.calls("submit")] == ["The next click."]
+    assert len(list((tmp_path / "photos").iterdir())) == 1
+
+
+async def test_a_click_that_was_left_before_it_was_entered_is_never_paid(
+    service: Service, photo: Photo, tmp_path: Path
+) -> None:
+    async with studio_at(service, tmp_path) as studio:
+        lock = locked(tmp_path)
+        click = asyncio.create_task(studio.submit(photo, PROMPT))
+        await until(lambda: studio._entering)
+        click.cancel()
+        await asyncio.wait([click])
+        lock.close()
+        await until(lambda: rows(tmp_path, "state") == [("cancelled",)])
+    assert rows(tmp_path, "what") == [("Nobody waited for it any more: nothing was sent.",)]
+    assert service.requests == []
+
+
+# The clip
+
+
+async def test_done_waits_for_no_picture(service: Service, photo: Photo, tmp_path: Path) -> None:
+    # Whole, and no frame of it can be decoded.
+    bad = b"".join(len(body + b"12345678").to_bytes(4) + kind + body for kind, body in BOXES)
+    service.file = [Answer(bad)]
+    async with studio_at(service, tmp_path) as studio:
+        job = await end(studio, await studio.submit(photo, PROMPT))
+        assert (job.state, job.waits) == (State.DONE, "")
+        assert set(await studio.pictures(job)) == {"reference"}
+        assert studio.shelf.path(job.clip).read_bytes() == bad
+    assert len(service.calls("file")) == 1
+    assert len(list((tmp_path / "clips").iterdir())) == 1
+
+
+BOXES = ((b"ftyp", b"isom0000"), (b"moov", b""), (b"mdat", b"frames"))
+
+
+async def test_a_clip_whose_file_is_gone_is_told_and_fetched_again(
+    service: Service, photo: Photo, tmp_path: Path, clip: bytes
+) -> None:
+    async with studio_at(service, tmp_path) as studio:
+        job = await end(studio, await studio.submit(photo, PROMPT))
+        good, service.retrieve = service.retrieve, [Answer(status=500)]
+        studio.shelf.path(job.clip).unlink()
+        missed = await studio.job(job.ticket)
+        assert (missed.state, missed.charge) == (State.FETCHING, Charge.SPENT)
+        assert "no longer here" in missed.waits
+        service.retrieve = good
+        found = await end(studio, missed)
+        assert (found.state, studio.shelf.path(found.clip).read_bytes()) == (State.DONE, clip)
+    assert len(service.calls("submit")) == 1
+
+
+async def test_a_simulated_clip_whose_file_is_gone_is_told(service: Service, photo: Photo, tmp_path: Path) -> None:
+    async with studio_at(service, tmp_path) as studio:
+        job = await end(studio, await studio.submit(photo, PROMPT, service="simulator"))
+        studio.shelf.path(job.clip).unlink()
+        missed = await studio.job(job.ticket)
+        assert (missed.state, missed.clip, missed.deleted) == (State.DONE, "", False)
+        assert missed.what == "The clip's file is no longer here."
+
+
+async def test_no_clip_goes_where_another_ledger_is_taken_up(
+    service: Service, photo: Photo, tmp_path: Path, clip: bytes
+) -> None:
+    async with studio_at(service, tmp_path) as studio:
+        for number in range(3):
+            await end(studio, await studio.submit(photo, f"{number}"))
+    settings = Settings(data_dir=tmp_path, database_url=f"sqlite:///{tmp_path / 'another.db'}")
+    aged(tmp_path)
+    pace = Pace(sweep=0.01, clear_away=0.0)
+    async with Studio(settings, simulator=Simulator(tmp_path / "simulator"), pace=pace) as studio:
+        await swept(studio, 3)
+    assert [path.read_bytes() for path in (tmp_path / "clips").glob("*.mp4")] == [clip] * 3
+
+
+async def test_a_clip_that_a_restored_ledger_does_not_know_is_kept_aside(
+    service: Service, photo: Photo, tmp_path: Path
+) -> None:
+    async with studio_at(service, tmp_path) as studio:
+        kept = await end(studio, await studio.submit(photo, "Before the backup."))
+        lost = await end(studio, await studio.submit(photo, "After it."))
+    with sqlite3.connect(tmp_path / "ledger.db") as database:
+        database.execute("DELETE FROM jobs WHERE ticket = ?", (lost.ticket,))
+    aged(tmp_path)
+    async with studio_at(service, tmp_path, pace=Pace(sweep=0.01, clear_away=0.0)) as studio:
+        await swept(studio, 3)
+        assert studio.shelf.path(kept.clip).is_file()
+    assert (tmp_path / "unclaimed" / Path(lost.clip).name).is_file()
+
+
+async def test_a_deletion_that_was_cut_off_is_finished_by_the_next(
+    service: Service, photo: Photo, tmp_path: Path
+) -> None:
+    async with studio_at(service, tmp_path) as studio:
+        job = await end(studio, await studio.submit(photo, PROMPT))
+        await studio._ledger.ask(studio._ledger.erase, job.ticket)
+    assert len(list((tmp_path / "clips").iterdir())) > 0
+    async with studio_at(service, tmp_path, pace=Pace(sweep=0.01)):
+        await until(lambda: not list((tmp_path / "clips").iterdir()))
+    assert list((tmp_path / "photos").iterdir()) == []
+
+
+# What goes wrong where nobody thought of it
+
+
+async def test_a_drive_that_fails_is_logged_told_and_goes_on(
+    service: Service, photo: Photo, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    good, service.query = service.query, [task("Processing")]
+    async with studio_at(service, tmp_path) as studio:
+        job = await studio.submit(photo, PROMPT)
+        await until(lambda: service.calls("submit"))
+        client = studio._keys._clients.pop(studio._owners_key)
+        # Its round of asking ends, and the next finds no client.
+        service.query = [code(1004)]
+        async for seen in studio.watch(job.ticket):
+            if "went wrong here" in seen.waits:
+                break
+        assert (seen.state, seen.charge) == (State.RENDERING, Charge.SPENT)
+        assert "KeyError" in caplog.text
+        assert job.ticket not in caplog.text
+        studio._keys._clients[studio._owners_key] = client
+        service.query = good
+        assert (await end(studio, seen)).state is State.DONE
+    assert len(service.calls("submit")) == 1
+
+
+# Bounds
+
+
+async def test_only_so_many_wait_for_one_visitor(service: Service, photo: Photo, tmp_path: Path) -> None:
+    service.query = [task("Processing")]
+    async with studio_at(service, tmp_path, limits=Limits(at_once=0, waiting=3)) as studio:
+        clicks = (studio.submit(photo, f"{number}", visitor="one") for number in range(6))
+        found = await asyncio.gather(*clicks, return_exceptions=True)
+        full = [str(each) for each in found if isinstance(each, Refused)]
+        assert len(full) == 3
+        assert full[0].startswith("3 jobs from your address wait already. Nothing was charged. Wait until some")
+        await studio.submit(photo, "Another's.", visitor="two")
+
+
+async def test_the_simulator_keeps_its_room_and_leaves_the_rest_to_paid_clips(
+    service: Service, photo: Photo, tmp_path: Path
+) -> None:
+    async with studio_at(service, tmp_path, simulated_bytes=1, pace=Pace(sweep=0.05)) as studio:
+        job = await end(studio, await studio.submit(photo, PROMPT, service="simulator"))
+        paid = await end(studio, await studio.submit(photo, PROMPT))
+        while not (await studio.job(job.ticket)).deleted:
+            await asyncio.sleep(0.01)
+        assert studio.shelf.path(paid.clip).is_file()
+    async with studio_at(service, tmp_path, free_bytes=10**18) as studio:
+        with pytest.raises(Refused, match="kept for paid clips"):
+            await studio.submit(photo, "No room.", service="simulator")
+        assert (await end(studio, await studio.submit(photo, "No room."))).state is State.DONE
+
+
+async def test_a_recovered_ticket_is_remembered_no_longer_than_it_is_of_use(
+    service: Service, photo: Photo, tmp_path: Path
+) -> None:
+    service.query = [task("Processing")]
+    async with studio_at(service, tmp_path, pace=Pace(heartbeat=0.05)) as studio:
+        job = await studio.submit(photo, PROMPT)
+        await until(lambda: service.calls("query"))
+        await studio.fetch(job.ticket)
+        assert list(studio._wanted) == [job.ticket]
+        await until(lambda: not studio._wanted)
+
+
+def aged(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file():
+            os.utime(path, (time.time() - 2 * 24 * 3600,) * 2)
+
+
+async def swept(studio: Studio, times: int) -> None:
+    for _ in range(times):
+        before = studio._swept
+        await until(lambda before=before: studio._swept != before)

@@ -1,0 +1,736 @@
+"""Each promise of the ledger, on SQLite; and on PostgreSQL where S2V_TEST_DATABASE_URL names an empty database."""
+
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from s2v_core.errors import Away
+from s2v_core.jobs.ledger import GIVE_UP_SECONDS, NEEDS_KEY, STALE_SECONDS, Full, Ledger, TooLate
+from s2v_core.jobs.model import UNDER_WAY, Charge, Job, Limits, Pace, Stage, State
+
+POSTGRESQL = os.environ.get("S2V_TEST_DATABASE_URL", "")
+HOUR, DAY = 3600, 24 * 3600
+WIDE = Limits(clips_a_day=1000, at_once=1000, a_minute=1000)
+NOBODY: tuple[list[Job], set[str]] = ([], set())
+
+
+class Book:
+    """A ledger, and a pencil for what takes too long to wait for."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.ledger = Ledger(url)
+        self.engine = sa.create_engine(url)
+
+    def close(self) -> None:
+        self.ledger.close()
+        self.engine.dispose()
+
+    def enter(self, ticket: str, request: str = "", **values: Any) -> str:
+        usual = {
+            "service": "live", "provider": "302.AI", "key": "key", "payer": "owner", "visitor": "", "amount": 700,
+            "photo": "photos/a.jpg", "prompt": "She smiles.", "prompt_optimizer": True,
+        }  # fmt: skip
+        usual |= {"limits": WIDE, "until": time.monotonic() + 60}
+        return self.ledger.enter(ticket, values.pop("owner", "a"), request or ticket, **usual | values)
+
+    def sent(self, ticket: str, **values: Any) -> Job:
+        """One that is being sent."""
+        self.enter(ticket, **values)
+        return self.admit(ticket, owner=values.get("owner", "a"))
+
+    def rendering(self, ticket: str, **values: Any) -> None:
+        self.sent(ticket, **values)
+        self.ledger.record_task(ticket, values.get("owner", "a"), f"task of {ticket}")
+
+    def admit(self, ticket: str, limits: Limits = WIDE, owner: str = "a") -> Job:
+        self.ledger.admit(owner, [ticket], limits)
+        return self.job(ticket)
+
+    def job(self, ticket: str) -> Job:
+        job = self.ledger.job(ticket)
+        assert job
+        return job
+
+    def put(self, ticket: str, **columns: Any) -> None:
+        names = ", ".join(f"{name} = :{name}" for name in columns)
+        with self.engine.begin() as connection:
+            # Typed, so that a time is written as the ledger writes it.
+            types = [sa.bindparam(name, value) for name, value in columns.items()]
+            connection.execute(
+                sa.text(f"UPDATE jobs SET {names} WHERE ticket = :the_ticket").bindparams(*types),
+                {"the_ticket": ticket},
+            )
+
+    def ago(self, ticket: str, **seconds: float) -> None:
+        """Move these columns so far back from now, by the database's clock."""
+        now = self.job(ticket).now
+        moments = {name: datetime.fromtimestamp(now - past, UTC).replace(tzinfo=None) for name, past in seconds.items()}
+        self.put(ticket, **moments)
+
+    def row(self, ticket: str) -> dict[str, Any]:
+        with self.engine.connect() as connection:
+            query = sa.text("SELECT * FROM jobs WHERE ticket = :ticket")
+            return dict(connection.execute(query, {"ticket": ticket}).mappings().one())
+
+
+@pytest.fixture(params=["sqlite", *(["postgresql"] if POSTGRESQL else [])])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'ledger.db'}"
+    engine = sa.create_engine(POSTGRESQL)
+    with engine.begin() as connection:
+        connection.execute(sa.text("DROP TABLE IF EXISTS jobs, ledger"))
+    engine.dispose()
+    return POSTGRESQL
+
+
+@pytest.fixture
+def book(url: str) -> Iterator[Book]:
+    book = Book(url)
+    yield book
+    book.close()
+
+
+# Sending
+
+
+def test_the_same_request_under_way_is_the_same_job(book: Book) -> None:
+    assert book.enter("one", "request") == "one"
+    assert book.enter("two", "request") == "one"
+    assert book.enter("three", "another") == "three"
+    for state in UNDER_WAY:
+        book.put("one", state=state)
+        assert book.enter("two", "request", owner="b") == "one"
+    assert [job.ticket for job in book.ledger.jobs()] == ["three", "one"]
+
+
+@pytest.mark.parametrize("state", sorted(set(State) - set(UNDER_WAY)))
+def test_the_same_request_after_an_end_is_a_new_job(book: Book, state: State) -> None:
+    book.enter("one", "request")
+    book.put("one", state=state)
+    assert book.enter("two", "request") == "two"
+
+
+def test_what_is_admitted_is_being_sent_before_anybody_hears_of_it(book: Book) -> None:
+    book.enter("one")
+    assert book.job("one").state is State.QUEUED
+    assert book.admit("one").state is State.SENDING
+    assert book.row("one")["sending_at"]
+    assert list(book.job("one").seconds) == [Stage.PREPARE, Stage.SEND]
+
+
+@pytest.mark.parametrize("state", [state for state in State if state is not State.QUEUED])
+def test_only_what_is_queued_is_admitted(book: Book, state: State) -> None:
+    book.enter("one")
+    book.put("one", state=state)
+    assert book.admit("one").state is state
+    assert book.row("one")["sending_at"] is None
+
+
+def test_what_was_admitted_by_a_commit_whose_answer_was_lost_is_told_again(book: Book) -> None:
+    book.enter("one")
+    book.ledger.admit("a", ["one"], WIDE)
+    assert [job.state for job in book.ledger.admit("a", ["one"], WIDE)[0]] == [State.SENDING]
+    book.ledger.record_task("one", "a", "1")
+    assert book.ledger.admit("a", ["one"], WIDE) == NOBODY
+
+
+def test_what_another_process_has_taken_over_is_not_admitted_here(book: Book) -> None:
+    book.enter("one")
+    book.ago("one", leased_until=1)
+    assert book.ledger.claim("b", ["key"]) == ["one"]
+    assert book.ledger.admit("a", ["one"], WIDE) == NOBODY
+    assert book.admit("one", owner="b").state is State.SENDING
+    # Where the first one would pay a second time: it sees a row that is being sent, by somebody else.
+    assert book.ledger.admit("a", ["one"], WIDE) == NOBODY
+
+
+def test_nobody_admits_what_is_not_there(book: Book) -> None:
+    assert book.ledger.admit("a", ["one"], WIDE) == NOBODY
+
+
+# The limits
+
+
+def test_over_the_cap_of_the_day_is_refused_with_a_sentence(book: Book) -> None:
+    limits = Limits(clips_a_day=2, at_once=9, a_minute=9)
+    for ticket in ("one", "two", "three"):
+        book.enter(ticket)
+    assert [book.admit(ticket, limits).state for ticket in ("one", "two", "three")] == ["sending", "sending", "refused"]
+    refused = book.job("three")
+    assert refused.what == "All 2 clips of today are used; the day ends at midnight UTC."
+    assert (refused.charge, bool(refused.ended)) == (Charge.NONE, True)
+    assert book.ledger.used_today() == 2
+
+
+SPENT = {
+    State.QUEUED: 0, State.SENDING: 1, State.RENDERING: 1, State.FETCHING: 1, State.DONE: 1, State.FAILED: 1,
+    State.REFUSED: 0, State.UNKNOWN: 1, State.CANCELLED: 0,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("state", State)
+def test_what_counts_as_spent_today(book: Book, state: State) -> None:
+    book.sent("one")
+    book.put("one", state=state)
+    assert book.ledger.used_today() == SPENT[state]
+
+
+def test_a_refusal_gives_the_clip_back_and_an_unclear_end_does_not(book: Book) -> None:
+    limits = Limits(clips_a_day=1, at_once=9, a_minute=9)
+    book.sent("one")
+    book.ledger.end_submit("one", State.REFUSED, "No.", "Try again.")
+    assert book.ledger.used_today() == 0
+    book.enter("two")
+    assert book.admit("two", limits).state is State.SENDING
+    book.ledger.end_submit("two", State.UNKNOWN, "Who knows.", "Look there.")
+    book.enter("three")
+    assert book.admit("three", limits).state is State.REFUSED
+
+
+@pytest.mark.parametrize(("seconds", "used"), [(0.01, 0), (0, 1), (-0.01, 1)], ids=["before", "at", "after"])
+def test_the_day_begins_at_midnight_utc(book: Book, seconds: float, used: int) -> None:
+    book.sent("one")
+    midnight = datetime.fromtimestamp(book.job("one").now, UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    book.put("one", sending_at=midnight.replace(tzinfo=None) - timedelta(seconds=seconds))
+    assert book.ledger.used_today() == used
+
+
+def test_a_job_counts_for_the_day_of_its_sending(book: Book) -> None:
+    book.enter("one")
+    book.ago("one", queued_at=DAY - HOUR)
+    book.admit("one")
+    assert book.ledger.used_today() == 1
+
+
+@pytest.mark.parametrize("payer", ["visitor", "nobody"])
+def test_who_pays_alone_is_not_under_the_owners_cap(book: Book, payer: str) -> None:
+    book.enter("one", payer=payer)
+    assert book.admit("one", Limits(clips_a_day=0)).state is State.SENDING
+    assert book.ledger.used_today() == 0
+
+
+@pytest.mark.parametrize("limits", [Limits(at_once=0), Limits(a_minute=0)], ids=["at once", "a minute"])
+def test_a_simulated_job_has_no_limits_and_another_key_has_its_own(book: Book, limits: Limits) -> None:
+    book.enter("one", payer="nobody", key="")
+    assert book.admit("one", limits).state is State.SENDING
+    book.sent("two", key="another")
+    book.enter("three")
+    assert book.admit("three", Limits(at_once=1, a_minute=1)).state is State.SENDING
+
+
+def test_so_many_at_once_and_the_next_when_one_is_rendered(book: Book) -> None:
+    limits = Limits(at_once=2, a_minute=9)
+    book.rendering("one")
+    book.sent("two")
+    book.enter("three")
+    waiting = book.admit("three", limits)
+    assert (waiting.state, waiting.waits) == ("queued", "Waiting: 2 clips are rendering with this key already.")
+    assert book.ledger.advance("one", "a", state=State.FETCHING, file_id="1")
+    admitted = book.admit("three", limits)
+    assert (admitted.state, admitted.waits) == ("sending", "")
+
+
+def test_what_a_dead_process_left_rendering_still_renders(book: Book) -> None:
+    for ticket in ("one", "two"):
+        book.rendering(ticket)
+        book.ago(ticket, leased_until=1)
+    book.enter("three", owner="b")
+    assert book.admit("three", Limits(at_once=2, a_minute=9), owner="b").state is State.QUEUED
+
+
+def test_what_nobody_asked_for_in_a_day_blocks_nobody(book: Book) -> None:
+    for ticket in ("one", "two"):
+        book.rendering(ticket)
+        book.ago(ticket, leased_until=DAY, queued_at=DAY + HOUR, sending_at=DAY + HOUR, rendering_at=DAY + HOUR)
+    book.enter("three", owner="b")
+    assert book.admit("three", Limits(at_once=2, a_minute=9), owner="b").state is State.SENDING
+
+
+def test_so_many_a_minute_and_the_next_when_it_is_over(book: Book) -> None:
+    limits = Limits(at_once=9, a_minute=2)
+    for ticket in ("one", "two"):
+        book.sent(ticket)
+        book.ledger.end_submit(ticket, State.REFUSED, "No.", "Try again.")
+    book.enter("three")
+    waiting = book.admit("three", limits)
+    assert (waiting.state, waiting.waits) == ("queued", "Waiting: 2 clips were sent with this key within a minute.")
+    book.ago("one", sending_at=61)
+    assert book.admit("three", limits).state is State.SENDING
+
+
+def test_who_came_first_is_sent_first_unless_nobody_drives_it(book: Book) -> None:
+    book.enter("one")
+    book.enter("two")
+    book.ago("one", queued_at=9)
+    waiting = book.admit("two")
+    assert (waiting.state, waiting.waits) == ("queued", "Waiting: 1 before it.")
+    book.ago("one", leased_until=1)
+    assert book.admit("two").state is State.SENDING
+
+
+def test_the_limits_hold_over_all_who_ask_at_the_same_moment(book: Book) -> None:
+    other = Ledger(book.url)
+    limits = Limits(clips_a_day=10, at_once=99, a_minute=99)
+    for number in range(40):
+        book.enter(f"{number}", owner=f"{number % 10}")
+
+    def admit(owner: int) -> list[State]:
+        ledger, states, waiting = other if owner % 2 else book.ledger, [], {f"{owner + ten}" for ten in (0, 10, 20, 30)}
+        # In the order of entering: so some are asked more than once.
+        while waiting:
+            found, waiting = ledger.admit(f"{owner}", waiting, limits)
+            states += [job.state for job in found]
+        return states
+
+    with ThreadPoolExecutor(10) as threads:
+        states = [state for found in threads.map(admit, range(10)) for state in found]
+    other.close()
+    assert sorted(states) == ["refused"] * 30 + ["sending"] * 10
+
+
+def test_many_who_enter_the_same_request_at_the_same_moment_are_one_job(book: Book) -> None:
+    with ThreadPoolExecutor(12) as threads:
+        tickets = set(threads.map(lambda number: book.enter(f"{number}", "request"), range(24)))
+    assert len(tickets) == 1
+    assert len(book.ledger.jobs()) == 1
+
+
+# The answer
+
+
+@pytest.mark.parametrize("state", [State.SENDING, State.UNKNOWN])
+def test_a_task_id_is_written_whoever_holds_the_job_and_heals_unknown(book: Book, state: State) -> None:
+    book.sent("one")
+    book.put("one", owner="b", state=state)
+    book.ledger.record_task("one", "a", "123456789012345678")
+    job, row = book.job("one"), book.row("one")
+    assert (job.state, job.task_id, job.charge, row["owner"]) == ("rendering", "123456789012345678", "spent", "a")
+    assert (job.what, job.advice, job.ended, bool(row["rendering_at"])) == ("", "", None, True)
+    assert book.ledger.claim("c", ["key"]) == []
+
+
+def test_a_late_task_id_does_not_bring_a_job_back_from_a_later_state(book: Book) -> None:
+    book.rendering("one")
+    book.put("one", state=State.DONE)
+    book.ledger.record_task("one", "a", "1")
+    assert book.job("one").state is State.DONE
+
+
+def test_a_late_refusal_is_a_fact_too_but_not_against_a_task_id(book: Book) -> None:
+    book.sent("one")
+    book.put("one", state=State.UNKNOWN, owner="b")
+    book.ledger.end_submit("one", State.REFUSED, "No.", "Try again.")
+    assert (book.job("one").state, book.job("one").what, book.job("one").advice) == ("refused", "No.", "Try again.")
+    book.rendering("two")
+    for state in (State.UNKNOWN, State.REFUSED):
+        book.ledger.end_submit("two", state, "No.", "Try again.")
+        assert (book.job("two").state, book.job("two").what) == ("rendering", "")
+
+
+def test_only_its_owner_moves_a_job_on(book: Book) -> None:
+    book.rendering("one")
+    before = book.row("one")
+    assert not book.ledger.advance("one", "b", state=State.FETCHING, file_id="1")
+    assert book.row("one") == before
+    assert book.ledger.advance("one", "a", state=State.FETCHING, file_id="1")
+    assert book.ledger.advance("one", "a", state=State.DONE, clip="clips/a.mp4")
+    assert book.job("one").ended
+    assert not book.ledger.advance("one", "a", status="Fail")
+
+
+def test_the_stages_begin_when_they_are_seen_and_only_once(book: Book) -> None:
+    book.rendering("one")
+    assert book.ledger.advance("one", "a", status="Queueing")
+    assert Stage.RENDER not in book.job("one").began
+    assert book.ledger.advance("one", "a", status="Processing")
+    began = book.job("one").began[Stage.RENDER]
+    assert book.ledger.advance("one", "a", status="Processing again")
+    assert book.job("one").began[Stage.RENDER] == began
+    assert list(book.job("one").began) == [Stage.PREPARE, Stage.SEND, Stage.QUEUE, Stage.RENDER]
+
+
+@pytest.mark.parametrize("state", State)
+def test_only_what_is_queued_can_be_cancelled(book: Book, state: State) -> None:
+    book.enter("one")
+    book.put("one", state=state)
+    book.ledger.cancel("one", "You cancelled it.")
+    assert book.job("one").state is (State.CANCELLED if state is State.QUEUED else state)
+
+
+# Leases
+
+
+def test_what_is_held_is_not_taken_and_what_is_not_held_is(book: Book) -> None:
+    book.rendering("one")
+    assert book.ledger.claim("b", ["key"]) == []
+    assert book.ledger.claim("b", ["key"], only=["one"]) == []
+    book.ago("one", leased_until=0.1)
+    assert book.ledger.claim("b", ["key"]) == ["one"]
+    assert book.ledger.claim("c", ["key"]) == []
+    assert not book.ledger.advance("one", "a", status="Processing")
+    assert book.ledger.advance("one", "b", status="Processing")
+
+
+def test_a_lease_is_renewed_by_its_owner_for_what_it_still_drives(book: Book) -> None:
+    for ticket in ("one", "two", "three"):
+        book.rendering(ticket, owner="b" if ticket == "three" else "a")
+        book.ago(ticket, leased_until=1)
+    changed = book.job("one").changed
+    book.ledger.renew("a", ["one", "three"], {})
+    left = (book.row("one")["leased_until"], book.row("two")["leased_until"])
+    assert [str(moment) for moment in left] == sorted((str(moment) for moment in left), reverse=True)
+    assert sorted(book.ledger.claim("c", ["key"])) == ["three", "two"]
+    assert book.job("one").changed == changed
+
+
+def test_a_lease_lasts_as_long_as_it_says(book: Book) -> None:
+    book.rendering("one")
+    until = book.row("one")["leased_until"]
+    until = datetime.fromisoformat(until) if isinstance(until, str) else until
+    assert until.replace(tzinfo=UTC).timestamp() - book.job("one").now == pytest.approx(Pace().lease, abs=1)
+
+
+def test_an_abandoned_payment_is_unknown_counts_and_is_never_sent_again(book: Book) -> None:
+    book.sent("one")
+    book.ago("one", leased_until=1)
+    assert book.ledger.claim("b", ["key"]) == []
+    job = book.job("one")
+    assert (job.state, job.charge, bool(job.what), bool(job.advice), bool(job.ended)) == (
+        "unknown", "unknown", True, True, True,
+    )  # fmt: skip
+    assert book.ledger.used_today() == 1
+    assert book.ledger.admit("b", ["one"], WIDE) == NOBODY
+
+
+@pytest.mark.parametrize("hours", [1, 30, 300])
+def test_no_payment_stays_in_flight_however_long_nobody_was_there(book: Book, hours: int) -> None:
+    book.sent("one")
+    book.ago("one", leased_until=hours * HOUR, queued_at=hours * HOUR, sending_at=hours * HOUR)
+    book.enter("two")
+    book.ago("two", leased_until=hours * HOUR, queued_at=hours * HOUR)
+    book.ledger.claim("b", [])
+    assert (book.job("one").state, book.job("two").state) == ("unknown", "cancelled")
+
+
+def test_a_click_is_dropped_when_nobody_was_there_for_long_and_not_for_waiting_in_line(book: Book) -> None:
+    for ticket in ("one", "two"):
+        book.enter(ticket)
+        book.ago(ticket, queued_at=2 * STALE_SECONDS, leased_until=1)
+    book.ago("two", leased_until=STALE_SECONDS + 1)
+    assert book.ledger.claim("b", ["key"]) == ["one"]
+    assert (book.job("two").state, book.job("two").charge) == ("cancelled", "none")
+
+
+@pytest.mark.parametrize("state", [State.RENDERING, State.FETCHING])
+def test_after_a_day_a_job_is_left_alone_until_its_ticket_is_shown(book: Book, state: State) -> None:
+    book.rendering("one")
+    book.put("one", state=state)
+    book.ago("one", queued_at=GIVE_UP_SECONDS + 1, leased_until=1)
+    assert book.ledger.claim("b", ["key"]) == []
+    assert book.enter("two", "one") == "two"
+    assert book.ledger.claim("b", ["key"], only=["one"]) == ["one"]
+    assert book.ledger.advance("one", "b", status="Processing")
+
+
+def test_without_its_key_a_job_says_so_and_goes_on_when_it_is_back(book: Book) -> None:
+    book.rendering("one")
+    book.ago("one", leased_until=1)
+    assert book.ledger.claim("b", ["another"]) == []
+    assert book.job("one").waits == NEEDS_KEY
+    changed = book.job("one").changed
+    assert book.ledger.claim("b", ["another"]) == []
+    assert book.job("one").changed == changed
+    assert book.ledger.claim("c", ["another", "key"]) == ["one"]
+
+
+def test_who_leaves_leaves_everything_to_the_next_at_once(book: Book) -> None:
+    book.rendering("one")
+    book.sent("two")
+    book.rendering("three", owner="b")
+    book.ledger.release("a")
+    assert book.job("two").state is State.UNKNOWN
+    assert book.ledger.claim("c", ["key"]) == ["one"]
+
+
+def test_several_who_claim_at_the_same_moment_take_each_job_once(book: Book) -> None:
+    tickets = [f"{number}" for number in range(20)]
+    for ticket in tickets:
+        book.rendering(ticket)
+        book.ago(ticket, leased_until=1)
+    start = threading.Barrier(6)
+
+    def claim(owner: int) -> list[str]:
+        start.wait()
+        return book.ledger.claim(f"{owner}", ["key"])
+
+    with ThreadPoolExecutor(6) as threads:
+        taken = [ticket for some in threads.map(claim, range(6)) for ticket in some]
+    assert sorted(taken) == sorted(tickets)
+
+
+# Looking, and forgetting
+
+
+def test_a_look_shows_what_changed_of_what_is_asked_for(book: Book) -> None:
+    for ticket in ("one", "two", "three"):
+        book.rendering(ticket)
+    book.ago("two", changed_at=5)
+    assert [job.ticket for job in book.ledger.changed(["one", "two"], 2.4)] == ["one"]
+    assert book.ledger.changed([], 2.4) == []
+    assert book.ledger.job("One") is None
+    assert book.ledger.jobs()[0].ticket == "three"
+
+
+def test_what_is_old_keeps_its_row_and_loses_photo_clip_and_prompt(book: Book) -> None:
+    for ticket in ("one", "two", "three"):
+        book.rendering(ticket, photo=f"photos/{ticket}.jpg")
+    for ticket in ("one", "two"):
+        book.ledger.advance(ticket, "a", state=State.DONE, clip=f"clips/{ticket}.mp4")
+    book.ago("one", ended_at=2 * HOUR)
+    assert book.ledger.to_forget(1.0) == ["one"]
+    assert book.ledger.erase("one")
+    assert book.ledger.to_forget(1.0) == []
+    forgotten, kept = book.job("one"), book.job("two")
+    assert (forgotten.photo, forgotten.clip, forgotten.prompt) == ("", "", "")
+    assert (forgotten.state, forgotten.task_id, forgotten.amount) == ("done", "task of one", 700)
+    assert (kept.photo, kept.clip, kept.prompt) == ("photos/two.jpg", "clips/two.mp4", "She smiles.")
+    assert book.job("three").prompt
+
+
+def test_what_is_deleted_keeps_its_row_and_only_what_has_ended_is(book: Book) -> None:
+    book.rendering("one", photo="photos/one.jpg")
+    stems = ["photos/one", "clips/one", "clips/other"]
+    assert not book.ledger.erase("one")
+    book.ledger.record_clip("one", "clips/one.mp4")
+    assert book.ledger.unnamed(stems) == {"clips/other"}
+    assert book.ledger.erase("one")
+    assert (book.job("one").photo, book.job("one").clip, book.job("one").prompt) == ("", "", "")
+    assert (book.job("one").state, book.job("one").amount, book.job("one").deleted) == ("done", 700, True)
+    # Until the files are gone, their names are kept: a deletion that was cut off is finished by the next.
+    assert book.ledger.erased("one") == book.ledger.erased() == [("one", "photos/one.jpg", "clips/one.mp4")]
+    assert book.ledger.unnamed(stems) == {"clips/other"}
+    book.ledger.clear("one")
+    assert book.ledger.erased() == []
+    assert not book.ledger.erase("one")
+    assert book.ledger.unnamed(stems) == set(stems)
+
+
+def test_a_late_answer_to_what_was_deleted_is_written_down_and_brings_nothing_back(book: Book) -> None:
+    book.sent("one")
+    book.ledger.end_submit("one", State.UNKNOWN, "Who knows.", "Look there.")
+    assert book.ledger.erase("one")
+    book.ledger.record_task("one", "a", "1")
+    job = book.job("one")
+    assert (job.state, job.task_id, job.charge, job.prompt, job.what) == ("done", "1", "spent", "", "")
+    assert book.ledger.claim("b", ["key"]) == []
+
+
+def test_a_whole_clip_is_written_down_whoever_holds_the_job_and_takes_no_others_place(book: Book) -> None:
+    book.rendering("one")
+    book.ago("one", leased_until=1)
+    assert book.ledger.claim("b", ["key"]) == ["one"]
+    first = book.ledger.record_clip("one", "clips/a.mp4")
+    second = book.ledger.record_clip("one", "clips/b.mp4")
+    assert first
+    assert second
+    assert (first.state, first.clip, second.clip) == ("done", "clips/a.mp4", "clips/a.mp4")
+    assert book.ledger.record_clip("two", "clips/c.mp4") is None
+
+
+def test_what_was_admitted_and_never_left_is_queued_again(book: Book) -> None:
+    book.sent("one")
+    book.ledger.withdraw("one")
+    assert (book.job("one").state, book.ledger.used_today()) == ("queued", 0)
+    assert book.admit("one").state is State.SENDING
+    book.ledger.record_task("one", "a", "1")
+    book.ledger.withdraw("one")
+    assert book.job("one").state is State.RENDERING
+
+
+def test_what_comes_too_late_is_not_entered(book: Book) -> None:
+    with pytest.raises(TooLate):
+        book.enter("one", until=time.monotonic() - 0.01)
+    assert book.ledger.jobs() == []
+
+
+@pytest.mark.parametrize(("payer", "state"), [("owner", "queued"), ("visitor", "queued"), ("nobody", "rendering")])
+def test_so_many_may_wait_for_one_visitor_and_ten_times_that_in_all(book: Book, payer: str, state: str) -> None:
+    limits = Limits(waiting=2)
+    values = {"payer": payer, "key": "" if payer == "nobody" else "key", "limits": limits}
+    for number in range(20):
+        book.enter(f"{number}", visitor=f"{number // 2}", **values)
+        book.put(f"{number}", state=state)
+    with pytest.raises(Full, match="20 jobs wait here already"):
+        book.enter("other", visitor="other", **values)
+    book.put("19", state=State.DONE)
+    with pytest.raises(Full, match="2 jobs from your address wait already"):
+        book.enter("mine", visitor="0", **values)
+    book.put("0", state=State.DONE)
+    assert book.enter("mine", visitor="0", **values) == "mine"
+
+
+def test_the_newest_sign_of_life_of_each_loop_is_kept_until_its_process_ends_in_order(book: Book) -> None:
+    book.ledger.renew("a", [], {"heartbeat": (3.0, ""), "sweep": (60.0, "OSError")})
+    book.ledger.renew("a", [], {"heartbeat": (2.0, ""), "sweep": (65.0, "OSError")})
+    book.ledger.renew("b", [], {"heartbeat": (1.0, "")})
+    told = [(worker, name, round(ago), trouble) for worker, name, ago, trouble in book.ledger.health()]
+    assert told == [("a", "heartbeat", 2, ""), ("a", "sweep", 65, "OSError"), ("b", "heartbeat", 1, "")]
+    book.ledger.release("a")
+    assert [worker for worker, *_ in book.ledger.health()] == ["b"]
+
+
+def test_a_state_that_another_version_wrote_is_told_as_unknown(book: Book) -> None:
+    book.enter("one")
+    book.put("one", state="dreaming")
+    assert (book.job("one").state, book.job("one").charge) == ("unknown", "unknown")
+
+
+def test_how_long_a_providers_clips_took_is_remembered(book: Book) -> None:
+    for ticket, provider in (("one", "302.AI"), ("two", "302.AI"), ("other", "MiniMax")):
+        book.rendering(ticket, provider=provider)
+        book.ledger.advance(ticket, "a", state=State.DONE, clip="c")
+    book.ago("one", sending_at=100, ended_at=40)
+    book.ago("two", sending_at=50, ended_at=0)
+    book.rendering("still")
+    assert sorted(round(seconds) for seconds in book.ledger.durations("302.AI")) == [50, 60]
+
+
+def test_a_key_is_in_use_as_long_as_a_job_needs_it(book: Book) -> None:
+    book.rendering("one", key="first")
+    book.rendering("two", key="second")
+    book.ledger.advance("two", "a", state=State.DONE)
+    assert book.ledger.keys_in_use() == {"first"}
+    book.ago("one", queued_at=2 * DAY)
+    assert book.ledger.keys_in_use() == {"first"}
+    book.ago("one", leased_until=60)
+    assert book.ledger.keys_in_use() == set()
+
+
+def test_one_visitor_has_a_cap_of_an_own_at_the_owners_cost_alone(book: Book) -> None:
+    limits = Limits(clips_a_day=10, clips_a_visitor=2, at_once=1000, a_minute=1000)
+    for number in range(3):
+        book.enter(f"a{number}", visitor="a")
+    states = [book.admit(f"a{number}", limits).state for number in range(3)]
+    assert states == [State.SENDING, State.SENDING, State.REFUSED]
+    assert "Your 2 clips of today are used" in book.job("a2").what
+    book.enter("b", visitor="b")
+    book.enter("own", visitor="a", payer="visitor")
+    assert book.admit("b", limits).state is State.SENDING
+    assert book.admit("own", limits).state is State.SENDING
+    assert (book.ledger.used_today(), book.ledger.used_today("a"), book.ledger.used_today("b")) == (3, 2, 1)
+
+
+def test_a_fingerprint_is_the_same_in_every_process_and_says_nothing_alone(book: Book, tmp_path: Path) -> None:
+    again, elsewhere = Ledger(book.url), Ledger(f"sqlite:///{tmp_path / 'elsewhere.db'}")
+    assert again.fingerprint("key", "x") == book.ledger.fingerprint("key", "x")
+    assert elsewhere.fingerprint("key", "x") != book.ledger.fingerprint("key", "x")
+    assert book.ledger.fingerprint("key", "x") != book.ledger.fingerprint("keyx", "")
+    for ledger in (again, elsewhere):
+        ledger.close()
+
+
+# The tables
+
+
+def test_a_column_that_is_missing_is_added_and_no_row_is_lost(book: Book) -> None:
+    book.rendering("one")
+    with book.engine.begin() as connection:
+        for column in ("waits", "advice", "fetching_at", "amount"):
+            connection.execute(sa.text(f"ALTER TABLE jobs DROP COLUMN {column}"))
+    later = Ledger(book.url)
+    job = later.job("one")
+    assert job
+    assert (job.task_id, job.state, job.waits, job.advice, job.amount) == ("task of one", "rendering", "", "", None)
+    assert later.advance("one", "a", state=State.FETCHING, file_id="1", waits="")
+    later.close()
+
+
+def test_a_table_from_a_later_time_is_read_all_the_same(book: Book) -> None:
+    book.rendering("one")
+    with book.engine.begin() as connection:
+        connection.execute(sa.text("ALTER TABLE jobs ADD COLUMN mood TEXT"))
+    later = Ledger(book.url)
+    assert [job.ticket for job in later.jobs()] == ["one"]
+    later.close()
+
+
+def test_several_processes_open_a_ledger_that_is_not_there_yet(url: str) -> None:
+    start = threading.Barrier(6)
+
+    def opened(_: int) -> Ledger:
+        start.wait()
+        return Ledger(url)
+
+    with ThreadPoolExecutor(6) as threads:
+        ledgers = list(threads.map(opened, range(6)))
+    assert len({ledger.fingerprint("key") for ledger in ledgers}) == 1
+    for ledger in ledgers:
+        ledger.close()
+    engine = sa.create_engine(url)
+    with engine.connect() as connection:
+        assert connection.scalar(sa.text("SELECT count(*) FROM ledger")) == 1
+    engine.dispose()
+
+
+def test_a_person_reads_the_rows_in_plain_sqlite3(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    book = Book(f"sqlite:///{path}")
+    book.rendering("one", prompt="Sie lächelt.")
+    book.ledger.advance("one", "a", state=State.FETCHING, file_id="9")
+    connection = sqlite3.connect(path)
+    names = "state, service, provider, key, prompt, amount, task_id, file_id, owner"
+    row = connection.execute(f"SELECT {names} FROM jobs").fetchone()
+    assert row == ("fetching", "live", "302.AI", "key", "Sie lächelt.", 700, "task of one", "9", "a")
+    names = "queued_at, sending_at, rendering_at, fetching_at, changed_at, leased_until"
+    for moment in connection.execute(f"SELECT {names} FROM jobs").fetchone():
+        assert abs(datetime.fromisoformat(moment) - datetime.now(UTC).replace(tzinfo=None)) < timedelta(seconds=60)
+    assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    connection.close()
+    book.close()
+
+
+def test_every_commit_is_on_the_disk(tmp_path: Path) -> None:
+    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    with ledger._engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+    ledger.close()
+
+
+CHANGES: dict[str, Callable[[Ledger], object]] = {
+    "enter": lambda ledger: ledger.enter(
+        "two", "a", "two", key="key", visitor="", limits=WIDE, until=time.monotonic() + 60
+    ),
+    "admit": lambda ledger: ledger.admit("a", ["one"], WIDE),
+    "record_task": lambda ledger: ledger.record_task("one", "a", "1"),
+    "advance": lambda ledger: ledger.advance("one", "a", status="x"),
+    "cancel": lambda ledger: ledger.cancel("one", "You cancelled it."),
+    "renew": lambda ledger: ledger.renew("a", ["one"], {"heartbeat": (0.0, "")}),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_change_that_is_not_committed_never_was(book: Book, change: Callable[[Ledger], object]) -> None:
+    book.enter("one")
+    before = book.row("one")
+
+    def broken(_: sa.Connection) -> None:
+        raise sa.exc.OperationalError("COMMIT", {}, Exception("gone"))
+
+    sa.event.listen(book.ledger._engine, "commit", broken)
+    with pytest.raises(Away):
+        change(book.ledger)
+    sa.event.remove(book.ledger._engine, "commit", broken)
+    assert book.row("one") == before
+    assert len(book.ledger.jobs()) == 1

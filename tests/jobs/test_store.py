@@ -1,0 +1,123 @@
+"""No file goes on one source's word."""
+
+import os
+import time
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from s2v_core.jobs.model import Job
+from s2v_core.jobs.store import Shelf
+
+DAY = 24 * 3600
+
+
+def nobody(stems: Collection[str]) -> set[str]:
+    """A ledger that names no file."""
+    return set(stems)
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Shelf:
+    shelf = Shelf(tmp_path, tmp_path / "lent")
+    shelf.make("ours", nobody)
+    return shelf
+
+
+def put(folder: Path, name: str, days: float) -> Path:
+    path = folder / name
+    path.write_bytes(b"a clip")
+    os.utime(path, (time.time() - days * DAY,) * 2)
+    return path
+
+
+def files(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} - {"ledger.id"}
+
+
+def test_what_no_row_names_is_moved_aside_after_a_day_and_goes_30_days_later(
+    shelf: Shelf, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, days in (("photos/old.jpg", 2), ("clips/old.mp4", 2), ("clips/old.poster.jpg", 2), ("clips/new.mp4", 1)):
+        put(tmp_path, name, days)
+    put(tmp_path, "clips/kept.mp4", 99)
+    for _ in range(2):
+        shelf.clear_away(lambda stems: set(stems) - {"clips/kept"})
+    aside = {"unclaimed/old.jpg", "unclaimed/old.mp4", "unclaimed/old.poster.jpg"}
+    assert files(tmp_path) == {"clips/kept.mp4", "clips/new.mp4"} | aside
+    assert "no job names old.mp4" in caplog.text
+    put(tmp_path, "unclaimed/old.mp4", 31)
+    put(tmp_path, "unclaimed/old.jpg", 29)
+    shelf.clear_away(lambda stems: set(stems) - {"clips/kept"})
+    assert files(tmp_path) == {"clips/kept.mp4", "clips/new.mp4"} | aside - {"unclaimed/old.mp4"}
+
+
+def test_what_was_moved_aside_comes_back_when_a_row_names_it_again(shelf: Shelf, tmp_path: Path) -> None:
+    for name in ("clips/old.mp4", "clips/old.poster.jpg"):
+        put(tmp_path, name, 2)
+    shelf.clear_away(nobody)
+    assert shelf.has("clips/old.mp4")
+    assert files(tmp_path) == {"clips/old.mp4", "clips/old.poster.jpg"}
+    assert not shelf.has("clips/other.mp4")
+
+
+def test_nothing_is_moved_where_the_folder_was_made_with_another_ledger(
+    shelf: Shelf, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = [f"clips/{number}.mp4" for number in range(3)]
+    for name in names:
+        put(tmp_path, name, 99)
+    other = Shelf(tmp_path, tmp_path / "lent")
+    other.make("another", nobody)
+    assert "was made with another ledger" in caplog.text
+    other.clear_away(nobody)
+    assert files(tmp_path) == set(names)
+
+
+@pytest.mark.parametrize(("named", "moved"), [(set(), 0), ({"clips/one"}, 1)], ids=["of no file", "of one file"])
+def test_a_folder_without_a_mark_belongs_to_a_ledger_that_knows_of_it(
+    named: set[str], moved: int, tmp_path: Path
+) -> None:
+    (tmp_path / "clips").mkdir()
+    for name in ("clips/one.mp4", "clips/two.mp4"):
+        put(tmp_path, name, 2)
+    shelf = Shelf(tmp_path, tmp_path / "lent")
+    shelf.make("ours", lambda stems: set(stems) - named)
+    shelf.clear_away(lambda stems: set(stems) - named)
+    assert len(files(tmp_path) - {"clips/one.mp4", "clips/two.mp4"}) == moved
+
+
+def test_what_is_being_fetched_is_not_moved(shelf: Shelf, tmp_path: Path) -> None:
+    with shelf.new_clip() as name:
+        put(tmp_path, name, 2)
+        shelf.clear_away(nobody)
+        assert shelf.path(name).is_file()
+    shelf.clear_away(nobody)
+    assert not shelf.path(name).is_file()
+
+
+def test_a_folder_among_the_clips_is_let_be(shelf: Shelf, tmp_path: Path) -> None:
+    folder = tmp_path / "clips" / "somebody's.part"
+    folder.mkdir()
+    os.utime(folder, (0, 0))
+    shelf.sweep_parts()
+    shelf.clear_away(nobody)
+    assert folder.is_dir()
+
+
+@pytest.mark.parametrize(
+    ("prompt", "name"),
+    [
+        ("Léa laughs in a café.", "lea-laughs-in-a-cafe"),
+        ("She smiles.\vShe waves—softly.", "she-smiles-she-waves-softly"),
+        ("她微笑 👩‍🚀", "clip"),
+        ("\u3164", "clip"),
+        ("../../etc/passwd\0", "etc-passwd"),
+    ],
+)
+def test_a_clip_is_named_by_the_letters_of_its_prompt(shelf: Shelf, tmp_path: Path, prompt: str, name: str) -> None:
+    put(tmp_path, "clips/a.mp4", 0)
+    values: dict[str, Any] = dict.fromkeys(Job.__dataclass_fields__, "") | {"prompt": prompt, "clip": "clips/a.mp4"}
+    assert shelf.lend(Job(**values)).name == f"s2v-{name}.mp4"

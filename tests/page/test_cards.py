@@ -1,0 +1,192 @@
+"""What a person reads of a job: never more than is known."""
+
+from typing import Any
+
+import pytest
+
+from s2v_core.errors import Charge, InputRejected, PromptRejected, RatioRejected, Unclear
+from s2v_core.jobs.model import Job, Stage, State, Usual
+from s2v_core.page import cards
+from s2v_core.wire import KEY_NOT_ACCEPTED
+
+BEGAN = {Stage.PREPARE: 1000.0, Stage.SEND: 1001.0, Stage.QUEUE: 1003.0, Stage.RENDER: 1010.0}
+
+
+def job(state: State, **values: Any) -> Job:
+    usual: dict[str, Any] = {
+        "ticket": "s2v_x", "state": state, "service": "live", "provider": "302.AI", "key": "f", "payer": "owner",
+        "visitor": "", "photo": "photos/a.jpg", "prompt": "She smiles.", "prompt_optimizer": True, "amount": 700,
+        "status": "", "task_id": "", "file_id": "", "clip": "", "what": "It broke.", "advice": "", "waits": "",
+        "began": BEGAN, "ended": None, "changed": 0.0, "now": 1100.0, "deleted": False,
+    }  # fmt: skip
+    return Job(**usual | values)
+
+
+ENDS = (State.REFUSED, State.UNKNOWN, State.FAILED, State.CANCELLED)
+
+
+@pytest.mark.parametrize("state", ENDS)
+def test_every_ending_has_four_parts_and_a_button(state: State) -> None:
+    card = cards.progress(job(state, ended=1050.0))
+    assert [term for term, text in card["ending"] if text] == ["What happened", "Charged?", "Ticket", "What to do"]
+    assert card["actions"]
+    assert not card["running"]
+
+
+@pytest.mark.parametrize(
+    ("state", "amount", "says"),
+    [
+        (State.REFUSED, 700, "Nothing was charged."),
+        (State.CANCELLED, 700, "Nothing was charged."),
+        (State.UNKNOWN, 700, "it may have been charged 0.7 PTC. It counts as spent and was not sent again."),
+        (State.UNKNOWN, None, "it may have been charged. It counts as spent"),
+        (State.FAILED, 700, "302.AI may charge 0.7 PTC or not"),
+        (State.UNKNOWN, 0, "Nothing: the simulator is free."),
+        (State.DONE, 700, "Yes, 0.7 PTC."),
+        (State.DONE, None, "Yes, priced by 302.AI."),
+    ],
+)
+def test_the_charge_is_told_with_its_amount(state: State, amount: int | None, says: str) -> None:
+    assert says in cards.charged(job(state, amount=amount))
+
+
+def test_an_unclear_charge_leads_to_the_usage_page_with_the_time_and_the_price_of_another() -> None:
+    card = cards.progress(job(State.UNKNOWN, ended=1050.0))
+    assert card["title"] == "We do not know whether this was charged"
+    assert "no call at 00:16 UTC" in dict(card["ending"])["What to do"]
+    assert card["actions"] == [
+        ("Open 302.AI usage", "https://dash.302.ai/charge"),
+        ("Make it again, may cost 0.7 PTC more", "#generate"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("space", "payer", "links"),
+    [
+        ("", "owner", ["https://dash.302.ai/apis/list"]),
+        ("a/b", "owner", ["https://dash.302.ai/apis/list", "https://huggingface.co/spaces/a/b/settings"]),
+        ("a/b", "visitor", ["https://dash.302.ai/apis/list"]),
+    ],
+)
+def test_a_key_that_is_not_accepted_gets_the_three_steps_that_fix_it(space: str, payer: str, links: list[str]) -> None:
+    card = cards.progress(job(State.REFUSED, what=f"{KEY_NOT_ACCEPTED} It said: no.", payer=payer), space=space)
+    assert len(dict(card["ending"])["What to do"]) == 3
+    assert [target for _, target in card["actions"] if target.startswith("https")] == links
+
+
+def usual(count: int = 37) -> Usual | None:
+    return Usual.of([160.0, 200.0, 250.0, 400.0][: min(count, 4)] * (count // 4) + [220.0] * (count % 4))
+
+
+def test_under_five_clips_nothing_is_said_of_how_long_they_take() -> None:
+    assert Usual.of([1.0] * 4) is None
+    assert Usual.of([1.0] * 5) == Usual(5, 1.0, 1.0, 1.0)
+
+
+def test_the_band_is_told_and_past_it_that_this_one_is_slow() -> None:
+    band = Usual(37, 160.0, 250.0, 600.0)
+    rendering = job(State.RENDERING, task_id="1", status="Processing")
+    assert "Half of 37 clips took 2:40 to 4:10." in cards.progress(rendering, usual=band)["line"]
+    late = job(State.RENDERING, task_id="1", status="Processing", now=1001.0 + 601)
+    assert "Slower than 9 of 10." in cards.progress(late, usual=band)["line"]
+    assert "Slower" not in cards.progress(late)["line"]
+    assert "%" not in str(cards.progress(late, usual=band))
+
+
+def test_an_overdue_job_is_still_asked_for_and_no_failure() -> None:
+    card = cards.progress(job(State.RENDERING, task_id="1", now=1003.0 + 1201))
+    assert (card["title"], card["running"]) == ("Overdue", True)
+    assert "still asked for" in card["line"]
+
+
+def test_what_a_job_waits_for_is_said_before_all_else() -> None:
+    waits = "Waiting: 2 before it."
+    assert cards.progress(job(State.QUEUED, waits=waits), usual=usual())["line"] == waits
+
+
+@pytest.mark.parametrize(
+    ("state", "amount", "task", "says"),
+    [
+        (State.QUEUED, 700, "", "Nothing is spent yet"),
+        (State.SENDING, 700, "", "It counts as spent from now on"),
+        (State.RENDERING, 700, "1", "Paid, on its way"),
+        (State.RENDERING, 0, "1", "On its way"),
+        (State.SENDING, 0, "", "Nothing is spent yet"),
+    ],
+)
+def test_the_stage_never_says_more_of_the_money_than_is_known(state: State, amount: int, task: str, says: str) -> None:
+    assert cards.progress(job(state, amount=amount, task_id=task))["stage"][0] == says
+
+
+def test_a_ready_clip_says_how_it_was_made_and_how_long_it_stays() -> None:
+    done = job(State.DONE, clip="clips/a.mp4", task_id="1", ended=1100.0, now=1160.0)
+    facts = cards.progress(done, keep_hours=24)["facts"]
+    assert facts == [
+        "302.AI · S2V-01",
+        "rendered in 1:30",
+        "",
+        "prompt improved",
+        "0.7 PTC",
+        "deleted here in 23 h 59 min",
+    ]
+    assert cards.progress(job(State.DONE, deleted=True, ended=1100.0))["ending"][0][1] == "The clip was deleted here."
+
+
+@pytest.mark.parametrize(
+    ("error", "action"),
+    [
+        (PromptRejected("The prompt is empty."), [("Write the scene", "#prompt textarea")]),
+        (RatioRejected("Too wide."), [("Crop to fit", "#crop")]),
+        (InputRejected("No."), []),
+    ],
+    ids=["prompt", "ratio", "other"],
+)
+def test_a_click_without_a_job_says_what_to_put_right(error: InputRejected, action: list[tuple[str, str]]) -> None:
+    card = cards.rejected(error)
+    assert (card["charge"], card["actions"], card["ticket"]) == (Charge.NONE, action, "")
+    assert [term for term, _ in card["ending"]] == ["What happened", "Charged?", "What to do"]
+
+
+def test_an_error_that_nobody_foresaw_is_told_with_what_is_known_of_the_charge() -> None:
+    before, after = cards.broken(), cards.broken("s2v_x")
+    assert (before["charge"], after["charge"]) == (Charge.NONE, Charge.UNKNOWN)
+    assert dict(before["ending"])["Charged?"] == "No: nothing was sent."
+    assert [term for term, _ in after["ending"]] == ["What happened", "Charged?", "Ticket", "What to do"]
+    assert before["actions"]
+    assert after["actions"] == [("Look again", '#history [data-ticket="s2v_x"] .open')]
+
+
+def test_a_refusal_that_knows_more_of_the_charge_says_it() -> None:
+    assert dict(cards.rejected(Unclear("The answer was lost."))["ending"])["Charged?"] == Charge.UNKNOWN.sentence
+
+
+@pytest.mark.parametrize(
+    ("amount", "says"),
+    [(700, "302.AI for the result of task 17. To make it again costs once more."), (0, "Make it again: that is free.")],
+)
+def test_a_clip_without_its_file_keeps_its_charge_and_says_who_can_help(amount: int, says: str) -> None:
+    lost = job(State.DONE, task_id="17", amount=amount, what="The clip's file is no longer here.")
+    card = cards.progress(lost)
+    assert [term for term, _ in card["ending"]] == ["What happened", "Charged?", "Ticket", "What to do"]
+    assert says in dict(card["ending"])["What to do"]
+    assert card["charge"] == (Charge.SPENT if amount else Charge.NONE)
+    assert cards.told(lost)["message"].startswith("The clip's file is no longer here. ")
+    assert says in cards.told(lost)["message"]
+    assert (card["facts"], card["actions"]) == ([], [("Make it again", "#generate")])
+
+
+@pytest.mark.parametrize(
+    ("state", "values", "says"),
+    [
+        (State.DONE, {"clip": "c"}, ""),
+        (State.DONE, {"clip": "c", "service": "simulator"}, "simulated"),
+        (State.DONE, {"deleted": True}, "deleted"),
+        (State.DONE, {}, "file missing"),
+        (State.UNKNOWN, {}, "charge unknown"),
+        (State.RENDERING, {}, "rendering"),
+    ],
+)
+def test_a_card_names_the_state_where_there_is_something_to_know(
+    state: State, values: dict[str, str], says: str
+) -> None:
+    assert cards.summary(job(state, **values))["state"] == says

@@ -1,0 +1,288 @@
+"""What a page asks of the core: uploads, orders, and the services of the next click."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from s2v_core import ImageRejected, InputRejected, Settings
+from s2v_core.jobs.model import Job, State
+from s2v_core.jobs.studio import Studio
+from s2v_core.page.orders import Desk, Order, newest, promise, report
+from s2v_core.settings import Key
+from s2v_core.simulator.service import Simulator
+
+from ..conftest import HURRY
+from ..support.pages import KEY, PORTRAIT, PROMPT
+from ..support.service import Service
+
+OWN = Key("sk-visitor-51c0ffee")
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+async def desk(service: Service, tmp_path: Path, cache: Path) -> AsyncIterator[Desk]:
+    settings = Settings(api_key=KEY, base_url=service.base_url, data_dir=tmp_path)
+    studio = Studio(settings, simulator=Simulator(tmp_path / "simulator"), lent=cache, patience=HURRY)
+    async with studio:
+        yield Desk(studio, settings, cache)
+
+
+def upload(cache: Path, photo: Path = PORTRAIT, name: str = "a" * 32) -> str:
+    path = cache / name / photo.name
+    path.parent.mkdir(parents=True)
+    path.write_bytes(photo.read_bytes())
+    return str(path)
+
+
+async def test_the_jpeg_that_is_sent_takes_the_uploads_place(desk: Desk, cache: Path, service: Service) -> None:
+    chosen = upload(cache)
+    path, said = await desk.inspect(chosen)
+    assert not Path(chosen).exists()
+    assert Path(path).is_relative_to(cache)
+    assert said["facts"][0] == "512 × 512 px"
+    await desk.order(Order(photo=path, prompt=PROMPT, consent=True, service="live"))
+    while not service.calls("submit"):
+        await asyncio.sleep(0.01)
+    sent = service.calls("submit")[0].json["subject_reference"][0]["image"][0]
+    assert sent.startswith("data:image/jpeg;base64,")
+    assert said["facts"][1] == f"{len(Path(path).read_bytes()) / 1000:.0f} kB"
+
+
+async def test_a_click_before_the_photo_is_looked_over_sends_the_same_jpeg(desk: Desk, cache: Path) -> None:
+    chosen = upload(cache)
+    order = Order(photo=chosen, prompt=PROMPT, consent=True, service="live")
+    (path, _), job, again = await asyncio.gather(desk.inspect(chosen), desk.order(order), desk.order(order))
+    assert job.ticket == again.ticket
+    assert Path(path).is_file()
+    assert not Path(chosen).exists()
+    assert (await desk.order(order)).ticket == job.ticket
+
+
+async def test_a_photo_outside_the_ratio_stays_and_can_be_cropped(desk: Desk, cache: Path, tmp_path: Path) -> None:
+    wide = tmp_path / "wide.png"
+    Image.effect_noise((1600, 400), 80).convert("RGB").save(wide)
+    chosen = upload(cache, wide)
+    path, said = await desk.inspect(chosen)
+    assert (path, said["crop"]) == ("", True)
+    assert "it must be between 2:5 and 5:2" in said["rejected"]
+    path, said = await desk.inspect(chosen, crop=True)
+    with Image.open(path) as cropped:
+        assert cropped.size == (1000, 400)
+    assert "cropped to fit" in said["facts"]
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", str(PORTRAIT), "", "..", "\0", "s2v_core/wire.py"])
+async def test_only_what_was_uploaded_is_opened(desk: Desk, cache: Path, path: str) -> None:
+    cache.mkdir(exist_ok=True)
+    for asked in (path, f"{cache}/../{path}"):
+        with pytest.raises(ImageRejected):
+            await desk.order(Order(photo=asked, prompt=PROMPT, service="simulator"))
+        assert (await desk.inspect(asked))[0] == ""
+
+
+@pytest.mark.parametrize(
+    ("order", "says"),
+    [
+        (Order(prompt=PROMPT, service="simulator"), "There is no portrait yet"),
+        (Order(photo="x", link="https://a.example/b.jpg", service="simulator"), "There is a portrait and a link"),
+        (Order(link="https://a.example/b.jpg", prompt=PROMPT, service="live"), "Not ticked yet"),
+        (Order(link="https://a.example/b.jpg", prompt=PROMPT, service="own", key=OWN), "Not ticked yet"),
+        (Order(link="https://a.example/b.jpg", prompt=PROMPT, service="own", consent=True), "Your key is not here"),
+        (
+            Order(link="https://a.example/b.jpg", prompt=PROMPT, service="paid", consent=True),
+            "There is no paid service",
+        ),
+        (Order(link="http://a.example/b.jpg", prompt=PROMPT, service="simulator"), "begins with https://"),
+        (Order(link="https://a.example/b.jpg", prompt=" ", service="simulator"), "The prompt is empty"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_what_cannot_be_done_is_said_and_nothing_is_sent(
+    desk: Desk, service: Service, order: Order, says: str
+) -> None:
+    with pytest.raises(InputRejected, match=says):
+        await desk.order(order)
+    assert service.requests == []
+
+
+async def test_one_wish_in_other_words_is_one_charge(desk: Desk, service: Service) -> None:
+    service.submit[0].stall = 1.0
+    link = "https://photos.example/Face.jpg?Size=2"
+    wish = Order(link=link, prompt="Léa laughs,\nsoftly.", consent=True, service="live")
+    same: list[dict[str, Any]] = [
+        {},
+        *({"prompt_optimizer": value} for value in (1, 1.0, None, "true", "YES", " on ")),
+        *({"prompt": prompt} for prompt in (" Léa laughs,\r\nsoftly.\n", "Le\u0301a laughs,\nsoftly.")),
+        *({"link": text} for text in (f" {link}\n", f"{link}#top", link.replace("https://p", "HTTPS://P"))),
+        *({"link": link.replace(".example/", host)} for host in (".EXAMPLE:443/", ".example:/")),
+        {"consent": "yes"},
+    ]  # fmt: skip
+    jobs = [await desk.order(replace(wish, **other)) for other in same]
+    assert len({job.ticket for job in jobs}) == 1
+    other = [{"prompt_optimizer": value} for value in (False, 0, "no", "off", "False")]
+    jobs += [await desk.order(replace(wish, **change)) for change in other]
+    assert len({job.ticket for job in jobs}) == 2
+    for change in ({"link": link.lower()}, {"prompt": "Léa laughs.\nSoftly."}):
+        jobs.append(await desk.order(replace(wish, **change)))
+    assert len({job.ticket for job in jobs}) == 4
+    while len(service.calls("submit")) < 3:
+        await asyncio.sleep(0.01)
+    sent = [call.json for call in service.calls("submit")]
+    assert [body["prompt_optimizer"] for body in sent[:2]] == [True, False]
+    assert sent[0]["subject_reference"][0]["image"] == [link]
+
+
+@pytest.mark.parametrize("consent", ["false", "no", "", "0", None, 0, "maybe", [False], {}, 2])
+async def test_consent_is_a_true_yes(desk: Desk, service: Service, consent: Any) -> None:
+    with pytest.raises(InputRejected, match="Not ticked yet"):
+        await desk.order(Order(link="https://a.example/b.jpg", prompt=PROMPT, service="live", consent=consent))
+    assert service.requests == []
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"prompt_optimizer": "maybe"}, "true or false"),
+        ({"prompt_optimizer": []}, "true or false"),
+        ({"prompt": None}, "The prompt is empty"),
+        ({"prompt": 7}, "The prompt is empty"),
+        ({"prompt": ["She smiles."]}, "The prompt is empty"),
+        ({"link": 7}, "A link to a photo"),
+        ({"link": None}, "There is no portrait yet"),
+        ({"link": ["https://a.example/b.jpg"]}, "A link to a photo|The link"),
+    ],
+    ids=str,
+)
+async def test_values_of_another_kind_are_told_in_a_sentence(
+    desk: Desk, service: Service, values: dict[str, Any], says: str
+) -> None:
+    order = Order(link="https://a.example/b.jpg", prompt=PROMPT, service="simulator")
+    with pytest.raises(InputRejected, match=says):
+        await desk.order(replace(order, **values))
+
+
+async def test_an_own_key_pays_for_the_order_and_never_the_owners(desk: Desk, service: Service) -> None:
+    link = "https://a.example/b.jpg"
+    job = await desk.order(Order(link=link, prompt=PROMPT, service="own", key=OWN, consent=True))
+    assert job.payer == "visitor"
+    job = await desk.order(Order(link=link, prompt="Another.", service="live", key=OWN, consent=True))
+    assert job.payer == "owner"
+    while len(service.calls("submit")) < 2:
+        await asyncio.sleep(0.01)
+    paid = {call.json["prompt"]: call.headers["authorization"] for call in service.calls("submit")}
+    assert paid == {PROMPT: f"Bearer {OWN.text}", "Another.": f"Bearer {KEY}"}
+
+
+async def test_the_services_say_what_is_left_and_whose_key_pays(desk: Desk, service: Service) -> None:
+    host = service.base_url.split("/")[2]
+    assert await desk.choices("", OWN) == [
+        ("SIMULATOR · free", "simulator"),
+        (f"{host} · 20 of 20 clips left today", "live"),
+        (f"{host} · your key sk-…ffee", "own"),
+    ]
+    assert desk.price("simulator") == "free"
+    assert desk.price("own") == f"priced by {host}"
+
+
+async def done(desk: Desk, cache: Path) -> Job:
+    job = await desk.order(Order(photo=upload(cache), prompt=PROMPT, consent=True, service="live"))
+    async for seen, _ in desk.watch(job.ticket):
+        job = seen
+    assert job.state is State.DONE
+    return job
+
+
+async def test_a_clip_is_lent_again_where_the_lent_one_was_removed(desk: Desk, cache: Path) -> None:
+    job = await done(desk, cache)
+    lent = Path(str(await desk.clip(job)))
+    shutil.rmtree(cache)
+    assert await desk.clip(job) == str(lent)
+    assert lent.is_file()
+
+
+async def test_a_clip_whose_file_goes_is_told_and_comes_back(desk: Desk, cache: Path, tmp_path: Path) -> None:
+    job = await done(desk, cache)
+    shutil.rmtree(cache)
+    (tmp_path / job.clip).unlink()
+    assert await desk.clip(job) is None
+    cards = [card async for _, card in desk.watch(job.ticket)]
+    assert (cards[0]["state"], cards[0]["line"].partition(".")[0]) == ("fetching", "The clip's file is no longer here")
+    assert cards[-1]["title"] == "Your clip is ready"
+
+
+async def test_a_picture_that_cannot_be_made_takes_nothing_from_the_clip(
+    desk: Desk, cache: Path, tmp_path: Path
+) -> None:
+    job = await done(desk, cache)
+    photo = tmp_path / job.photo
+    jpeg = bytearray(photo.read_bytes())
+    # So many pixels that Pillow refuses them, with an error of its own kind.
+    at = jpeg.index(b"\xff\xc0") + 5
+    jpeg[at : at + 4] = b"\xf0" * 4
+    photo.write_bytes(jpeg)
+    assert (await desk.pictures(job))["prompt"] == PROMPT
+    assert [card["ticket"] for card in (await desk.cards([job.ticket]))["clips"]] == [job.ticket]
+
+
+async def test_cards_are_shown_of_tickets_that_are_known_alone(desk: Desk) -> None:
+    job = await desk.order(Order(link="https://a.example/b.jpg", prompt=PROMPT, consent=True, service="live"))
+    cards = (await desk.cards(["s2v_nobody", job.ticket]))["clips"]
+    assert [(card["ticket"], card["prompt"]) for card in cards] == [(job.ticket, PROMPT)]
+    async for seen, card in desk.watch(job.ticket):
+        assert card["ticket"] == job.ticket
+        if seen.state is not State.QUEUED:
+            break
+
+
+def test_what_is_agreed_to_names_who_gets_the_photo_and_for_how_long() -> None:
+    assert promise(Settings(keep_hours=24), "302.AI").endswith(
+        "It goes to 302.AI and MiniMax, and stays here for 24 hours."
+    )
+    assert promise(Settings(), "MiniMax").endswith("It goes to MiniMax, and stays here until you delete it.")
+
+
+def test_a_browser_keeps_its_twenty_newest_tickets_once_each() -> None:
+    assert newest("b", ["a", "b", "c"]) == ["b", "a", "c"]
+    assert len(newest("x", map(str, range(30)))) == 20
+
+
+def test_a_key_is_known_by_its_ends_and_shown_nowhere() -> None:
+    assert OWN.mask == "sk-…ffee"
+    assert Key("short").mask == "…"
+    assert "51c0" not in repr(OWN) + str(OWN)
+
+
+def test_the_log_says_where_an_error_came_from_and_none_of_its_words(caplog: pytest.LogCaptureFixture) -> None:
+    words = "a canary"
+    try:
+        try:
+            Path("/dev/null", words).read_bytes()
+        except OSError as error:
+            raise ValueError(words) from error
+    except ValueError as error:
+        report(error)
+    assert "in read_bytes" in caplog.text
+    assert caplog.text.index("NotADirectoryError: Not a directory") < caplog.text.index("ValueError\n")
+    assert words not in caplog.text
+
+
+async def test_a_clip_can_be_made_once_more_with_the_same_photo_or_link(desk: Desk, cache: Path) -> None:
+    live = {"consent": True, "service": "live"}
+    first = await desk.order(Order(photo=upload(cache), prompt=PROMPT, prompt_optimizer=False, **live))
+    job, said, photo, link = await desk.again(first.ticket)
+    assert (job.prompt, job.prompt_optimizer, link) == (PROMPT, False, "")
+    assert said["facts"][0] == "512 × 512 px"
+    second = await desk.order(Order(photo=str(photo), prompt="She waves.", **live))
+    assert second.ticket != first.ticket
+    other = await desk.order(Order(link="https://example.com/a.jpg", prompt=PROMPT, **live))
+    assert (await desk.again(other.ticket))[1:] == ({}, None, "https://example.com/a.jpg")

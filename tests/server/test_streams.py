@@ -1,0 +1,128 @@
+"""An event of the page is never lost between one event stream and the next."""
+
+import asyncio
+import time
+
+import pytest
+from starlette.types import Message, Receive, Scope, Send
+
+from s2v_core.server.streams import Sessions, Streams
+
+CLOSE = b'data: {"msg":"close_stream","event_id":null}\n\n'
+
+
+async def gradio(scope: Scope, receive: Receive, send: Send) -> None:
+    """Ends each stream at once, and takes each event."""
+    await receive()
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    if scope["path"].endswith("data"):
+        await send({"type": "http.response.body", "body": CLOSE, "more_body": True})
+    await send({"type": "http.response.body"})
+
+
+def streams(pause: float) -> Streams:
+    return Streams(gradio, Sessions(lambda _: None), pause)
+
+
+async def ask(app: Streams, path: str, *, query: bytes = b"", body: bytes = b"") -> None:
+    answered: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body}
+
+    async def send(message: Message) -> None:
+        answered.append(message)
+
+    await app({"type": "http", "path": f"/gradio_api/queue/{path}", "query_string": query}, receive, send)
+    assert answered[0]["status"] == 200
+
+
+def event(session: str) -> bytes:
+    return f'{{"data":[],"session_hash":"{session}"}}'.encode()
+
+
+async def test_an_event_is_answered_once_the_end_of_its_pages_stream_has_had_time_to_arrive() -> None:
+    app, begun = streams(0.5), time.monotonic()
+    await ask(app, "data", query=b"session_hash=a")
+    held, other = (asyncio.create_task(ask(app, "join", body=event(session))) for session in "ab")
+    await other
+    assert not held.done()
+    await held
+    assert time.monotonic() >= begun + 0.5
+
+
+async def test_each_end_of_a_stream_has_its_own_time() -> None:
+    app = streams(0.2)
+    await ask(app, "data", query=b"session_hash=a")
+    await asyncio.sleep(0.15)
+    begun = time.monotonic()
+    await ask(app, "data", query=b"session_hash=a")
+    await asyncio.sleep(0.1)
+    await ask(app, "join", body=event("a"))
+    assert time.monotonic() >= begun + 0.2
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b'{"session_hash":null}', b"\xff"])
+async def test_an_event_of_no_session_is_not_held(body: bytes) -> None:
+    app = streams(60)
+    await ask(app, "data")
+    async with asyncio.timeout(30):
+        await ask(app, "join", body=body)
+
+
+@pytest.fixture
+def forgotten() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def sessions(forgotten: list[str]) -> Sessions:
+    return Sessions(forgotten.append, most=2)
+
+
+def test_sessions_go_that_were_not_used_for_longest_and_none_that_is_open(
+    sessions: Sessions, forgotten: list[str]
+) -> None:
+    with sessions.held("page"):
+        for session in ("page", "a", "b", "a", "c", "d"):
+            sessions.use(session)
+        sessions.end("page")
+        assert forgotten == ["b", "a"]
+    sessions.use("e")
+    assert forgotten == ["b", "a", "c", "d"]
+
+
+def test_a_page_is_open_until_its_last_stream_has_ended(sessions: Sessions, forgotten: list[str]) -> None:
+    with sessions.held("page"):
+        with sessions.held("page"):
+            pass
+        for session in "abc":
+            sessions.use(session)
+        assert forgotten == ["a"]
+
+
+@pytest.mark.parametrize("call", ["call/status", "call/v2/status"])
+async def test_the_session_of_a_call_goes_with_its_answer(call: str) -> None:
+    forgotten: list[str] = []
+    sessions = Sessions(forgotten.append)
+    seen = []
+
+    async def gradio(scope: Scope, _receive: Receive, _send: Send) -> None:
+        sessions.use("0f" * 16)
+        seen.append(list(forgotten))
+
+    scope = {"type": "http", "method": "GET", "path": f"/gradio_api/{call}/{'0f' * 16}", "query_string": b""}
+    await Streams(gradio, sessions)(scope, gradio, gradio)
+    assert (seen, forgotten) == ([[]], ["0f" * 16])
+
+
+async def test_a_heartbeat_holds_its_page_open() -> None:
+    forgotten: list[str] = []
+    sessions = Sessions(forgotten.append, most=0)
+
+    async def gradio(scope: Scope, _receive: Receive, _send: Send) -> None:
+        sessions.use("page")
+        assert forgotten == []
+
+    await Streams(gradio, sessions)({"type": "http", "path": "/gradio_api/heartbeat/page"}, gradio, gradio)
+    assert forgotten == ["page"]
