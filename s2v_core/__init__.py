@@ -1,19 +1,19 @@
 """One portrait and one sentence become a six-second clip, with MiniMax S2V-01."""
 
-from .client import Client, Patience
+from .client import Client, Timing
 from .errors import (
     Busy,
     Charge,
+    ChargeUnknown,
     Failed,
     ImageRejected,
     InputRejected,
+    NotDownloaded,
     PromptRejected,
     RatioRejected,
     Refused,
     S2VError,
     SettingsError,
-    Unclear,
-    Unfinished,
     UnknownTicket,
 )
 from .photo.prepare import Photo, prepare
@@ -23,11 +23,12 @@ from .wire import Status, Task
 __all__ = [
     "Busy",
     "Charge",
+    "ChargeUnknown",
     "Client",
     "Failed",
     "ImageRejected",
     "InputRejected",
-    "Patience",
+    "NotDownloaded",
     "Photo",
     "PromptRejected",
     "RatioRejected",
@@ -37,8 +38,7 @@ __all__ = [
     "SettingsError",
     "Status",
     "Task",
-    "Unclear",
-    "Unfinished",
+    "Timing",
     "UnknownTicket",
     "prepare",
 ]

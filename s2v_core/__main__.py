@@ -13,7 +13,17 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from .atomic import destination, fill_standard_streams, put
-from .errors import Away, Failed, InputRejected, Refused, S2VError, SettingsError, Unclear, Unfinished, UnknownTicket
+from .errors import (
+    ChargeUnknown,
+    DatabaseUnavailable,
+    Failed,
+    InputRejected,
+    NotDownloaded,
+    Refused,
+    S2VError,
+    SettingsError,
+    UnknownTicket,
+)
 from .photo.prepare import is_link
 from .server.signals import AWAITED, heard, interrupting
 from .settings import Settings
@@ -25,7 +35,7 @@ if TYPE_CHECKING:
     from .simulator.service import Simulator
 
 _EXITS = {
-    Away: 1, SettingsError: 2, InputRejected: 2, UnknownTicket: 2, Refused: 3, Failed: 4, Unclear: 5, Unfinished: 6,
+    DatabaseUnavailable: 1, SettingsError: 2, InputRejected: 2, UnknownTicket: 2, Refused: 3, Failed: 4, ChargeUnknown: 5, NotDownloaded: 6,
 }  # fmt: skip
 _ENDS = {"refused": 3, "cancelled": 3, "failed": 4, "unknown": 5}
 _UNCLEAR, _UNDER_WAY = 5, 6
@@ -114,7 +124,7 @@ def _clip(settings: Settings, arguments: argparse.Namespace) -> int:
             heard(runner.get_loop(), stop.set, awaited=AWAITED, end=lambda: _cut_off(seen)),
         ):
             runner.run(_make(settings, arguments, stop, seen))
-    except (KeyboardInterrupt, OSError, Away) as error:
+    except (KeyboardInterrupt, OSError, DatabaseUnavailable) as error:
         if seen:
             return _end(settings, seen[-1], output, arguments.output)
         if isinstance(error, OSError):
@@ -184,9 +194,9 @@ async def _ask(studio: "Studio", arguments: argparse.Namespace) -> "Job":
     optimizer = not arguments.no_optimizer
     try:
         return await studio.submit(arguments.photo, arguments.prompt, prompt_optimizer=optimizer, service=service.name)
-    except Away as away:
+    except DatabaseUnavailable as away:
         # It is in the ledger by now, or will be: what is not is `Refused`.
-        raise Unclear(away.what, advice="`jobs` tells whether it was sent, as soon as they are there.") from None
+        raise ChargeUnknown(away.what, advice="`jobs` tells whether it was sent, as soon as they are there.") from None
 
 
 async def _follow(studio: "Studio", seen: "list[Job]") -> None:
@@ -211,7 +221,7 @@ def _end(settings: Settings, seen: "Job", output: Path | None, named: Path | Non
         ledger = Ledger(settings.ledger_url)
         job = ledger.job(seen.ticket) or seen
         ledger.close()
-    except (SettingsError, Away):
+    except (SettingsError, DatabaseUnavailable):
         return _cut_off([seen])
     if job.state == "done" and not job.clip:
         _say(f"{job.what or 'Its clip was deleted here.'} Ticket {job.ticket}.")
@@ -303,7 +313,7 @@ async def _check(settings: Settings) -> int:
         _tell(*_ledger_lines(settings))
         return 0
     from .client import Client
-    from .wire import NoNews, price_words
+    from .wire import PollFailed, price_words
 
     async with Client(settings.base_url, settings.api_key, file_networks=settings.file_networks) as client:
         way, refused = await client.way()
@@ -313,7 +323,7 @@ async def _check(settings: Settings) -> int:
             _say(refused)
         try:
             await client.check()
-        except NoNews as news:
+        except PollFailed as news:
             _say(f"Whether the key is accepted stays open. {news}")
             return 1
     _tell("The key is accepted.")

@@ -14,12 +14,12 @@ import httpx
 
 from . import wire
 from .addresses import Network, is_loopback
-from .download import Broken, download, way
-from .errors import Busy, Failed, Refused, S2VError, Unclear, Unfinished
+from .download import DownloadFailed, download, way
+from .errors import Busy, ChargeUnknown, Failed, NotDownloaded, Refused, S2VError
 from .network import certificates, check_network
 from .photo.prepare import Photo, Source, accepted
 from .settings import check_base_url, check_key
-from .wire import Link, NoNews, Task
+from .wire import Link, PollFailed, Task
 
 _log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ async def _stay(response: httpx.Response) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class Timing:
     """Seconds. `submit` and `read` are total deadlines for one call, `watch` for a task; after it comes `overdue`."""
 
     submit: float = 120.0
@@ -71,11 +71,11 @@ class Client:
         key: str,
         *,
         transport: httpx.AsyncBaseTransport | None = None,
-        patience: Patience = Patience(),
+        timing: Timing = Timing(),
         file_networks: Sequence[Network] = (),
     ) -> None:
         self.base_url = check_base_url(base_url)
-        self.patience = patience
+        self.timing = timing
         self._key = check_key(key)
         self._transport = transport
         self._file_networks = file_networks
@@ -90,7 +90,7 @@ class Client:
             trust_env=not loopback,
             limits=httpx.Limits(max_keepalive_connections=0),
             event_hooks={"response": [_stay]},
-            timeout=httpx.Timeout(max(patience.submit, patience.read), connect=10.0, pool=10.0),
+            timeout=httpx.Timeout(max(timing.submit, timing.read), connect=10.0, pool=10.0),
         )
 
     def __repr__(self) -> str:
@@ -109,13 +109,13 @@ class Client:
         """Pay for one clip; the task's id.
 
         `photo` is a `Photo`, what makes one, or a public https link.
-        Raises `InputRejected`, `Refused` (not charged) or `Unclear` (may be charged; never send it again).
+        Raises `InputRejected`, `Refused` (not charged) or `ChargeUnknown` (may be charged; never send it again).
         """
         prompt, prompt_optimizer = wire.check_prompt(prompt), wire.check_optimizer(prompt_optimizer)
         subject = await accepted(photo)
         image = subject.data_url if isinstance(subject, Photo) else subject
         body = wire.submit_body(image, prompt, prompt_optimizer=prompt_optimizer)
-        for wait in (self.patience.backoff, 2 * self.patience.backoff):
+        for wait in (self.timing.backoff, 2 * self.timing.backoff):
             try:
                 return await self._submit_once(body)
             except (Busy, _NotSent) as error:
@@ -131,7 +131,7 @@ class Client:
         received, status = bytearray(), 0
         try:
             async with (
-                asyncio.timeout(self.patience.submit),
+                asyncio.timeout(self.timing.submit),
                 self._http.stream("POST", self.base_url + wire.SUBMIT, content=body, headers=_JSON) as response,
             ):
                 status = response.status_code
@@ -147,7 +147,7 @@ class Client:
             raise Refused(f"The request could not be sent ({type(error).__name__}).") from None
         except (httpx.HTTPError, ssl.SSLError, TimeoutError):
             if not status:
-                raise Unclear(
+                raise ChargeUnknown(
                     f"The connection broke after the request was sent and before {self.provider} answered."
                 ) from None
         # Cut off or whole: a status that refuses has refused, and a task id that came is a fact.
@@ -155,68 +155,68 @@ class Client:
             return wire.read_submit(status, bytes(received))
 
     async def query(self, task_id: str) -> Task:
-        """Ask once. Raises `Failed`, `Unfinished` (asking again is of no use now) or `NoNews`."""
+        """Ask once. Raises `Failed`, `NotDownloaded` (asking again is of no use now) or `PollFailed`."""
         status, body = await self._get(wire.QUERY, task_id=task_id)
         with self._key_hidden():
             return wire.read_query(task_id, status, body)
 
     async def retrieve(self, file_id: str) -> Link:
-        """Ask once for a fresh download URL. Raises `Unfinished` or `NoNews`."""
+        """Ask once for a fresh download URL. Raises `NotDownloaded` or `PollFailed`."""
         status, body = await self._get(wire.RETRIEVE, file_id=file_id)
         with self._key_hidden():
             return wire.read_retrieve(status, body)
 
     async def check(self) -> None:
-        """Ask, for free, whether the key is accepted. Raises `Refused`, or `NoNews` where that stays open."""
+        """Ask, for free, whether the key is accepted. Raises `Refused`, or `PollFailed` where that stays open."""
         try:
             # assumed: no task has this id, and the key is looked at first
             await self.query("1")
-        except Unfinished as error:
+        except NotDownloaded as error:
             raise Refused(error.what, advice=error.advice) from None
         except Failed:
             return
-        except NoNews as news:
+        except PollFailed as news:
             if not news.unknown_task:
                 raise
 
-    async def watch(self, task_id: str, *, patience: Patience | None = None) -> AsyncIterator[Task]:
+    async def watch(self, task_id: str, *, timing: Timing | None = None) -> AsyncIterator[Task]:
         """Every answer up to the one with a `file_id`; bad answers are ridden out until the deadline.
 
-        Raises `Failed` or `Unfinished`.
+        Raises `Failed` or `NotDownloaded`.
         """
-        patience = patience or self.patience
+        timing = timing or self.timing
         began = heard = time.monotonic()
-        pause = patience.poll
+        pause = timing.poll
         while True:
             try:
                 task = await self.query(task_id)
-            except NoNews as news:
+            except PollFailed as news:
                 _log.info("task %s: %s", task_id, news)
                 if news.unknown_task and time.monotonic() - heard > _UNKNOWN_TASK_SECONDS:
-                    raise Unfinished(f"{self.provider} does not know this task.", task_id=task_id) from None
-                pause = patience.slow_poll if news.slow else min(1.5 * pause, patience.slow_poll)
+                    raise NotDownloaded(f"{self.provider} does not know this task.", task_id=task_id) from None
+                pause = timing.slow_poll if news.slow else min(1.5 * pause, timing.slow_poll)
             else:
                 yield task
                 if task.file_id:
                     return
-                heard, pause = time.monotonic(), patience.poll
-            if time.monotonic() + pause > began + patience.watch:
-                minutes = patience.watch / 60
-                raise Unfinished(f"There is no clip after {minutes:.0f} minutes.", task_id=task_id)
+                heard, pause = time.monotonic(), timing.poll
+            if time.monotonic() + pause > began + timing.watch:
+                minutes = timing.watch / 60
+                raise NotDownloaded(f"There is no clip after {minutes:.0f} minutes.", task_id=task_id)
             await asyncio.sleep(pause)
 
     async def fetch(self, file_id: str, path: str | Path, *, task_id: str | None = None) -> Path:
-        """Save the clip, whole, as `path`. Raises `Unfinished`."""
+        """Save the clip, whole, as `path`. Raises `NotDownloaded`."""
         path = Path(path)
         link, reason = Link(""), ""
         try:
             for attempt in range(_MORE_DOWNLOADS + 1):
                 if attempt:
-                    await asyncio.sleep(self.patience.backoff * attempt)
+                    await asyncio.sleep(self.timing.backoff * attempt)
                 try:
                     link = await self.retrieve(file_id)
                     await self._download(link.url, path)
-                except (NoNews, Broken) as error:
+                except (PollFailed, DownloadFailed) as error:
                     reason = str(error)
                     _log.info("file %s: %s", file_id, reason)
                 else:
@@ -224,14 +224,14 @@ class Client:
             if link.backup_url:
                 await self._download(link.backup_url, path)
                 return path
-        except Broken as error:
+        except DownloadFailed as error:
             reason = str(error)
         except OSError as error:
             reason = f"it cannot be written here ({error.strerror})"
-        except Unfinished as error:
+        except NotDownloaded as error:
             error.task_id = task_id
             raise
-        raise Unfinished(f"The clip is rendered, but it could not be downloaded: {reason}.", task_id=task_id)
+        raise NotDownloaded(f"The clip is rendered, but it could not be downloaded: {reason}.", task_id=task_id)
 
     async def way(self) -> tuple[str, str]:
         """How clips come here, and what would be refused of them, empty if nothing is: sentences for people."""
@@ -248,7 +248,7 @@ class Client:
         received = bytearray()
         try:
             async with (
-                asyncio.timeout(self.patience.read),
+                asyncio.timeout(self.timing.read),
                 self._http.stream("GET", self.base_url + path, params=params) as response,
             ):
                 async for chunk in response.aiter_bytes():
@@ -256,7 +256,7 @@ class Client:
                     if len(received) > _ANSWER_BYTES:
                         break
         except (httpx.HTTPError, ssl.SSLError, TimeoutError) as error:
-            raise NoNews(f"{self.provider} did not answer ({type(error).__name__}).") from None
+            raise PollFailed(f"{self.provider} did not answer ({type(error).__name__}).") from None
         return response.status_code, bytes(received)
 
     @contextmanager
@@ -264,7 +264,7 @@ class Client:
         # A service may repeat the key in its message, and messages are shown, at times cut.
         try:
             yield
-        except (S2VError, NoNews) as error:
+        except (S2VError, PollFailed) as error:
             text = str(error.args[0]).replace(self._key, "[key]")
             for length in range(len(self._key) - 1, 7, -1):
                 text = text.replace(self._key[:length] + "…", "[key]…")

@@ -34,7 +34,7 @@ _REDIRECTS = 3
 _BOXES = 100_000
 
 
-class Broken(Exception):
+class DownloadFailed(Exception):
     """This attempt brought no whole clip; says why."""
 
 
@@ -46,7 +46,7 @@ async def download(
     networks: Sequence[Network] = (),
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> None:
-    """Save the MP4 behind a pre-signed `url`. Raises `Broken`, or `OSError` where the disk is the trouble.
+    """Save the MP4 behind a pre-signed `url`. Raises `DownloadFailed`, or `OSError` where the disk is the trouble.
 
     `base_url` and `networks` are for `PublicTransport`; a `transport` carries everything instead.
     """
@@ -58,14 +58,14 @@ async def download(
                 async with asyncio.timeout(SECONDS):
                     length_is_known = await _receive(url, file, transport)
             except TimeoutError:
-                raise Broken(f"it took longer than {SECONDS:.0f} seconds") from None
+                raise DownloadFailed(f"it took longer than {SECONDS:.0f} seconds") from None
             except NotPublic as error:
-                raise Broken(str(error)) from None
+                raise DownloadFailed(str(error)) from None
             # A UnicodeError: httpx decodes the host of a redirect, which may be no IDN.
             # An SSLError, which is an OSError: httpx passes on what breaks behind the handshake.
             except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, ssl.SSLError) as error:
                 # Only its kind: the text may hold the pre-signed URL.
-                raise Broken(f"the connection failed ({type(error).__name__})") from None
+                raise DownloadFailed(f"the connection failed ({type(error).__name__})") from None
         await asyncio.to_thread(check_whole, part, length_is_known=length_is_known)
         await asyncio.to_thread(keep, part, path)
     finally:
@@ -122,25 +122,25 @@ async def _receive(url: str, file: BinaryIO, transport: httpx.AsyncBaseTransport
                     url = str(response.next_request.url)
                     continue
                 if response.status_code != 200:
-                    raise Broken(f"the file host answered HTTP {response.status_code}")
+                    raise DownloadFailed(f"the file host answered HTTP {response.status_code}")
                 received = 0
                 async for chunk in response.aiter_raw(1 << 16):
                     received += len(chunk)
                     if received > MAX_BYTES:
-                        raise Broken(f"it is over {MAX_BYTES // 1_000_000} MB")
+                        raise DownloadFailed(f"it is over {MAX_BYTES // 1_000_000} MB")
                     file.write(chunk)
                 return "Content-Length" in response.headers
-        raise Broken(f"the file host redirected more than {_REDIRECTS} times")
+        raise DownloadFailed(f"the file host redirected more than {_REDIRECTS} times")
 
 
 def check_whole(path: Path, *, length_is_known: bool = False) -> None:
     """Walk the boxes of an MP4 (ISO/IEC 14496-12) to its exact end, or so far that only its length can tell.
 
-    Raises `Broken`.
+    Raises `DownloadFailed`.
     """
     end = path.stat().st_size
     if not end:
-        raise Broken("the file is empty")
+        raise DownloadFailed("the file is empty")
     found: set[bytes] = set()
     at = boxes = 0
     with path.open("rb") as file:
@@ -149,20 +149,20 @@ def check_whole(path: Path, *, length_is_known: bool = False) -> None:
             if boxes > _BOXES:
                 if length_is_known:
                     return
-                raise Broken(f"it has more than {_BOXES} boxes")
+                raise DownloadFailed(f"it has more than {_BOXES} boxes")
             file.seek(at)
             header = file.read(16)
             size, kind = int.from_bytes(header[:4]), header[4:8]
             if not found and kind != b"ftyp":
-                raise Broken("it is not an MP4")
+                raise DownloadFailed("it is not an MP4")
             if size == 1:
                 size = int.from_bytes(header[8:16])
             elif size == 0 and length_is_known:
                 # "To the end of the file": only a known length tells that this is the end.
                 size = end - at
             if size < 8 or at + size > end:
-                raise Broken("the file is cut off")
+                raise DownloadFailed("the file is cut off")
             found.add(kind)
             at += size
     if missing := {b"ftyp", b"moov", b"mdat"} - found:
-        raise Broken("the file lacks " + b", ".join(sorted(missing)).decode())
+        raise DownloadFailed("the file lacks " + b", ".join(sorted(missing)).decode())

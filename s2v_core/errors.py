@@ -2,7 +2,7 @@
 
 S2VError
 ├── SettingsError        a setting cannot work; the program does not start
-├── Away                 the ledger does not answer; what is in it stays
+├── DatabaseUnavailable                 the ledger does not answer; what is in it stays
 ├── UnknownTicket        names no job here
 ├── InputRejected        nothing was sent
 │   ├── ImageRejected
@@ -10,9 +10,9 @@ S2VError
 │   └── PromptRejected
 ├── Refused              turned down, or never left this machine: not charged
 │   └── Busy             too many requests; the same submit may be sent again, later
-├── Unclear              the submit may have been charged, and is never sent again
+├── ChargeUnknown              the submit may have been charged, and is never sent again
 ├── Failed               the provider gave up on the task and decides about the charge
-└── Unfinished           paid, and not here yet; reading it again is free
+└── NotDownloaded           paid, and not here yet; reading it again is free
 """
 
 from enum import StrEnum
@@ -75,7 +75,7 @@ class SettingsError(S2VError):
         return self.what
 
 
-class Away(S2VError):
+class DatabaseUnavailable(S2VError):
     """The ledger's database does not answer, is full or locked for too long; the `reason` is for the log alone."""
 
     advice = "Nothing that is in it is lost: try again in a minute."
@@ -128,7 +128,7 @@ class Busy(Refused):
     advice = "Wait a minute and try again."
 
 
-class Unclear(S2VError):
+class ChargeUnknown(S2VError):
     """The outcome of the submit is unknown."""
 
     charge = Charge.UNKNOWN
@@ -142,7 +142,7 @@ class Failed(S2VError):
     advice = "Change the photo or the prompt and make another."
 
 
-class Unfinished(S2VError):
+class NotDownloaded(S2VError):
     """The clip can still be had with the task id."""
 
     charge = Charge.SPENT

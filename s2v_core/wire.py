@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import urlsplit
 
-from .errors import Busy, Failed, InputRejected, PromptRejected, Refused, Unclear, Unfinished
+from .errors import Busy, ChargeUnknown, Failed, InputRejected, NotDownloaded, PromptRejected, Refused
 
 MODEL = "S2V-01"
 BASE_URL = "https://api.302.ai/minimaxi/v1"
@@ -107,8 +107,8 @@ class Link:
     backup_url: str = ""
 
 
-class NoNews(Exception):
-    """A free call told us nothing; ask again. `slow` asks for more patience."""
+class PollFailed(Exception):
+    """A free call told us nothing; ask again. `slow` asks for more timing."""
 
     def __init__(self, what: str, *, slow: bool = False, unknown_task: bool = False) -> None:
         super().__init__(what)
@@ -116,13 +116,13 @@ class NoNews(Exception):
         self.unknown_task = unknown_task
 
 
-class _OnSubmit(StrEnum):
+class OnSubmit(StrEnum):
     REFUSED = "refused"
     BUSY = "busy"
     UNCLEAR = "unclear"
 
 
-class _OnRead(StrEnum):
+class OnPoll(StrEnum):
     AGAIN = "again"
     SLOWLY = "slowly"
     STOP = "stop"
@@ -131,72 +131,72 @@ class _OnRead(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class _Meaning:
+class Outcome:
     what: str
     advice: str = ""
-    on_submit: _OnSubmit = _OnSubmit.REFUSED
-    on_read: _OnRead = _OnRead.AGAIN
+    on_submit: OnSubmit = OnSubmit.REFUSED
+    on_poll: OnPoll = OnPoll.AGAIN
 
 
-_TROUBLE = _Meaning("The service had an internal error.", on_submit=_OnSubmit.UNCLEAR)
-_BUSY = _Meaning("The service is taking no more requests just now.", on_submit=_OnSubmit.BUSY, on_read=_OnRead.SLOWLY)
+_TROUBLE = Outcome("The service had an internal error.", on_submit=OnSubmit.UNCLEAR)
+_BUSY = Outcome("The service is taking no more requests just now.", on_submit=OnSubmit.BUSY, on_poll=OnPoll.SLOWLY)
 KEY_NOT_ACCEPTED = "The service does not accept this key."
-_KEY = _Meaning(
+_KEY = Outcome(
     KEY_NOT_ACCEPTED,
     "Check that the key is complete, and that it belongs to this provider and region.",
-    on_read=_OnRead.STOP,
+    on_poll=OnPoll.STOP,
 )
-_BALANCE = _Meaning("The account's balance is too low.", "Top up the account, then try again.", on_read=_OnRead.STOP)
-_QUOTA = _Meaning(
-    "The key has reached its usage limit.", "Raise the limit or wait until it renews.", on_read=_OnRead.SLOWLY
+_BALANCE = Outcome("The account's balance is too low.", "Top up the account, then try again.", on_poll=OnPoll.STOP)
+_QUOTA = Outcome(
+    "The key has reached its usage limit.", "Raise the limit or wait until it renews.", on_poll=OnPoll.SLOWLY
 )
-_PLAN = _Meaning(
+_PLAN = Outcome(
     "The plan does not include this model, or its extra usage is off.",
     "Change the plan, or use another key.",
-    on_read=_OnRead.STOP,
+    on_poll=OnPoll.STOP,
 )
-_REFUSAL = _Meaning("The service refused the request.", "Put right what it names, then try again.")
-_INVALID = _Meaning(
+_REFUSAL = Outcome("The service refused the request.", "Put right what it names, then try again.")
+_INVALID = Outcome(
     "The service did not accept the request.",
     "Change the photo or the prompt.",
-    on_read=_OnRead.UNKNOWN_TASK,  # assumed: what a task id that it does not know gets
+    on_poll=OnPoll.UNKNOWN_TASK,  # assumed: what a task id that it does not know gets
 )
 
-_CODES: Mapping[int, _Meaning] = {
+_CODES: Mapping[int, Outcome] = {
     **dict.fromkeys((1000, 1001, 1013, 1024, 1033), _TROUBLE),
     **dict.fromkeys((1002, 1039, 1041, 2045), _BUSY),
     **dict.fromkeys((1004, 2049), _KEY),
     1008: _BALANCE,
-    1026: _Meaning(
+    1026: Outcome(
         "The service judged the prompt or the photo to be sensitive.",
         "Change the prompt or the photo.",
-        on_read=_OnRead.FAILED,
+        on_poll=OnPoll.FAILED,
     ),
-    1027: _Meaning(
+    1027: Outcome(
         "The service judged the finished video to be sensitive.",
         "Change the prompt or the photo.",
-        on_submit=_OnSubmit.UNCLEAR,
-        on_read=_OnRead.FAILED,
+        on_submit=OnSubmit.UNCLEAR,
+        on_poll=OnPoll.FAILED,
     ),
-    1042: _Meaning("The prompt has too many invisible characters.", "Type the prompt again."),
+    1042: Outcome("The prompt has too many invisible characters.", "Type the prompt again."),
     2013: _INVALID,
-    2056: _Meaning(_QUOTA.what, _QUOTA.advice, on_read=_OnRead.STOP),
+    2056: Outcome(_QUOTA.what, _QUOTA.advice, on_poll=OnPoll.STOP),
     **dict.fromkeys((2061, 2062), _PLAN),
 }
 # assumed, from those that are known: parameters, permission, plan
 _REFUSALS = range(2000, 3000)
 
-_GATEWAY: Mapping[int, _Meaning] = {
+_GATEWAY: Mapping[int, Outcome] = {
     **dict.fromkeys((-10001, -10005), _KEY),
     -10003: _TROUBLE,
     -10004: _BALANCE,
     **dict.fromkeys((-10006, -10007, -10018), _QUOTA),
-    -10008: _Meaning("The service has no capacity for this model just now.", "Try again in a few minutes."),
+    -10008: Outcome("The service has no capacity for this model just now.", "Try again in a few minutes."),
     -10011: _INVALID,
 }
 _GATEWAY_REFUSES = -10008
 
-_HTTP: Mapping[int, _Meaning] = {401: _KEY, 402: _BALANCE, 429: _BUSY}
+_HTTP: Mapping[int, Outcome] = {401: _KEY, 402: _BALANCE, 429: _BUSY}
 _HTTP_REFUSES = {*range(300, 400), 400, 401, 402, 403, 404, 405, 413, 415, 422, 429}
 
 
@@ -281,7 +281,7 @@ def submit_body(image: str, prompt: str, *, prompt_optimizer: bool) -> bytes:
 
 
 def read_submit(http_status: int, body: bytes) -> str:
-    """The task id. Raises `Refused`, `Busy` or `Unclear`: the charge table of the service."""
+    """The task id. Raises `Refused`, `Busy` or `ChargeUnknown`: the charge table of the service."""
     answer = _json(body) or _cut_off(body)
     if task_id := _id(answer.get("task_id")):
         return task_id
@@ -289,48 +289,48 @@ def read_submit(http_status: int, body: bytes) -> str:
     gateway, gateway_message = _gateway(answer)
     said = _said(message if code else gateway_message, http_status)
     known = _GATEWAY.get(gateway)
-    if meaning := _CODES.get(code) or (_REFUSAL if code in _REFUSALS else None):
-        verdict = meaning.on_submit
+    if outcome := _CODES.get(code) or (_REFUSAL if code in _REFUSALS else None):
+        verdict = outcome.on_submit
     elif known and (gateway == _GATEWAY_REFUSES or 200 <= http_status < 300):
-        meaning, verdict = known, known.on_submit
+        outcome, verdict = known, known.on_submit
     elif http_status in _HTTP_REFUSES:
-        meaning = known or _HTTP.get(http_status) or _Meaning(_REFUSAL.what)
-        verdict = _OnSubmit.BUSY if meaning.on_submit is _OnSubmit.BUSY else _OnSubmit.REFUSED
+        outcome = known or _HTTP.get(http_status) or Outcome(_REFUSAL.what)
+        verdict = OnSubmit.BUSY if outcome.on_submit is OnSubmit.BUSY else OnSubmit.REFUSED
     else:
-        meaning, verdict = _Meaning("The service answered, but not with a task."), _OnSubmit.UNCLEAR
+        outcome, verdict = Outcome("The service answered, but not with a task."), OnSubmit.UNCLEAR
     match verdict:
-        case _OnSubmit.REFUSED:
-            raise Refused(meaning.what + said, advice=meaning.advice)
-        case _OnSubmit.BUSY:
-            raise Busy(meaning.what + said)
-        case _OnSubmit.UNCLEAR:
-            raise Unclear(meaning.what + said)
+        case OnSubmit.REFUSED:
+            raise Refused(outcome.what + said, advice=outcome.advice)
+        case OnSubmit.BUSY:
+            raise Busy(outcome.what + said)
+        case OnSubmit.UNCLEAR:
+            raise ChargeUnknown(outcome.what + said)
 
 
 def read_query(task_id: str, http_status: int, body: bytes) -> Task:
-    """The task as it stands. Raises `Failed`, `Unfinished` (stop asking) or `NoNews` (ask again)."""
+    """The task as it stands. Raises `Failed`, `NotDownloaded` (stop asking) or `PollFailed` (ask again)."""
     answer = _json(body)
     status = plain(answer.get("status"), 40)
     status = _STATUSES.get(status.lower(), status)
-    code, meaning, said = _read_meaning(answer, http_status)
-    on_read = meaning.on_read if meaning else None
+    code, outcome, said = _read_outcome(answer, http_status)
+    on_poll = outcome.on_poll if outcome else None
     answered = 200 <= http_status < 300
     # Envelopes of errors have a word "fail" too, and name no task.
     failed = status == Status.FAIL and (answered or _id(answer.get("task_id")))
-    if failed or on_read is _OnRead.FAILED:
-        reason = meaning.what if meaning else "" if code else "It gave no reason."
+    if failed or on_poll is OnPoll.FAILED:
+        reason = outcome.what if outcome else "" if code else "It gave no reason."
         raise Failed(f"The service gave up on this clip. {reason}".rstrip() + said, task_id=task_id)
     if file_id := _id(answer.get("file_id")):
         return Task(task_id, Status.SUCCESS, file_id)
-    if meaning and on_read is _OnRead.STOP:
-        raise Unfinished(meaning.what + said, advice=meaning.advice, task_id=task_id)
-    if code or meaning or not answered or not status:
-        raise _no_news(meaning, said)
+    if outcome and on_poll is OnPoll.STOP:
+        raise NotDownloaded(outcome.what + said, advice=outcome.advice, task_id=task_id)
+    if code or outcome or not answered or not status:
+        raise _no_news(outcome, said)
     return Task(task_id, status)
 
 
 def read_retrieve(http_status: int, body: bytes) -> Link:
-    """Where the clip is. Raises `Unfinished` (stop asking) or `NoNews` (ask again)."""
+    """Where the clip is. Raises `NotDownloaded` (stop asking) or `PollFailed` (ask again)."""
     answer = _json(body)
     file = answer.get("file")
     links = (
@@ -339,10 +339,10 @@ def read_retrieve(http_status: int, body: bytes) -> Link:
     # One that came can be tried for nothing, whatever else the answer says.
     if found := [link for link in links if link]:
         return Link(found[0], *found[1:])
-    _, meaning, said = _read_meaning(answer, http_status)
-    if meaning and meaning.on_read is _OnRead.STOP:
-        raise Unfinished(meaning.what + said, advice=meaning.advice)
-    raise _no_news(meaning, said)
+    _, outcome, said = _read_outcome(answer, http_status)
+    if outcome and outcome.on_poll is OnPoll.STOP:
+        raise NotDownloaded(outcome.what + said, advice=outcome.advice)
+    raise _no_news(outcome, said)
 
 
 def _json(body: bytes) -> dict[str, Any]:
@@ -386,11 +386,11 @@ def _gateway(answer: Mapping[str, Any]) -> tuple[int, str]:
     return (_code(error.get("err_code")), plain(error.get("message"))) if isinstance(error, dict) else (0, "")
 
 
-def _read_meaning(answer: Mapping[str, Any], http_status: int) -> tuple[int, _Meaning | None, str]:
+def _read_outcome(answer: Mapping[str, Any], http_status: int) -> tuple[int, Outcome | None, str]:
     code, message = _base_resp(answer)
     gateway, gateway_message = _gateway(answer)
-    meaning = _CODES.get(code) or _GATEWAY.get(gateway) or _HTTP.get(http_status)
-    return code or gateway, meaning, _said(message if code else gateway_message, http_status)
+    outcome = _CODES.get(code) or _GATEWAY.get(gateway) or _HTTP.get(http_status)
+    return code or gateway, outcome, _said(message if code else gateway_message, http_status)
 
 
 def _said(message: str, http_status: int) -> str:
@@ -399,10 +399,10 @@ def _said(message: str, http_status: int) -> str:
     return "" if 200 <= http_status < 300 else f" It answered HTTP {http_status}."
 
 
-def _no_news(meaning: _Meaning | None, said: str) -> NoNews:
-    on_read = meaning.on_read if meaning else _OnRead.AGAIN
-    return NoNews(
-        (meaning.what if meaning else "The service's answer says nothing.") + said,
-        slow=on_read is _OnRead.SLOWLY,
-        unknown_task=on_read is _OnRead.UNKNOWN_TASK,
+def _no_news(outcome: Outcome | None, said: str) -> PollFailed:
+    on_poll = outcome.on_poll if outcome else OnPoll.AGAIN
+    return PollFailed(
+        (outcome.what if outcome else "The service's answer says nothing.") + said,
+        slow=on_poll is OnPoll.SLOWLY,
+        unknown_task=on_poll is OnPoll.UNKNOWN_TASK,
     )

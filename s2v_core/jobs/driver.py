@@ -13,8 +13,8 @@ from typing import Any, Protocol
 
 from starlette.types import Receive, Scope, Send
 
-from ..client import Patience
-from ..errors import Failed, ImageRejected, InputRejected, Refused, Unclear, Unfinished
+from ..client import Timing
+from ..errors import ChargeUnknown, Failed, ImageRejected, InputRejected, NotDownloaded, Refused
 from ..photo.prepare import Photo, is_link
 from .ledger import GIVE_UP_SECONDS, Ledger
 from .model import Job, Limits, Stage, State
@@ -45,10 +45,10 @@ class Driver:
 
     def __init__(
         self, ledger: Ledger, keys: KeyRing, shelf: Shelf, simulator: Simulated,
-        *, owner: str, limits: Limits, patience: Patience, closing: threading.Event, fetched: Callable[[Job], None],
+        *, owner: str, limits: Limits, timing: Timing, closing: threading.Event, fetched: Callable[[Job], None],
     ) -> None:  # fmt: skip
         self._ledger, self._keys, self._shelf, self._simulator = ledger, keys, shelf, simulator
-        self._owner, self._limits, self._patience = owner, limits, patience
+        self._owner, self._limits, self._timing = owner, limits, timing
         self._closing, self._fetched = closing, fetched
         # Only what was taken here is admitted: a row whose click was given up is in the queue, too, for a moment.
         self._queued: set[str] = set()
@@ -115,14 +115,14 @@ class Driver:
             subject = job.photo if is_link(job.photo) else await asyncio.to_thread(self._photo, job)
             client = self._keys.client(job.key)
             task_id = await client.submit(subject, job.prompt, prompt_optimizer=job.prompt_optimizer)
-        except Unclear as error:
+        except ChargeUnknown as error:
             await self._end_submit(job, State.UNKNOWN, error.what, error.advice)
         except (Refused, InputRejected) as error:
             await self._end_submit(job, State.REFUSED, error.what, error.advice)
         # Whether it was sent is open, and that must be told.
         except Exception:  # noqa: BLE001
             _log.exception("a submit failed")
-            await self._end_submit(job, State.UNKNOWN, _UNSEEN, Unclear.advice)
+            await self._end_submit(job, State.UNKNOWN, _UNSEEN, ChargeUnknown.advice)
         else:
             # In the log too, so that a person can find it if the ledger stays away.
             _log.info("task %s begins", task_id)
@@ -142,7 +142,7 @@ class Driver:
             except Exception:  # noqa: BLE001
                 trouble = _TROUBLE
                 _log.exception("the drive of a job failed, and is tried again")
-            await asyncio.sleep(self._patience.overdue)
+            await asyncio.sleep(self._timing.overdue)
 
     async def _steps(self, ticket: str, since: float) -> None:
         steps = {State.RENDERING: self._follow, State.FETCHING: self._fetch}
@@ -154,23 +154,23 @@ class Driver:
                 return
 
     async def _follow(self, job: Job) -> bool:
-        """Ask until there is a file, or the patience of this round is over; False where the job is another's by now."""
+        """Ask until there is a file, or the timing of this round is over; False where the job is another's by now."""
         client = self._keys.client(job.key)
-        patience = client.patience
-        left = patience.watch - (job.now - job.began[Stage.QUEUE])
+        timing = client.timing
+        left = timing.watch - (job.now - job.began[Stage.QUEUE])
         if left > 0:
-            patience = replace(patience, watch=left)
+            timing = replace(timing, watch=left)
         else:
-            patience = replace(patience, poll=patience.overdue, slow_poll=2 * patience.overdue, watch=GIVE_UP_SECONDS)
+            timing = replace(timing, poll=timing.overdue, slow_poll=2 * timing.overdue, watch=GIVE_UP_SECONDS)
         shown, file_id = (job.status, job.waits), ""
         try:
-            async for task in client.watch(job.task_id, patience=patience):
+            async for task in client.watch(job.task_id, timing=timing):
                 if (task.status, "") != shown and not await self._advance(job, status=task.status, waits=""):
                     return False
                 shown, file_id = (task.status, ""), task.file_id
         except Failed as error:
             return await self._advance(job, state=State.FAILED, what=error.what, advice=error.advice)
-        except Unfinished as error:
+        except NotDownloaded as error:
             return await self._wait(job, error)
         return await self._advance(job, state=State.FETCHING, file_id=file_id)
 
@@ -179,7 +179,7 @@ class Driver:
         with self._shelf.new_clip() as name:
             try:
                 await self._keys.client(job.key).fetch(job.file_id, self._shelf.path(name), task_id=job.task_id)
-            except Unfinished as error:
+            except NotDownloaded as error:
                 return await self._wait(job, error)
             now = await self._ledger.insist(self._ledger.record_clip, job.ticket, name)
         if now and now.clip == name:
@@ -190,9 +190,9 @@ class Driver:
             await asyncio.to_thread(self._shelf.remove, job.ticket, "", name)
         return False
 
-    async def _wait(self, job: Job, error: Unfinished) -> bool:
+    async def _wait(self, job: Job, error: NotDownloaded) -> bool:
         held = await self._advance(job, waits=f"{error.what} It is asked for again by itself.")
-        await asyncio.sleep(self._patience.overdue)
+        await asyncio.sleep(self._timing.overdue)
         return held
 
     async def _advance(self, job: Job, **values: Any) -> bool:

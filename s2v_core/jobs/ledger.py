@@ -25,7 +25,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
-from ..errors import Away, SettingsError, Unclear
+from ..errors import ChargeUnknown, DatabaseUnavailable, SettingsError
 from ..wire import DEADLINE_SECONDS, Status
 from .model import NOT_SPENT, UNDER_WAY, Job, Limits, Pace, Stage, State
 
@@ -165,7 +165,7 @@ class Full(Exception):
 class Ledger:
     """A database of jobs; a `Path` is one of SQLite. Every method is one transaction, and blocks.
 
-    `ask` and `insist` call one without blocking. A statement waits `patience` seconds at most. Raises `Away`, as every
+    `ask` and `insist` call one without blocking. A statement waits `patience` seconds at most. Raises `DatabaseUnavailable`, as every
     method does, and `SettingsError`.
     """
 
@@ -177,7 +177,7 @@ class Ledger:
         self._writing = self._engine.execution_options(writes=True)
         try:
             self._pepper, self.identity = self._made()
-        except Away:
+        except DatabaseUnavailable:
             self.close()
             raise
 
@@ -188,7 +188,7 @@ class Ledger:
     async def ask(
         self, act: Callable[_Arguments, _Result], *arguments: _Arguments.args, **named: _Arguments.kwargs
     ) -> _Result:
-        """One of the other methods, in a thread of the ledger's own. Raises `Away`."""
+        """One of the other methods, in a thread of the ledger's own. Raises `DatabaseUnavailable`."""
         call = partial(act, *arguments, **named)
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
@@ -199,7 +199,7 @@ class Ledger:
         while True:
             try:
                 return await self.ask(act, *arguments, **named)
-            except Away as error:
+            except DatabaseUnavailable as error:
                 _log.warning("the ledger is away (%s)", error.reason)
                 await asyncio.sleep(_AGAIN_SECONDS)
 
@@ -458,7 +458,7 @@ class Ledger:
             return [(row.worker, row.name, _epoch(row.now) - _epoch(row.ran_at), row.trouble) for row in rows]
 
     def _abandon(self, connection: sa.Connection, sending: sa.ColumnElement[bool]) -> None:
-        self._set(connection, sending, state=State.UNKNOWN, what=_STOPPED, advice=Unclear.advice)
+        self._set(connection, sending, state=State.UNKNOWN, what=_STOPPED, advice=ChargeUnknown.advice)
 
     def _obstacles(
         self, connection: sa.Connection, which: sa.ColumnElement[bool], limits: Limits
@@ -579,14 +579,14 @@ def _add_missing_indexes(connection: sa.Connection) -> None:
 
 @contextmanager
 def _told() -> Iterator[None]:
-    """Raises `Away`, without the row that the database's own error can hold."""
+    """Raises `DatabaseUnavailable`, without the row that the database's own error can hold."""
     try:
         yield
     except (exc.DBAPIError, exc.TimeoutError) as error:
         cause = getattr(error, "orig", None) or error
         # A server's words can hold values, and a driver's after the first line.
         words = "" if getattr(cause, "sqlstate", None) else f": {str(cause).strip().partition(chr(10))[0]}"
-        raise Away(type(cause).__name__ + words) from None
+        raise DatabaseUnavailable(type(cause).__name__ + words) from None
 
 
 def _add_missing_columns(connection: sa.Connection) -> None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 
-from ..errors import Away
+from ..errors import DatabaseUnavailable
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class Loops:
             try:
                 await act()
                 self._ran[name], self._trouble[name] = time.monotonic(), ""
-            except Away as error:
+            except DatabaseUnavailable as error:
                 if not self._trouble[name]:
                     _log.warning("%s: the ledger is away (%s)", name, error.reason)
                 self._trouble[name] = "the ledger is away"

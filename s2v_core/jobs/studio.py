@@ -17,9 +17,9 @@ from typing import Any, Self, TypeVar
 import httpx
 
 from .. import wire
-from ..client import Client, Patience
+from ..client import Client, Timing
 from ..clip import pictures
-from ..errors import Away, Busy, InputRejected, Refused, UnknownTicket
+from ..errors import Busy, DatabaseUnavailable, InputRejected, Refused, UnknownTicket
 from ..photo.prepare import Photo, Source, accepted, is_link
 from ..settings import Settings
 from .driver import Driver, Simulated
@@ -53,7 +53,7 @@ class Studio:
         *,
         simulator: Simulated,
         lent: Path | None = None,
-        patience: Patience | None = None,
+        timing: Timing | None = None,
         limits: Limits | None = None,
         pace: Pace | None = None,
         resume: bool = True,
@@ -65,7 +65,7 @@ class Studio:
             self.services["live"] = Service.at("live", settings.base_url)
         self._settings = settings
         self._simulator = simulator
-        self._patience = patience or Patience(poll=settings.poll_seconds)
+        self._timing = timing or Timing(poll=settings.poll_seconds)
         self._limits = limits or Limits(
             clips_a_day=settings.clips_a_day, clips_a_visitor=settings.clips_per_visitor, waiting=settings.waiting
         )
@@ -87,18 +87,18 @@ class Studio:
         await asyncio.to_thread(self.shelf.make, self._ledger.identity, self._ledger.unnamed)
         for line in sentences(await self._ledger.ask(self._ledger.health)):
             _log.info("at work beside this one, or ended without a word. %s", line)
-        poll = min(self._patience.poll, self._settings.simulator_seconds / 16)
+        poll = min(self._timing.poll, self._settings.simulator_seconds / 16)
         simulator = Client(
             _SIMULATOR_URL,
             "simulator",
             transport=httpx.ASGITransport(self._simulator),
-            patience=replace(self._patience, poll=poll),
+            timing=replace(self._timing, poll=poll),
         )
         self._keys = KeyRing(simulator, self._connect, self._ledger.fingerprint)
         self._owners_key = self._keys.hold(self._settings.api_key, for_good=True) if self._settings.api_key else None
         self._driver = Driver(
             self._ledger, self._keys, self.shelf, self._simulator,
-            owner=self._owner, limits=self._limits, patience=self._patience,
+            owner=self._owner, limits=self._limits, timing=self._timing,
             closing=self._closing, fetched=self._picture,
         )  # fmt: skip
         self._watch = Watch(self._ledger)
@@ -130,7 +130,7 @@ class Studio:
         for task in (left := [*self._entering, *self._picturing.values()]):
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
-        with suppress(Away, TimeoutError):
+        with suppress(DatabaseUnavailable, TimeoutError):
             async with asyncio.timeout(1.0):
                 await self._ledger.ask(self._ledger.release, self._owner)
         await self._keys.close()
@@ -283,7 +283,7 @@ class Studio:
 
     def _connect(self, key: str) -> Client:
         networks = self._settings.file_networks
-        return Client(self._settings.base_url, key, patience=self._patience, file_networks=networks)
+        return Client(self._settings.base_url, key, timing=self._timing, file_networks=networks)
 
     def _service(self, name: str | None) -> Service:
         if name is None:

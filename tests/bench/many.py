@@ -16,7 +16,7 @@ from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from s2v_core import Patience
+from s2v_core import Timing
 from s2v_core.jobs.model import State
 
 from ..jobs.chaos import Till, open_studio, small_clip, small_photo
@@ -54,8 +54,8 @@ def serve(pipe: Connection) -> None:
 async def measure(base_url: str, count: int, seconds: float, poll: float) -> dict[tuple[str, str], float]:
     heard: dict[tuple[str, str], float] = {}
     with tempfile.TemporaryDirectory() as folder:
-        patience = replace(Patience(), poll=poll)
-        async with open_studio(Path(folder), base_url, patience=patience) as here:
+        timing = replace(Timing(), poll=poll)
+        async with open_studio(Path(folder), base_url, timing=timing) as here:
 
             async def watch(ticket: str) -> None:
                 async for job in here.watch(ticket):

@@ -14,10 +14,10 @@ import httpx
 import pytest
 import trustme
 
-from s2v_core import Client, ImageRejected, Photo, Settings, Unfinished, addresses
+from s2v_core import Client, ImageRejected, NotDownloaded, Photo, Settings, addresses
 from s2v_core.__main__ import _check
 from s2v_core.addresses import NotPublic, PublicTransport, check_public, is_public, proxy_for
-from s2v_core.download import Broken, download, way
+from s2v_core.download import DownloadFailed, download, way
 from s2v_core.jobs.studio import Studio
 from s2v_core.photo.prepare import public_link
 from s2v_core.simulator.service import Simulator
@@ -325,12 +325,12 @@ async def test_no_odd_host_is_reached_directly_or_by_a_redirect(
         for scheme, port in [("http", f":{door.port}"), ("https", f":{door.port}"), ("https", ""), ("http", "")]
     ]
     for url in urls:
-        with pytest.raises(Broken):
+        with pytest.raises(DownloadFailed):
             await download(url, tmp_path / "clip.mp4", base_url=service.base_url)
     assert service.requests == []
     for url in urls:
         service.file = [Answer(status=302, headers={"Location": url})]
-        with pytest.raises(Broken, match=r"not plain https|no public host|no URL|RemoteProtocolError"):
+        with pytest.raises(DownloadFailed, match=r"not plain https|no public host|no URL|RemoteProtocolError"):
             await download(f"{service.origin}/output_aigc.mp4", tmp_path / "clip.mp4", base_url=service.base_url)
     assert len(service.requests) == len(urls)
     assert sum(door.visits for door in doors) == 0
@@ -346,11 +346,11 @@ async def test_a_loopback_base_url_opens_its_own_scheme_host_and_port_alone(
         f"127.0.0.1:{other.port}", f"127.0.0.2:{port}", f"[::1]:{port}", f"localhost:{port}", f"127.1:{port}",
         f"127.0.0.1.:{port}", f"me@127.0.0.1:{port}", "127.0.0.1",
     ):  # fmt: skip
-        with pytest.raises(Broken, match="not plain https"):
+        with pytest.raises(DownloadFailed, match="not plain https"):
             await download(f"http://{authority}/output_aigc.mp4", tmp_path / "clip.mp4", base_url=service.base_url)
-    with pytest.raises(Broken, match="not plain https"):
+    with pytest.raises(DownloadFailed, match="not plain https"):
         await download(f"https://127.0.0.1:{port}/output_aigc.mp4", tmp_path / "clip.mp4", base_url=service.base_url)
-    with pytest.raises(Broken):
+    with pytest.raises(DownloadFailed):
         await download(f"{service.origin}/output_aigc.mp4", tmp_path / "clip.mp4")
     assert service.requests == []
     assert sum(door.visits for door in doors) == 0
@@ -365,7 +365,7 @@ async def test_a_loopback_base_url_by_name_is_reached_on_loopback_alone(service:
     for addresses_of_it in (["10.0.0.1"], ["8.8.8.8"]):
         names = Names({"localhost": [addresses_of_it]})
         transport = PublicTransport(ssl.create_default_context(), base_url=own, resolve=names)
-        with pytest.raises(Broken, match="no public address"):
+        with pytest.raises(DownloadFailed, match="no public address"):
             await download(url, tmp_path / "clip.mp4", transport=transport)
     assert len(service.requests) == 1
 
@@ -389,7 +389,7 @@ async def test_the_certificate_is_checked_against_the_name(
 ) -> None:
     names = Names({"other.test": [["127.0.0.1"]]})
     url = f"https://other.test:{outside.port}/a"
-    with pytest.raises(Broken, match="ConnectError"):
+    with pytest.raises(DownloadFailed, match="ConnectError"):
         await download(url, tmp_path / "clip.mp4", transport=PublicTransport(trust, resolve=names))
     assert outside.names == ["other.test"]
     assert outside.heads == []
@@ -399,7 +399,7 @@ async def test_the_certificate_is_checked_against_the_name(
 async def test_a_name_that_resolves_to_no_public_address_is_refused(address: str, tmp_path: Path) -> None:
     names = Names({"clips.test": [[address]]})
     transport = PublicTransport(ssl.create_default_context(), resolve=names)
-    with pytest.raises(Broken, match=r"clips\.test has no public address"):
+    with pytest.raises(DownloadFailed, match=r"clips\.test has no public address"):
         await download("https://clips.test/a?Signature=x", tmp_path / "clip.mp4", transport=transport)
     assert names.asked == ["clips.test"]
 
@@ -414,7 +414,7 @@ async def test_a_name_that_changes_its_address_is_asked_once_for_each_connection
 
     names = Names({"clips.test": [["127.0.0.1"], ["127.0.0.2"]]})
     outside.answer = Answer(status=302, headers={"Location": "/b"})
-    with pytest.raises(Broken, match="no public address"):
+    with pytest.raises(DownloadFailed, match="no public address"):
         await download(url, tmp_path / "other.mp4", transport=PublicTransport(trust, resolve=names))
     assert names.asked == ["clips.test", "clips.test"]
     assert (outside.visits, elsewhere.visits) == (2, 0)
@@ -448,14 +448,14 @@ async def test_two_names_at_one_address_share_no_connection(outside: Door, trust
 
 async def test_a_name_without_an_address_breaks_the_download_alone(tmp_path: Path) -> None:
     transport = PublicTransport(ssl.create_default_context(), resolve=Names({}))
-    with pytest.raises(Broken, match=r"clips\.test has no address"):
+    with pytest.raises(DownloadFailed, match=r"clips\.test has no address"):
         await download("https://clips.test/a", tmp_path / "clip.mp4", transport=transport)
 
 
 async def test_an_international_name_is_asked_for_in_ascii(tmp_path: Path) -> None:
     names = Names({"xn--bcher-kva.test": [["10.0.0.1"]]})
     transport = PublicTransport(ssl.create_default_context(), resolve=names)
-    with pytest.raises(Broken, match="no public address"):
+    with pytest.raises(DownloadFailed, match="no public address"):
         await download("https://bücher。test/a", tmp_path / "clip.mp4", transport=transport)
     assert names.asked == ["xn--bcher-kva.test"]
 
@@ -505,7 +505,7 @@ async def test_the_payment_and_its_clip_go_by_the_same_proxy(
     server = await asyncio.start_server(service._serve, "127.0.0.1", ssl=context)
     proxy.behind.port = server.sockets[0].getsockname()[1]
     service.origin = "https://clips.test"
-    async with server, Client("https://api.test/minimaxi/v1", KEY, patience=HURRY) as client:
+    async with server, Client("https://api.test/minimaxi/v1", KEY, timing=HURRY) as client:
         assert await client.submit(photo, PROMPT) == TASK
         await client.fetch(FILE, tmp_path / "clip.mp4")
     assert (tmp_path / "clip.mp4").read_bytes() == clip
@@ -516,7 +516,7 @@ async def test_the_payment_and_its_clip_go_by_the_same_proxy(
 async def test_the_certificate_is_checked_behind_a_proxy_too(
     proxy: Proxy, trust: ssl.SSLContext, tmp_path: Path
 ) -> None:
-    with pytest.raises(Broken, match="ConnectError"):
+    with pytest.raises(DownloadFailed, match="ConnectError"):
         await download("https://third.test/a", tmp_path / "clip.mp4", transport=PublicTransport(trust))
     assert (proxy.asked, proxy.behind.heads) == (["third.test:443"], [])
 
@@ -527,13 +527,13 @@ async def test_no_odd_host_is_asked_of_a_proxy_directly_or_by_a_redirect(
     urls = [f"https://{host}/a" for host in ODD_HOSTS] + list(ODD_LINKS.values())
     urls += [f"https://{f'[{each}]' if ':' in each else each}/a" for kind in NOT_PUBLIC.values() for each in kind]
     for url in urls:
-        with pytest.raises(Broken, match=r"not plain https|no public host|no URL|InvalidURL"):
+        with pytest.raises(DownloadFailed, match=r"not plain https|no public host|no URL|InvalidURL"):
             await download(url, tmp_path / "clip.mp4", transport=PublicTransport(trust))
     assert proxy.visits == 0
     # Of all kinds, as each takes a handshake.
     for url in urls[:: len(urls) // 30]:
         proxy.behind.answer = Answer(status=302, headers={"Location": url.encode().decode("latin-1")})
-        with pytest.raises(Broken):
+        with pytest.raises(DownloadFailed):
             await download("https://clips.test/a", tmp_path / "clip.mp4", transport=PublicTransport(trust))
     assert set(proxy.asked) == {"clips.test:443"}
 
@@ -542,7 +542,7 @@ async def test_a_redirect_is_followed_by_the_proxy(
     proxy: Proxy, trust: ssl.SSLContext, clip: bytes, tmp_path: Path
 ) -> None:
     proxy.behind.answer = Answer(status=302, headers={"Location": "https://other.test/b"})
-    with pytest.raises(Broken, match="redirected more than 3 times"):
+    with pytest.raises(DownloadFailed, match="redirected more than 3 times"):
         await download("https://clips.test/a", tmp_path / "clip.mp4", transport=PublicTransport(trust))
     assert proxy.asked == ["clips.test:443", *["other.test:443"] * 3]
 
@@ -552,7 +552,7 @@ async def test_a_proxy_that_refuses_is_not_gone_around(proxy: Proxy, trust: ssl.
     names = Names({"clips.test": [["8.8.8.8"]]})
     beyond = Beyond(proxy.behind, trust)
     transport = PublicTransport(trust, resolve=names, carrier=beyond)
-    with pytest.raises(Broken, match="ProxyError"):
+    with pytest.raises(DownloadFailed, match="ProxyError"):
         await download("https://clips.test/a", tmp_path / "clip.mp4", transport=transport)
     assert (proxy.visits, names.asked, beyond.reached) == (1, [], [])
 
@@ -562,7 +562,7 @@ async def test_a_proxy_that_cannot_be_used_breaks_the_download_alone(
     text: str, trust: ssl.SSLContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", text)
-    with pytest.raises(Broken, match=r"ProxyError|ConnectError"):
+    with pytest.raises(DownloadFailed, match=r"ProxyError|ConnectError"):
         await download("https://clips.test/a", tmp_path / "clip.mp4", transport=PublicTransport(trust))
 
 
@@ -574,7 +574,7 @@ async def test_a_host_in_no_proxy_is_looked_up_and_judged_here(
     beyond = Beyond(proxy.behind, trust)
     transport = PublicTransport(trust, resolve=names, carrier=beyond)
     await download("https://clips.test/a", tmp_path / "clip.mp4", transport=transport)
-    with pytest.raises(Broken, match="no public address"):
+    with pytest.raises(DownloadFailed, match="no public address"):
         await download("https://clips.test/a", tmp_path / "other.mp4", transport=PublicTransport(trust, resolve=names))
     assert (proxy.visits, beyond.reached) == (0, ["8.8.8.8"])
 
@@ -638,7 +638,7 @@ async def test_without_a_tunnel_its_addresses_are_not_public(
     names = Names({"api.test": [service], "clips.test": [["198.18.0.7"]]})
     beyond = Beyond(file_host, trust)
     transport = PublicTransport(trust, base_url="https://api.test/v1", resolve=names, carrier=beyond)
-    with pytest.raises(Broken, match="no public address"):
+    with pytest.raises(DownloadFailed, match="no public address"):
         await download("https://clips.test/a", tmp_path / "clip.mp4", transport=transport)
     assert beyond.reached == []
 
@@ -654,7 +654,7 @@ async def test_where_the_service_is_beside_a_file_host_alone_opens_nothing(
         transport = PublicTransport(trust, base_url="https://api.test/v1", resolve=names, carrier=beyond)
         if addresses.tunnels([ip_address(address)]):
             continue
-        with pytest.raises(Broken, match="no public address"):
+        with pytest.raises(DownloadFailed, match="no public address"):
             await download("https://clips.test/a", tmp_path / "clip.mp4", transport=transport)
     assert beyond.reached == []
 
@@ -666,7 +666,7 @@ async def test_a_redirect_out_of_a_tunnel_is_judged_again(
     file_host.answer = Answer(status=302, headers={"Location": "https://other.test/b"})
     beyond = Beyond(file_host, trust)
     transport = PublicTransport(trust, base_url="https://api.test/v1", resolve=names, carrier=beyond)
-    with pytest.raises(Broken, match=r"other\.test has no public address"):
+    with pytest.raises(DownloadFailed, match=r"other\.test has no public address"):
         await download("https://clips.test/a", tmp_path / "clip.mp4", transport=transport)
     assert beyond.reached == ["198.18.0.9"]
 
@@ -698,7 +698,7 @@ async def test_a_network_in_the_settings_reaches_the_download_of_a_job(
     settings = Settings(
         api_key=KEY, base_url=service.base_url, data_dir=tmp_path, file_networks=(ip_network("127.0.0.0/8"),)
     )
-    async with Studio(settings, simulator=Simulator(tmp_path / "simulator"), patience=HURRY) as studio:
+    async with Studio(settings, simulator=Simulator(tmp_path / "simulator"), timing=HURRY) as studio:
         job = await studio.submit(photo, PROMPT)
         async for seen in studio.watch(job.ticket):
             if seen.waits:
@@ -787,8 +787,8 @@ async def test_a_clip_behind_a_refused_link_is_paid_and_fetchable_later(
     door = await open_door("127.0.0.1")
     link = f"http://127.0.0.1:{door.port}/a?Signature=canary"
     service.retrieve = [lambda: service.link(download_url=link, backup_download_url=link)]
-    async with Client(service.base_url, KEY, patience=HURRY) as client:
-        with pytest.raises(Unfinished, match=r"not plain https on port 443.*It is paid.*Fetch it later") as caught:
+    async with Client(service.base_url, KEY, timing=HURRY) as client:
+        with pytest.raises(NotDownloaded, match=r"not plain https on port 443.*It is paid.*Fetch it later") as caught:
             await client.fetch(FILE, tmp_path / "clip.mp4", task_id=TASK)
     assert (len(service.calls("retrieve")), door.visits) == (4, 0)
     assert caught.value.task_id == TASK
@@ -803,6 +803,6 @@ async def test_a_base_url_that_is_not_on_loopback_opens_no_loopback_address(
     base_url = f"https://clips.test:{door.port}/v1"
     names = Names({"clips.test": [["127.0.0.1"]]})
     transport = PublicTransport(ssl.create_default_context(), base_url=base_url, resolve=names)
-    with pytest.raises(Broken, match="not plain https on port 443"):
+    with pytest.raises(DownloadFailed, match="not plain https on port 443"):
         await download(f"{base_url}/a", tmp_path / "clip.mp4", transport=transport)
     assert door.visits == 0

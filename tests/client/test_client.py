@@ -15,18 +15,18 @@ import httpx
 import pytest
 
 from s2v_core import (
+    ChargeUnknown,
     Client,
     Failed,
     ImageRejected,
     InputRejected,
+    NotDownloaded,
     Photo,
     PromptRejected,
     Refused,
     SettingsError,
-    Unclear,
-    Unfinished,
 )
-from s2v_core.wire import NoNews
+from s2v_core.wire import PollFailed
 
 from ..conftest import HURRY, Whereabouts
 from ..support.pages import KEY, PORTRAIT, PROMPT
@@ -34,7 +34,7 @@ from ..support.service import FILE, TASK, Answer, Service, code, gateway, good, 
 
 
 def client_of(service: Service) -> Client:
-    return Client(service.base_url, KEY, patience=HURRY)
+    return Client(service.base_url, KEY, timing=HURRY)
 
 
 async def statuses(client: Client) -> list[str]:
@@ -127,8 +127,8 @@ async def test_an_unclear_submit_is_sent_once_and_told(
     answer: Callable[[], Answer], service: Service, photo: Photo
 ) -> None:
     service.submit = [answer(), good(task_id="a second charge")]
-    async with Client(service.base_url, KEY, patience=replace(HURRY, submit=2.0)) as client:
-        with pytest.raises(Unclear, match=r"may have been charged.*not sent again"):
+    async with Client(service.base_url, KEY, timing=replace(HURRY, submit=2.0)) as client:
+        with pytest.raises(ChargeUnknown, match=r"may have been charged.*not sent again"):
             await client.submit(photo, PROMPT)
     assert len(service.requests) == 1
 
@@ -151,7 +151,7 @@ async def test_a_redirect_to_nowhere_is_a_refusal_and_no_news(to: str, service: 
         with pytest.raises(Refused, match=r"HTTP 302.*Nothing was charged"):
             await client.submit(photo, PROMPT)
         for ask in (client.query, client.retrieve):
-            with pytest.raises(NoNews):
+            with pytest.raises(PollFailed):
                 await ask(TASK)
 
 
@@ -170,7 +170,7 @@ async def test_a_rate_limit_is_tried_again_twice_and_no_more(answer: Answer, ser
 async def test_a_service_that_cannot_be_reached_is_tried_three_times_and_not_charged(photo: Photo) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    async with Client(f"http://127.0.0.1:{port}/v1", KEY, patience=HURRY) as client:
+    async with Client(f"http://127.0.0.1:{port}/v1", KEY, timing=HURRY) as client:
         with pytest.raises(Refused, match=r"could not be reached\. Nothing was charged"):
             await client.submit(photo, PROMPT)
 
@@ -184,14 +184,14 @@ async def test_a_service_that_cannot_be_reached_is_tried_three_times_and_not_cha
         (httpx.ProxyError, 1, Refused),
         (httpx.UnsupportedProtocol, 1, Refused),
         (httpx.LocalProtocolError, 1, Refused),
-        (httpx.ReadTimeout, 1, Unclear),
-        (httpx.ReadError, 1, Unclear),
-        (httpx.WriteTimeout, 1, Unclear),
-        (httpx.WriteError, 1, Unclear),
-        (httpx.RemoteProtocolError, 1, Unclear),
-        (httpx.DecodingError, 1, Unclear),
-        (httpx.CloseError, 1, Unclear),
-        (ssl.SSLError, 1, Unclear),
+        (httpx.ReadTimeout, 1, ChargeUnknown),
+        (httpx.ReadError, 1, ChargeUnknown),
+        (httpx.WriteTimeout, 1, ChargeUnknown),
+        (httpx.WriteError, 1, ChargeUnknown),
+        (httpx.RemoteProtocolError, 1, ChargeUnknown),
+        (httpx.DecodingError, 1, ChargeUnknown),
+        (httpx.CloseError, 1, ChargeUnknown),
+        (ssl.SSLError, 1, ChargeUnknown),
     ],
 )
 async def test_each_error_of_the_transport_has_its_row_in_the_charge_table(
@@ -203,7 +203,7 @@ async def test_each_error_of_the_transport_has_its_row_in_the_charge_table(
         sent.append(request)
         raise error("a reason")
 
-    async with Client("https://api.example/v1", KEY, transport=httpx.MockTransport(fail), patience=HURRY) as client:
+    async with Client("https://api.example/v1", KEY, transport=httpx.MockTransport(fail), timing=HURRY) as client:
         with pytest.raises(outcome):
             await client.submit(photo, PROMPT)
     assert len(sent) == tries
@@ -243,7 +243,7 @@ async def test_polling_rides_out_every_kind_of_bad_answer(service: Service) -> N
     ]  # fmt: skip
     assert len(bad) >= 30
     service.query = [*bad, task("Success", file_id=int(FILE))]
-    async with Client(service.base_url, KEY, patience=replace(HURRY, read=1.0)) as client:
+    async with Client(service.base_url, KEY, timing=replace(HURRY, read=1.0)) as client:
         seen = [task async for task in client.watch(TASK)]
     assert seen[-1].file_id == FILE
     assert len(service.requests) > len(bad)
@@ -253,15 +253,15 @@ async def test_a_query_over_broken_encryption_is_no_news() -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         raise ssl.SSLError(1, "wrong version number")
 
-    async with Client("https://api.example/v1", KEY, transport=httpx.MockTransport(answer), patience=HURRY) as client:
-        with pytest.raises(NoNews, match=r"did not answer \(SSLError\)"):
+    async with Client("https://api.example/v1", KEY, transport=httpx.MockTransport(answer), timing=HURRY) as client:
+        with pytest.raises(PollFailed, match=r"did not answer \(SSLError\)"):
             await client.query(TASK)
 
 
 async def test_polling_stops_at_the_deadline_and_keeps_the_task(service: Service) -> None:
     service.query = [task("Processing")]
-    async with Client(service.base_url, KEY, patience=HURRY.__class__(poll=0.01, watch=0.2)) as client:
-        with pytest.raises(Unfinished, match="It is paid") as caught:
+    async with Client(service.base_url, KEY, timing=HURRY.__class__(poll=0.01, watch=0.2)) as client:
+        with pytest.raises(NotDownloaded, match="It is paid") as caught:
             await statuses(client)
     assert caught.value.task_id == TASK
 
@@ -280,7 +280,7 @@ async def test_a_failed_task_ends_the_watch(answer: Answer, service: Service) ->
 async def test_a_key_that_stops_working_stops_the_polling_and_keeps_the_task(answer: Answer, service: Service) -> None:
     service.query = [task("Queueing"), answer]
     async with client_of(service) as client:
-        with pytest.raises(Unfinished, match=TASK):
+        with pytest.raises(NotDownloaded, match=TASK):
             await statuses(client)
     assert len(service.requests) == 2
 
@@ -336,7 +336,7 @@ async def test_the_backup_url_is_the_last_resort(service: Service, clip: bytes, 
 async def test_a_clip_that_cannot_be_had_now_is_paid_and_leaves_no_part(service: Service, tmp_path: Path) -> None:
     service.file = [Answer(status=500)]
     async with client_of(service) as client:
-        with pytest.raises(Unfinished, match=r"rendered.*HTTP 500.*It is paid.*Fetch it later") as caught:
+        with pytest.raises(NotDownloaded, match=r"rendered.*HTTP 500.*It is paid.*Fetch it later") as caught:
             await client.fetch(FILE, tmp_path / "clip.mp4", task_id=TASK)
     assert caught.value.task_id == TASK
     assert list(tmp_path.iterdir()) == []
@@ -360,14 +360,14 @@ async def test_redirects_are_followed_three_times(hops: int, service: Service, c
 async def test_a_loop_of_redirects_ends(service: Service, tmp_path: Path) -> None:
     service.file = [Answer(status=302, headers={"Location": "/output_aigc.mp4?Expires=0"})]
     async with client_of(service) as client:
-        with pytest.raises(Unfinished, match="redirected"):
+        with pytest.raises(NotDownloaded, match="redirected"):
             await client.fetch(FILE, tmp_path / "clip.mp4")
     assert len(service.calls("file")) == 4 * 4
 
 
 async def test_a_full_disk_is_told_and_the_clip_stays_fetchable(service: Service) -> None:
     async with client_of(service) as client:
-        with pytest.raises(Unfinished, match="cannot be written here"):
+        with pytest.raises(NotDownloaded, match="cannot be written here"):
             await client.fetch(FILE, "/proc/clip.mp4")
 
 
@@ -408,7 +408,7 @@ async def test_no_part_of_the_key_shows_where_a_message_is_cut(before: int, serv
     async with client_of(service) as client:
         with pytest.raises(Refused) as refused:
             await client.submit(photo, PROMPT)
-        with pytest.raises(NoNews) as news:
+        with pytest.raises(PollFailed) as news:
             await client.query(TASK)
     assert KEY[:8] not in f"{refused.value} {news.value}"
 

@@ -10,7 +10,7 @@ import pytest
 import trustme
 
 from s2v_core.addresses import PublicTransport
-from s2v_core.download import Broken, check_whole, download
+from s2v_core.download import DownloadFailed, check_whole, download
 
 from ..support.service import Answer, Service
 
@@ -21,7 +21,7 @@ def test_a_whole_clip_is_whole_and_no_shorter_one_is(clip: bytes, tmp_path: Path
     check_whole(path)
     for length in range(len(clip)):
         path.write_bytes(clip[:length])
-        with pytest.raises(Broken):
+        with pytest.raises(DownloadFailed):
             check_whole(path)
 
 
@@ -48,7 +48,7 @@ FTYP, MOOV, MDAT = box(b"ftyp", b"isom"), box(b"moov", b"m" * 20), box(b"mdat", 
 def test_what_is_not_a_whole_mp4_says_why(data: bytes, says: str, tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     path.write_bytes(data)
-    with pytest.raises(Broken, match=says):
+    with pytest.raises(DownloadFailed, match=says):
         check_whole(path)
 
 
@@ -76,7 +76,7 @@ def test_of_24_million_boxes_only_as_many_are_walked_as_a_clip_may_have(tmp_path
         file.writelines([FTYP, *[boxes] * 240, MOOV, MDAT])
     began = time.process_time()
     check_whole(path, length_is_known=True)
-    with pytest.raises(Broken, match="more than 100000 boxes"):
+    with pytest.raises(DownloadFailed, match="more than 100000 boxes"):
         check_whole(path)
     assert time.process_time() - began < 5
 
@@ -88,7 +88,7 @@ async def test_no_truncation_on_the_way_leaves_a_file(
     path = tmp_path / "clip.mp4"
     for cut in range(0, len(clip), len(clip) // 12):
         service.file = [Answer(clip, cut=cut, length=length)]
-        with pytest.raises(Broken):
+        with pytest.raises(DownloadFailed):
             await download(f"{service.origin}/output_aigc.mp4", path, base_url=service.base_url)
         assert list(tmp_path.iterdir()) == []
 
@@ -98,7 +98,7 @@ async def test_more_than_200_mb_are_not_taken(
 ) -> None:
     monkeypatch.setattr("s2v_core.download.MAX_BYTES", 1_000_000)
     service.file = [Answer(FTYP + b"x" * 1_100_000, length=False)]
-    with pytest.raises(Broken, match="over 1 MB"):
+    with pytest.raises(DownloadFailed, match="over 1 MB"):
         await download(f"{service.origin}/output_aigc.mp4", tmp_path / "clip.mp4", base_url=service.base_url)
     assert list(tmp_path.iterdir()) == []
 
@@ -109,13 +109,13 @@ async def test_a_stalled_download_ends(
 ) -> None:
     monkeypatch.setattr(f"s2v_core.download.{limit}", 0.3)
     service.file = [Answer(stall=2)]
-    with pytest.raises(Broken, match=r"longer than|ReadTimeout"):
+    with pytest.raises(DownloadFailed, match=r"longer than|ReadTimeout"):
         await download(f"{service.origin}/output_aigc.mp4", tmp_path / "clip.mp4", base_url=service.base_url)
 
 
 @pytest.mark.parametrize("url", ["", "nonsense", "ftp://cdn.example/x", "https://[::1", "file:///etc/passwd"])
 async def test_a_url_that_is_none_breaks_the_download_alone(url: str, tmp_path: Path) -> None:
-    with pytest.raises(Broken):
+    with pytest.raises(DownloadFailed):
         await download(url, tmp_path / "clip.mp4")
     assert list(tmp_path.iterdir()) == []
 
@@ -136,7 +136,7 @@ async def test_a_redirect_to_nowhere_breaks_the_download_alone(
     status: int, headers: dict[str, str], service: Service, tmp_path: Path
 ) -> None:
     service.file = [Answer(status=status, headers=headers)]
-    with pytest.raises(Broken):
+    with pytest.raises(DownloadFailed):
         await download(f"{service.origin}/output_aigc.mp4", tmp_path / "clip.mp4", base_url=service.base_url)
     assert list(tmp_path.iterdir()) == []
 
@@ -161,7 +161,7 @@ async def test_a_connection_whose_encryption_breaks_is_no_trouble_with_the_disk(
     server = await asyncio.start_server(break_off, "127.0.0.1", ssl=certificate)
     origin = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     async with server:
-        with pytest.raises(Broken, match="the connection failed"):
+        with pytest.raises(DownloadFailed, match="the connection failed"):
             await download(f"{origin}/a", tmp_path / "clip.mp4", transport=PublicTransport(trust, base_url=origin))
     assert tries == 1
     assert list(tmp_path.iterdir()) == []

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from s2v_core import wire
-from s2v_core.errors import Busy, Failed, InputRejected, PromptRejected, Refused, S2VError, Unclear, Unfinished
+from s2v_core.errors import Busy, ChargeUnknown, Failed, InputRejected, NotDownloaded, PromptRejected, Refused, S2VError
 
 SAMPLES = Path(__file__).parent / "samples"
 TASK = "427144058097923"
@@ -35,7 +35,7 @@ def check(sample: dict[str, Any], read: Any) -> None:
         answer = read()
         assert {name: getattr(answer, name) for name in expected} == expected
         return
-    with pytest.raises((S2VError, wire.NoNews)) as caught:
+    with pytest.raises((S2VError, wire.PollFailed)) as caught:
         read()
     assert type(caught.value).__name__ == error
     assert says in str(caught.value)
@@ -60,12 +60,12 @@ def test_a_retrieve_is_a_link_an_end_or_no_news(sample: dict[str, Any]) -> None:
     check(sample, lambda: wire.read_retrieve(sample["http"], body_of(sample)))
 
 
-UNCLEAR, AGAIN = (Unclear, None), (wire.NoNews, False)
-# On submit, on query, on retrieve; NoNews with whether to ask more slowly.
+UNCLEAR, AGAIN = (ChargeUnknown, None), (wire.PollFailed, False)
+# On submit, on query, on retrieve; PollFailed with whether to ask more slowly.
 CODES: dict[int, tuple[Any, Any, Any]] = {
     **dict.fromkeys((1042, *range(2000, 3000)), ((Refused, None), AGAIN, AGAIN)),
-    **dict.fromkeys((1002, 1039, 1041, 2045), ((Busy, None), (wire.NoNews, True), (wire.NoNews, True))),
-    **dict.fromkeys((1004, 1008, 2049, 2056, 2061, 2062), ((Refused, None), (Unfinished, None), (Unfinished, None))),
+    **dict.fromkeys((1002, 1039, 1041, 2045), ((Busy, None), (wire.PollFailed, True), (wire.PollFailed, True))),
+    **dict.fromkeys((1004, 1008, 2049, 2056, 2061, 2062), ((Refused, None), (NotDownloaded, None), (NotDownloaded, None))),
     1026: ((Refused, None), (Failed, None), AGAIN),
     1027: (UNCLEAR, (Failed, None), AGAIN),
 }  # fmt: skip
@@ -74,7 +74,7 @@ CODES: dict[int, tuple[Any, Any, Any]] = {
 def outcome(read: Callable[..., object], *answer: object) -> tuple[type[Exception] | None, bool | None]:
     try:
         read(*answer)
-    except (S2VError, wire.NoNews) as error:
+    except (S2VError, wire.PollFailed) as error:
         return type(error), getattr(error, "slow", None)
     return None, None
 
@@ -114,7 +114,7 @@ def test_an_answer_of_5_mb_gives_a_message_of_one_short_line() -> None:
 
 
 def test_a_nested_bomb_of_json_is_no_answer() -> None:
-    with pytest.raises(wire.NoNews):
+    with pytest.raises(wire.PollFailed):
         wire.read_query(TASK, 200, b"[" * 200_000)
 
 
@@ -158,17 +158,17 @@ def test_no_answer_raises_anything_but_what_is_documented(http: int) -> None:
         said = ""
         try:
             assert wire.read_submit(http, body).isprintable()
-        except (Refused, Unclear) as error:
+        except (Refused, ChargeUnknown) as error:
             said = str(error)
         try:
             task = wire.read_query(TASK, http, body)
             assert (task.file_id + "x").isascii()
             assert len(task.status) <= 40
-        except (Failed, Unfinished, wire.NoNews) as error:
+        except (Failed, NotDownloaded, wire.PollFailed) as error:
             said += str(error)
         try:
             wire.read_retrieve(http, body)
-        except (Unfinished, wire.NoNews) as error:
+        except (NotDownloaded, wire.PollFailed) as error:
             said += str(error)
         assert len(said) < 1500
         assert not {unicodedata.category(c) for c in said} & {"Cc", "Cs", "Co"}, body[:80]
@@ -210,7 +210,7 @@ def test_a_message_of_any_bytes_hides_no_file(message: bytes) -> None:
 
 @pytest.mark.parametrize("body", [b'{"task_id": "30679260602', b'{"task_id": 30679260602'])
 def test_a_task_id_that_was_cut_off_is_none(body: bytes) -> None:
-    with pytest.raises(Unclear):
+    with pytest.raises(ChargeUnknown):
         wire.read_submit(200, body)
 
 

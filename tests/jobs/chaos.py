@@ -20,7 +20,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from s2v_core import Patience, Photo, Refused, Settings
+from s2v_core import Photo, Refused, Settings, Timing
 from s2v_core.clip.pictures import write
 from s2v_core.jobs import studio
 from s2v_core.jobs.model import UNDER_WAY, Limits, Pace, State
@@ -29,7 +29,7 @@ from ..support.forks import PROCESSES
 from ..support.service import Answer, Service, good, task
 
 KEY = "sk-canary-chaos"
-HURRY = Patience(submit=20.0, read=5.0, poll=0.05, slow_poll=0.2, watch=600.0, overdue=0.6, backoff=0.05)
+HURRY = Timing(submit=20.0, read=5.0, poll=0.05, slow_poll=0.2, watch=600.0, overdue=0.6, backoff=0.05)
 WIDE = Limits(clips_a_day=100_000, at_once=1000, a_minute=100_000, waiting=10_000)
 # Where some wait for a place.
 NARROW = replace(WIDE, at_once=6)
@@ -127,13 +127,13 @@ def leasing(seconds: float) -> Pace:
 
 
 def open_studio(
-    data: Path, base_url: str, limits: Limits = WIDE, *, patience: Patience = HURRY, pace: Pace | None = None
+    data: Path, base_url: str, limits: Limits = WIDE, *, timing: Timing = HURRY, pace: Pace | None = None
 ) -> studio.Studio:
     async def no_simulator(*_: object) -> None:
         raise AssertionError("nobody asked for the simulator")
 
     settings = Settings(api_key=KEY, base_url=base_url, data_dir=data)
-    return studio.Studio(settings, simulator=no_simulator, patience=patience, limits=limits, pace=pace)
+    return studio.Studio(settings, simulator=no_simulator, timing=timing, limits=limits, pace=pace)
 
 
 # A worker: a process that is killed or stopped

@@ -248,7 +248,7 @@ FAULTS: dict[str, tuple[Answer, State, int]] = {
     "cut off in the head": (Answer(b"", headers={"Content-Length": "50"}, length=False), UNKNOWN, 1),
     "cut off in the middle": (Answer(good(**TASK).body, cut=9), UNKNOWN, 1),
     "compressed, and not": (Answer(b"{}", headers={"Content-Encoding": "gzip"}), UNKNOWN, 1),
-    "later than our patience": (Answer(good(**TASK).body, stall=30), UNKNOWN, 1),
+    "later than our timing": (Answer(good(**TASK).body, stall=30), UNKNOWN, 1),
     "a task id with HTTP 500": (Answer(good(**TASK).body, 500), PAID, 1),
     "a task id with a refusing code": (code(1026, **TASK), PAID, 1),
 }  # fmt: skip
@@ -262,7 +262,7 @@ async def test_every_fault_of_a_submit_is_told_and_nothing_is_sent_twice(
     hurry = replace(HURRY, submit=0.5 if answer.stall else 20.0, poll=0.01, backoff=0.01)
     service.submit = [answer]
     service.query = [good(task_id=TASK["task_id"], status="Success", file_id="427071051673913")]
-    async with open_studio(tmp_path, service.base_url, patience=hurry, pace=Pace(look=0.05)) as opened:
+    async with open_studio(tmp_path, service.base_url, timing=hurry, pace=Pace(look=0.05)) as opened:
         for time_ in range(TIMES):
             job = await end(opened, await opened.submit(photo, f"{time_}"))
             assert (job.state, bool(job.ended), job.waits) == (state, True, "")

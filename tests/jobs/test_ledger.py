@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from s2v_core.errors import Away
+from s2v_core.errors import DatabaseUnavailable
 from s2v_core.jobs.ledger import GIVE_UP_SECONDS, NEEDS_KEY, STALE_SECONDS, Full, Ledger, TooLate
 from s2v_core.jobs.model import UNDER_WAY, Charge, Job, Limits, Pace, Stage, State
 
@@ -729,7 +729,7 @@ def test_a_change_that_is_not_committed_never_was(book: Book, change: Callable[[
         raise sa.exc.OperationalError("COMMIT", {}, Exception("gone"))
 
     sa.event.listen(book.ledger._engine, "commit", broken)
-    with pytest.raises(Away):
+    with pytest.raises(DatabaseUnavailable):
         change(book.ledger)
     sa.event.remove(book.ledger._engine, "commit", broken)
     assert book.row("one") == before

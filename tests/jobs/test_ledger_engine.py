@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from s2v_core.errors import Away, SettingsError
+from s2v_core.errors import DatabaseUnavailable, SettingsError
 from s2v_core.jobs.ledger import Ledger
 
 from ..bench.ledger import fill, listening, plan, questions
@@ -63,7 +63,7 @@ async def test_a_silent_database_is_away_in_bounded_time(
     answer: Callable[[socket.socket], None], server: Server
 ) -> None:
     began = time.monotonic()
-    with pytest.raises(Away) as told:
+    with pytest.raises(DatabaseUnavailable) as told:
         await asyncio.to_thread(Ledger, f"postgresql://somebody:hidden@127.0.0.1:{server(answer)}/any", patience=0.3)
     # The driver knows no shorter time for connecting than two seconds.
     assert time.monotonic() - began < 5
@@ -80,7 +80,7 @@ async def test_who_waits_for_the_ledger_holds_up_nobody_else(tmp_path: Path) -> 
             assert await asyncio.to_thread(threading.active_count)
         assert not any(task.done() for task in waiting)
         first, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        assert {type(task.exception()) for task in first} == {Away}
+        assert {type(task.exception()) for task in first} == {DatabaseUnavailable}
         other.rollback()
     await asyncio.gather(*waiting, return_exceptions=True)
     assert not waiting[-1].exception()
@@ -108,7 +108,7 @@ def test_a_database_that_falls_silent_is_away_until_it_speaks_again(server: Serv
         silent.set()
         for act in (lambda: ledger.job("nobody"), lambda: ledger.cancel("nobody", "Nobody waits.")):
             began = time.monotonic()
-            with pytest.raises(Away):
+            with pytest.raises(DatabaseUnavailable):
                 act()
             assert time.monotonic() - began < 6
         silent.clear()
@@ -124,7 +124,7 @@ def test_who_froze_in_its_turn_loses_it() -> None:
         turn = frozen._turn()
         turn.__enter__()
         other.cancel("nobody", "Nobody waits.")
-        with pytest.raises(Away):
+        with pytest.raises(DatabaseUnavailable):
             turn.__exit__(None, None, None)
 
 
@@ -135,9 +135,9 @@ def test_neither_an_error_of_the_database_nor_its_log_says_what_is_in_a_row(
     caplog.set_level(logging.INFO)
     caplog.set_level(logging.INFO, "sqlalchemy.engine")
     book.enter(request="one", **canaries)
-    with pytest.raises(Away) as twice:
+    with pytest.raises(DatabaseUnavailable) as twice:
         book.enter(request="another", **canaries)
-    with pytest.raises((Away, sa.exc.StatementError)) as unfit:
+    with pytest.raises((DatabaseUnavailable, sa.exc.StatementError)) as unfit:
         book.ledger.advance(canaries["ticket"], "a", ended_at=canaries["prompt"])
     told = [line for each in (twice, unfit) for line in traceback.format_exception(each.value)]
     log = "".join(told) + twice.value.reason + getattr(unfit.value, "reason", "") + caplog.text

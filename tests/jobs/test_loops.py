@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from s2v_core.errors import Away
+from s2v_core.errors import DatabaseUnavailable
 from s2v_core.jobs.loops import Loops, sentences
 
 
@@ -38,7 +38,7 @@ async def test_a_ledger_that_is_away_is_told_once(caplog: pytest.LogCaptureFixtu
     async def act() -> None:
         nonlocal times
         times += 1
-        raise Away("OperationalError: gone")
+        raise DatabaseUnavailable("OperationalError: gone")
 
     caplog.set_level(logging.INFO)
     loops = Loops()

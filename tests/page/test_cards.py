@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from s2v_core.errors import Charge, InputRejected, PromptRejected, RatioRejected, Unclear
+from s2v_core.errors import Charge, ChargeUnknown, InputRejected, PromptRejected, RatioRejected
 from s2v_core.jobs.model import Job, Stage, State, Usual
 from s2v_core.page import cards
 from s2v_core.wire import KEY_NOT_ACCEPTED
@@ -157,7 +157,7 @@ def test_an_error_that_nobody_foresaw_is_told_with_what_is_known_of_the_charge()
 
 
 def test_a_refusal_that_knows_more_of_the_charge_says_it() -> None:
-    assert dict(cards.rejected(Unclear("The answer was lost."))["ending"])["Charged?"] == Charge.UNKNOWN.sentence
+    assert dict(cards.rejected(ChargeUnknown("The answer was lost."))["ending"])["Charged?"] == Charge.UNKNOWN.sentence
 
 
 @pytest.mark.parametrize(

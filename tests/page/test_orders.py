@@ -32,7 +32,7 @@ def cache(tmp_path: Path) -> Path:
 @pytest.fixture
 async def desk(service: Service, tmp_path: Path, cache: Path) -> AsyncIterator[Desk]:
     settings = Settings(api_key=KEY, base_url=service.base_url, data_dir=tmp_path)
-    studio = Studio(settings, simulator=Simulator(tmp_path / "simulator"), lent=cache, patience=HURRY)
+    studio = Studio(settings, simulator=Simulator(tmp_path / "simulator"), lent=cache, timing=HURRY)
     async with studio:
         yield Desk(studio, settings, cache)
 
