@@ -15,22 +15,22 @@ _READER_SECONDS = 10.0
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """A file to write beside `path`; it takes its place when the block ends well, and is removed otherwise."""
-    part = part_of(path)
+    part = temporary_for(path)
     try:
         yield part
-        keep(part, path)
+        commit(part, path)
     finally:
         part.unlink(missing_ok=True)
 
 
-def part_of(path: Path) -> Path:
+def temporary_for(path: Path) -> Path:
     """A name beside `path` that nobody else writes to; it fits wherever the name of `path` does."""
     return path.with_name(f"{path.name[:50]}.{secrets.token_hex(4)}.part")
 
 
-def keep(part: Path, path: Path) -> None:
+def commit(part: Path, path: Path) -> None:
     """Give what is written to `part` its name, when it is on the disk."""
     with part.open("rb+") as file:
         os.fsync(file.fileno())
@@ -72,7 +72,7 @@ def destination(path: Path) -> Path:
     # Links of /proc to a pipe lead to no name.
     path = path if _takes_bytes(mode) else path.resolve()
     if not _takes_bytes(mode):
-        part = part_of(path)
+        part = temporary_for(path)
         part.touch(exist_ok=False)
         part.unlink()
     return path
@@ -84,7 +84,7 @@ def put(source: Path, path: Path, *, reader_seconds: float = _READER_SECONDS) ->
         with source.open("rb") as clip, open(_read_end_open(path, reader_seconds), "wb") as file:
             shutil.copyfileobj(clip, file)
     else:
-        with whole(path) as part:
+        with atomic_write(path) as part:
             shutil.copyfile(source, part)
 
 

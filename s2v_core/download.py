@@ -21,7 +21,7 @@ from .addresses import (
     resolved,
     tunnels,
 )
-from .atomic import keep, part_of
+from .atomic import commit, temporary_for
 from .network import certificates
 
 MAX_BYTES = 200_000_000
@@ -50,7 +50,7 @@ async def download(
 
     `base_url` and `networks` are for `PublicTransport`; a `transport` carries everything instead.
     """
-    part = part_of(path)
+    part = temporary_for(path)
     transport = transport or PublicTransport(certificates(), base_url=base_url, networks=networks)
     try:
         with await asyncio.to_thread(part.open, "xb") as file:
@@ -67,7 +67,7 @@ async def download(
                 # Only its kind: the text may hold the pre-signed URL.
                 raise DownloadFailed(f"the connection failed ({type(error).__name__})") from None
         await asyncio.to_thread(check_whole, part, length_is_known=length_is_known)
-        await asyncio.to_thread(keep, part, path)
+        await asyncio.to_thread(commit, part, path)
     finally:
         part.unlink(missing_ok=True)
 

@@ -16,7 +16,7 @@ import av
 from av.video.reformatter import Colorspace
 from PIL import Image
 
-from ..atomic import whole
+from ..atomic import atomic_write
 from . import stills
 
 # What a process may need to start; no key is among it.
@@ -104,7 +104,7 @@ def _keep(path: Path, jpegs: list[bytes]) -> list[Path]:
     made = pictures_of(path)
     try:
         for file, jpeg in zip(made, jpegs, strict=True):
-            with whole(file) as part:
+            with atomic_write(file) as part:
                 part.write_bytes(jpeg)
         # Deleted meanwhile? Then its pictures go too.
         path.stat()
@@ -123,7 +123,7 @@ def pictures_of(path: Path) -> list[Path]:
 def write(frames: Iterable[Image.Image | av.VideoFrame], path: Path, *, fps: int = 25) -> None:
     """All of the clip or nothing: H.264, yuv420p, its index in front, as large as the first frame."""
     options = {"movflags": "faststart"}
-    with whole(path) as part, av.open(str(part.absolute()), "w", format="mp4", options=options) as out:
+    with atomic_write(path) as part, av.open(str(part.absolute()), "w", format="mp4", options=options) as out:
         # A quarter of the work of "veryfast"; the B-frames give a slow camera move half of its size back.
         x264 = {"preset": "ultrafast", "crf": "22", "x264-params": "bframes=2:b-adapt=0:deblock=0,0"}
         stream = out.add_stream("libx264", rate=fps, options=x264)

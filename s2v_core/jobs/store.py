@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ..atomic import whole
+from ..atomic import atomic_write
 from ..clip import pictures
 from ..photo.prepare import Photo, is_link, thumbnail
 from .model import Job
@@ -44,7 +44,7 @@ class Shelf:
         if not mark.exists():
             stems = {_stem(path) for path in self._older(0)}
             if not stems or unnamed(stems) < stems:
-                with whole(mark) as part:
+                with atomic_write(mark) as part:
                     part.write_text(identity)
         self._claimed = mark.exists() and mark.read_text() == identity
         if not self._claimed:
@@ -53,7 +53,7 @@ class Shelf:
     def keep(self, jpeg: bytes) -> str:
         """The name of a photo, for its row."""
         name = f"photos/{secrets.token_hex(16)}.jpg"
-        with whole(self._folder / name) as part:
+        with atomic_write(self._folder / name) as part:
             part.write_bytes(jpeg)
         return name
 
@@ -105,7 +105,7 @@ class Shelf:
         copy = self._lent_to(job.ticket) / f"s2v-{kind}{words or 'clip'}.mp4"
         if not copy.is_file():
             copy.parent.mkdir(parents=True, exist_ok=True)
-            with whole(copy) as part:
+            with atomic_write(copy) as part:
                 shutil.copyfile(self.path(job.clip), part)
         return copy
 

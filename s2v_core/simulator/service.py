@@ -27,7 +27,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from .. import wire
-from ..atomic import evict, whole
+from ..atomic import atomic_write, evict
 from ..errors import ImageRejected
 from ..photo.prepare import from_data_url, prepare, public_link
 from .film import film, stand_in
@@ -173,7 +173,7 @@ class Simulator:
         evict(self._folder, self._most_bytes, spare=lambda name, _: not _OURS.fullmatch(name))
         task = _Task(_new_id(), _new_id(), time.time(), prompt, secrets.token_hex(16))
         for path, data in ((self._photo(task), photo), (self._record(task.id), json.dumps(asdict(task)).encode())):
-            with whole(path) as part:
+            with atomic_write(path) as part:
                 part.write_bytes(data)
         return task
 
