@@ -17,7 +17,7 @@ from .addresses import Network, is_loopback
 from .download import DownloadFailed, download, way
 from .errors import Busy, ChargeUnknown, Failed, NotDownloaded, Refused, S2VError
 from .network import certificates, check_network
-from .photo.prepare import Photo, Source, accepted
+from .photo.prepare import Photo, Source, accept_async
 from .settings import check_base_url, check_key
 from .wire import Link, PollFailed, Task
 
@@ -112,7 +112,7 @@ class Client:
         Raises `InputRejected`, `Refused` (not charged) or `ChargeUnknown` (may be charged; never send it again).
         """
         prompt, prompt_optimizer = wire.check_prompt(prompt), wire.check_optimizer(prompt_optimizer)
-        subject = await accepted(photo)
+        subject = await accept_async(photo)
         image = subject.data_url if isinstance(subject, Photo) else subject
         body = wire.submit_body(image, prompt, prompt_optimizer=prompt_optimizer)
         for wait in (self.timing.backoff, 2 * self.timing.backoff):

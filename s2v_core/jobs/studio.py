@@ -20,7 +20,7 @@ from .. import wire
 from ..client import Client, Timing
 from ..clip import pictures
 from ..errors import Busy, DatabaseUnavailable, InputRejected, Refused, UnknownTicket
-from ..photo.prepare import Photo, Source, accepted, is_link
+from ..photo.prepare import Photo, Source, accept_async, is_link
 from ..settings import Settings
 from .driver import Driver, Simulated
 from .ledger import Full, Ledger, TooLate
@@ -169,7 +169,7 @@ class Studio:
         Raises `InputRejected`, `SettingsError` (the key) or `Refused` (no more is taken) before anything is sent.
         """
         prompt, prompt_optimizer = wire.check_prompt(prompt), wire.check_optimizer(prompt_optimizer)
-        subject = await accepted(photo)
+        subject = await accept_async(photo)
         chosen = self.live if key else self._service(service)
         await self._check_open(chosen)
         fingerprint = self.hold(key) if key else self._owners_key if chosen.name == "live" else ""

@@ -16,7 +16,7 @@ from ..jobs.model import Job
 from ..jobs.services import Service
 from ..jobs.studio import Studio
 from ..photo.advice import warnings
-from ..photo.prepare import Photo, prepared, public_link
+from ..photo.prepare import Photo, prepare_async, public_link
 from ..server.guard import uploaded
 from ..settings import Key, Settings
 from . import cards
@@ -91,7 +91,7 @@ class Desk:
 
     async def show(self, photo: Path, *, crop: bool = False) -> tuple[str, dict[str, Any]]:
         """As `inspect`, of a photo of ours, which stays. Raises `ImageRejected`."""
-        made = await prepared(photo, crop=crop)
+        made = await prepare_async(photo, crop=crop)
         path = self._cache / secrets.token_hex(16) / _MADE
         await asyncio.to_thread(_write, path, made.jpeg)
         facts = [f"{made.width} × {made.height} px", f"{len(made.jpeg) / 1000:.0f} kB", *made.changes]

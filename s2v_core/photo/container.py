@@ -24,7 +24,7 @@ _MARKER = re.compile(rb"\xff[\x02-\xcf\xd9-\xfe]")
 
 
 @dataclass(slots=True)
-class Parts:
+class StrippedPhoto:
     """`pixels` is a file of the same kind, empty where it is damaged; `exif` is TIFF.
 
     A JPEG in several scans is held as coefficients until the last one: `coefficient_bytes`, else 0. One that breaks
@@ -55,9 +55,9 @@ class _Damaged(Exception):
     pass
 
 
-def take_apart(data: bytes, kind: Kind) -> Parts:
+def strip(data: bytes, kind: Kind) -> StrippedPhoto:
     """Raises `ImageRejected` where there are too many of them."""
-    parts = Parts()
+    parts = StrippedPhoto()
     try:
         {"JPEG": _jpeg, "PNG": _png, "WebP": _webp}[kind](data, parts)
     except (_Damaged, struct.error):
@@ -99,7 +99,7 @@ def _count(pieces: int) -> int:
     return pieces + 1
 
 
-def _jpeg(data: bytes, parts: Parts) -> None:
+def _jpeg(data: bytes, parts: StrippedPhoto) -> None:
     view, pieces, scans, profile = memoryview(data), 0, 0, dict[int, bytes]()
     # By component: the coefficients of which the last bit is still to come.
     due: dict[int, set[int]] = {}
@@ -148,7 +148,7 @@ def _jpeg(data: bytes, parts: Parts) -> None:
     parts.profile = b"".join(profile[n] for n in sorted(profile))
 
 
-def _png(data: bytes, parts: Parts) -> None:
+def _png(data: bytes, parts: StrippedPhoto) -> None:
     view, at, pieces, kind, seen = memoryview(data), 8, 0, b"", set[bytes]()
     parts._kept.append(view[:8])
     while kind != b"IEND":
@@ -183,7 +183,7 @@ def _unpacked(profile: bytes) -> bytes:
         return b""
 
 
-def _webp(data: bytes, parts: Parts) -> None:
+def _webp(data: bytes, parts: StrippedPhoto) -> None:
     view, at, pieces = memoryview(data), 12, 0
     end = min(len(data), 8 + struct.unpack_from("<I", data, 4)[0])
     # A piece without a whole head is none.

@@ -26,7 +26,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 from .. import wire
 from ..addresses import PORT, NotPublic, check_public
 from ..errors import ImageRejected, RatioRejected
-from .container import Kind, Parts, orientation_and_location, take_apart
+from .container import Kind, StrippedPhoto, orientation_and_location, strip
 
 # A path, a data URL, or what is in the file.
 Source: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
@@ -92,7 +92,7 @@ def prepare(source: Source, *, crop: bool = False) -> Photo:
     with _TWO:
         data = _read(source)
         kind = _kind(data)
-        parts = take_apart(data, kind)
+        parts = strip(data, kind)
         if parts.width or parts.height:
             _check_size(parts, kind, crop=crop)
         _check_work(parts)
@@ -123,14 +123,14 @@ def accept(source: Photo | Source) -> Photo | str:
     return public_link(source) if isinstance(source, str) and is_link(source) else prepare(source)
 
 
-async def accepted(source: Photo | Source) -> Photo | str:
+async def accept_async(source: Photo | Source) -> Photo | str:
     """`accept`, in threads of its own: neither the event loop nor the ledger's writes wait behind a photo."""
     if isinstance(source, Photo):
         return source
     return await asyncio.get_running_loop().run_in_executor(_THREADS, accept, source)
 
 
-async def prepared(source: Source, *, crop: bool = False) -> Photo:
+async def prepare_async(source: Source, *, crop: bool = False) -> Photo:
     """`prepare`, in the same threads. Raises `ImageRejected`."""
     return await asyncio.get_running_loop().run_in_executor(_THREADS, partial(prepare, source, crop=crop))
 
@@ -224,7 +224,7 @@ def _kind(data: bytes) -> Kind:
     raise ImageRejected("The file is not a picture; the service takes JPEG, PNG and WebP. Choose one of these.")
 
 
-def _check_size(parts: Parts, kind: Kind, *, crop: bool) -> None:
+def _check_size(parts: StrippedPhoto, kind: Kind, *, crop: bool) -> None:
     width, height = parts.width, parts.height
     short, long = sorted((width, height))
     if width * height > PIXELS[kind]:
@@ -245,7 +245,7 @@ def _check_size(parts: Parts, kind: Kind, *, crop: bool) -> None:
         )
 
 
-def _check_work(parts: Parts) -> None:
+def _check_work(parts: StrippedPhoto) -> None:
     if parts.scans > SCANS or (parts.scans > 1 and parts.scans * parts.width * parts.height > SCANNED_PIXELS):
         raise ImageRejected(f"The photo is a JPEG in {parts.scans} scans; save it again as an ordinary JPEG.")
     if parts.coefficient_bytes > COEFFICIENT_BYTES:
@@ -255,7 +255,7 @@ def _check_work(parts: Parts) -> None:
         )
 
 
-def _decoded(data: bytes, kind: Kind, parts: Parts) -> ImageFile.ImageFile:
+def _decoded(data: bytes, kind: Kind, parts: StrippedPhoto) -> ImageFile.ImageFile:
     image = _READERS[kind](BytesIO(data))
     if image.size != (parts.width, parts.height):
         raise ImageRejected(_DAMAGED)
@@ -281,7 +281,7 @@ def _digest(image: Image.Image) -> bytes:
     return digest.digest()
 
 
-def _make(image: ImageFile.ImageFile, parts: Parts) -> Photo:
+def _make(image: ImageFile.ImageFile, parts: StrippedPhoto) -> Photo:
     orientation, location = orientation_and_location(parts.exif)
     whole = parts.width, parts.height
     left, top, right, bottom = _window(whole, orientation)

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image, ImageCms, ImageDraw, PngImagePlugin
 
 from s2v_core.errors import ImageRejected, RatioRejected
-from s2v_core.photo.prepare import Photo, accept, accepted, from_data_url, prepare, public_link
+from s2v_core.photo.prepare import Photo, accept, accept_async, from_data_url, prepare, public_link
 
 from .hostile import ADVICE, exif, exif_segments, face, frame, jpeg, png
 
@@ -507,12 +507,12 @@ def test_a_photo_that_is_rejected_makes_room_for_the_next() -> None:
 
 async def test_photos_wait_without_holding_up_other_work() -> None:
     ready = prepare(encoded(picture()))
-    photos = [asyncio.create_task(accepted(photo)) for photo in slow_photos(30, 60.0)]
+    photos = [asyncio.create_task(accept_async(photo)) for photo in slow_photos(30, 60.0)]
     while len(Slow.reading) < 2:
         await asyncio.sleep(0.01)
     # The ledger's writes go this way.
     await asyncio.gather(*(asyncio.to_thread(int) for _ in range(20)))
-    assert await accepted(ready) is ready
+    assert await accept_async(ready) is ready
     assert not any(photo.done() for photo in photos)
     Slow.hurry.set()
     assert {photo.width for photo in await asyncio.gather(*photos)} == {301}
