@@ -35,7 +35,7 @@ IDEAS = ("walks through rain", "laughs in a café", "slow push in", "golden hour
 
 try:
     simulator = Simulator(settings.data_dir / "simulator", seconds=settings.simulator_seconds)
-    studio = Studio(settings, simulator=simulator, lent=CACHE)
+    studio = Studio(settings, simulator=simulator, public_dir=CACHE)
 except (SettingsError, OSError) as error:
     print(error if isinstance(error, SettingsError) else f"S2V_DATA_DIR: {error.strerror}.", file=sys.stderr)
     raise SystemExit(2) from None

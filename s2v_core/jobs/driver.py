@@ -19,7 +19,7 @@ from ..photo.prepare import Photo, is_link
 from .ledger import GIVE_UP_SECONDS, Ledger
 from .model import Job, Limits, Stage, State
 from .services import KeyRing
-from .store import Shelf
+from .store import FileStore
 
 _log = logging.getLogger(__name__)
 
@@ -44,10 +44,10 @@ class Driver:
     """
 
     def __init__(
-        self, ledger: Ledger, keys: KeyRing, shelf: Shelf, simulator: Simulated,
+        self, ledger: Ledger, keys: KeyRing, store: FileStore, simulator: Simulated,
         *, owner: str, limits: Limits, timing: Timing, closing: threading.Event, fetched: Callable[[Job], None],
     ) -> None:  # fmt: skip
-        self._ledger, self._keys, self._shelf, self._simulator = ledger, keys, shelf, simulator
+        self._ledger, self._keys, self._store, self._simulator = ledger, keys, store, simulator
         self._owner, self._limits, self._timing = owner, limits, timing
         self._closing, self._fetched = closing, fetched
         # Only what was taken here is admitted: a row whose click was given up is in the queue, too, for a moment.
@@ -176,9 +176,9 @@ class Driver:
 
     async def _fetch(self, job: Job) -> bool:
         """Save the clip, and only then look at it: `done` waits for nothing but the file."""
-        with self._shelf.new_clip() as name:
+        with self._store.new_clip() as name:
             try:
-                await self._keys.client(job.key).fetch(job.file_id, self._shelf.path(name), task_id=job.task_id)
+                await self._keys.client(job.key).fetch(job.file_id, self._store.path(name), task_id=job.task_id)
             except NotDownloaded as error:
                 return await self._wait(job, error)
             now = await self._ledger.insist(self._ledger.record_clip, job.ticket, name)
@@ -187,7 +187,7 @@ class Driver:
             if job.service == "simulator":
                 await asyncio.to_thread(self._simulator.forget, job.task_id)
         elif now and (now.clip or now.deleted):
-            await asyncio.to_thread(self._shelf.remove, job.ticket, "", name)
+            await asyncio.to_thread(self._store.remove, job.ticket, "", name)
         return False
 
     async def _wait(self, job: Job, error: NotDownloaded) -> bool:
@@ -200,7 +200,7 @@ class Driver:
 
     def _photo(self, job: Job) -> Photo:
         try:
-            return Photo(self._shelf.path(job.photo).read_bytes(), 0, 0)
+            return Photo(self._store.path(job.photo).read_bytes(), 0, 0)
         except OSError:
             raise ImageRejected("The photo is no longer here.") from None
 

@@ -28,11 +28,11 @@ _ORPHAN_SECONDS = 25 * 3600.0
 _UNCLAIMED_SECONDS = 30 * 24 * 3600.0
 
 
-class Shelf:
-    """Rows name files relative to `folder`; clips are lent to a web server from `lent`."""
+class FileStore:
+    """Rows name files relative to `folder`; clips are published for a web server in `public_dir`."""
 
-    def __init__(self, folder: Path, lent: Path) -> None:
-        self._folder, self._lent = folder, lent
+    def __init__(self, folder: Path, public_dir: Path) -> None:
+        self._folder, self._public_dir = folder, public_dir
         self._arriving: set[str] = set()
         self._claimed = False
 
@@ -96,13 +96,13 @@ class Shelf:
         """Whether all pictures of the clip were made."""
         return all(path.is_file() for path in pictures.pictures_of(self.path(job.clip)))
 
-    def lend(self, job: Job) -> Path:
+    def publish(self, job: Job) -> Path:
         """A copy of the clip that may be served, named as a person would; the ticket alone leads to it."""
         # An é is an e and its accent.
         letters = re.sub("[\u0300-\u036f]", "", unicodedata.normalize("NFKD", job.prompt.lower()))
         words = "-".join(re.findall(r"[a-z0-9]+", letters)[:6])[:60]
         kind = "simulated-" if job.service == "simulator" else ""
-        copy = self._lent_to(job.ticket) / f"s2v-{kind}{words or 'clip'}.mp4"
+        copy = self._public_dir_of(job.ticket) / f"s2v-{kind}{words or 'clip'}.mp4"
         if not copy.is_file():
             copy.parent.mkdir(parents=True, exist_ok=True)
             with atomic_write(copy) as part:
@@ -110,14 +110,14 @@ class Shelf:
         return copy
 
     def remove(self, ticket: str, photo: str, clip: str) -> None:
-        """A job's photo, clip, pictures and what was lent; an empty name is none. Raises `OSError`."""
+        """A job's photo, clip, pictures and what was published; an empty name is none. Raises `OSError`."""
         going = [self.path(photo)] if photo and not is_link(photo) else []
         if clip:
             going += [self.path(clip), *pictures.pictures_of(self.path(clip))]
         for path in going:
             path.unlink(missing_ok=True)
             (self._folder / _UNCLAIMED / path.name).unlink(missing_ok=True)
-        shutil.rmtree(self._lent_to(ticket), ignore_errors=True)
+        shutil.rmtree(self._public_dir_of(ticket), ignore_errors=True)
 
     def size(self, job: Job) -> int:
         """Bytes of a job's photo and clip."""
@@ -167,8 +167,8 @@ class Shelf:
                 if path.is_file() and _age(path) > seconds:
                     yield path
 
-    def _lent_to(self, ticket: str) -> Path:
-        return self._lent / hashlib.sha256(ticket.encode()).hexdigest()[:32]
+    def _public_dir_of(self, ticket: str) -> Path:
+        return self._public_dir / hashlib.sha256(ticket.encode()).hexdigest()[:32]
 
 
 def _stem(path: Path) -> str:

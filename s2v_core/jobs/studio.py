@@ -27,7 +27,7 @@ from .ledger import Full, Ledger, TooLate
 from .loops import Loops, sentences
 from .model import UNDER_WAY, Job, Limits, Pace, State, Usual
 from .services import KeyRing, Service
-from .store import Shelf
+from .store import FileStore
 from .watch import Watch
 
 _log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ _GONE = "The clip's file is no longer here."
 class Studio:
     """An async context manager that holds the clients and runs each job as a task of its own.
 
-    With `resume`, what other processes left behind is driven on. Clips are lent from the folder `lent`. Simulated jobs
+    With `resume`, what other processes left behind is driven on. Clips are published in `public_dir`. Simulated jobs
     keep at most `simulated_bytes`, and are refused where less than `free_bytes` are free.
     """
 
@@ -52,7 +52,7 @@ class Studio:
         settings: Settings,
         *,
         simulator: Simulated,
-        lent: Path | None = None,
+        public_dir: Path | None = None,
         timing: Timing | None = None,
         limits: Limits | None = None,
         pace: Pace | None = None,
@@ -71,7 +71,7 @@ class Studio:
         )
         self._pace = pace or Pace()
         self._simulated_bytes, self._free_bytes = simulated_bytes, free_bytes
-        self.shelf = Shelf(settings.data_dir, lent or settings.data_dir / "lent")
+        self.store = FileStore(settings.data_dir, public_dir or settings.data_dir / "public")
         self._resume = resume
         self._owner = secrets.token_hex(8)
         self._wanted: dict[str, None] = {}
@@ -84,7 +84,7 @@ class Studio:
 
     async def __aenter__(self) -> Self:
         self._ledger = await asyncio.to_thread(Ledger, self._settings.ledger_url, lease=self._pace.lease)
-        await asyncio.to_thread(self.shelf.make, self._ledger.identity, self._ledger.unnamed)
+        await asyncio.to_thread(self.store.make, self._ledger.identity, self._ledger.unnamed)
         for line in sentences(await self._ledger.ask(self._ledger.health)):
             _log.info("at work beside this one, or ended without a word. %s", line)
         poll = min(self._timing.poll, self._settings.simulator_seconds / 16)
@@ -97,7 +97,7 @@ class Studio:
         self._keys = KeyRing(simulator, self._connect, self._ledger.fingerprint)
         self._owners_key = self._keys.hold(self._settings.api_key, for_good=True) if self._settings.api_key else None
         self._driver = Driver(
-            self._ledger, self._keys, self.shelf, self._simulator,
+            self._ledger, self._keys, self.store, self._simulator,
             owner=self._owner, limits=self._limits, timing=self._timing,
             closing=self._closing, fetched=self._picture,
         )  # fmt: skip
@@ -174,7 +174,7 @@ class Studio:
         await self._check_open(chosen)
         fingerprint = self.hold(key) if key else self._owners_key if chosen.name == "live" else ""
         visitor = self._visitor(visitor)
-        name = subject if isinstance(subject, str) else await asyncio.to_thread(self.shelf.keep, subject.jpeg)
+        name = subject if isinstance(subject, str) else await asyncio.to_thread(self.store.keep, subject.jpeg)
         content = subject if isinstance(subject, str) else hashlib.sha256(subject.jpeg).hexdigest()
         asked = (chosen.name, fingerprint or "", visitor, content, prompt, str(prompt_optimizer))
         ticket, job = "s2v_" + secrets.token_urlsafe(16), None
@@ -194,7 +194,7 @@ class Studio:
             )
         finally:
             if (job is None or job.ticket != ticket) and name != subject:
-                await asyncio.to_thread(self.shelf.path(name).unlink, missing_ok=True)
+                await asyncio.to_thread(self.store.path(name).unlink, missing_ok=True)
         if job.ticket == ticket:
             if key:
                 # Until it was entered, no job needed the key: it may have been forgotten meanwhile.
@@ -208,7 +208,7 @@ class Studio:
         job = await self._ledger.ask(self._ledger.job, ticket)
         if job is None:
             raise UnknownTicket("There is no such ticket here.")
-        if job.state is State.DONE and job.clip and not await asyncio.to_thread(self.shelf.has, job.clip):
+        if job.state is State.DONE and job.clip and not await asyncio.to_thread(self.store.has, job.clip):
             return await self._miss(job)
         return job
 
@@ -248,16 +248,16 @@ class Studio:
         return await self.job(ticket)
 
     async def pictures(self, job: Job) -> dict[str, str]:
-        """What `Shelf.pictures` has; a clip's are made now, if whoever fetched it has not come to that."""
-        if job.clip and not self.shelf.is_pictured(job) and job.ticket not in self._unpicturable:
+        """What `FileStore.pictures` has; a clip's are made now, if whoever fetched it has not come to that."""
+        if job.clip and not self.store.is_pictured(job) and job.ticket not in self._unpicturable:
             self._picture(job)
         if picturing := self._picturing.get(job.ticket):
             await asyncio.wait([picturing])
-        return await asyncio.to_thread(self.shelf.pictures, job)
+        return await asyncio.to_thread(self.store.pictures, job)
 
     def photo(self, job: Job) -> Path | str:
         """Where the JPEG lies that is sent, or the link that is passed on."""
-        return job.photo if is_link(job.photo) else self.shelf.path(job.photo)
+        return job.photo if is_link(job.photo) else self.store.path(job.photo)
 
     async def left_today(self, visitor: str = "") -> int:
         """Clips that can still be paid with the owner's key today, by this visitor."""
@@ -298,7 +298,7 @@ class Studio:
     async def _check_open(self, service: Service) -> None:
         if self._closing.is_set():
             raise Refused("The server is being stopped, and takes nothing new.", advice="Try again when it is back.")
-        if service == self.simulated and await asyncio.to_thread(self.shelf.free) < self._free_bytes:
+        if service == self.simulated and await asyncio.to_thread(self.store.free) < self._free_bytes:
             room = f"under {self._free_bytes / 1e9:g} GB of the disk is free, and that is kept for paid clips."
             raise Refused(f"The simulator takes nothing new: {room}", advice="Make room on the disk, then try again.")
 
@@ -359,7 +359,7 @@ class Studio:
     async def _make_pictures(self, job: Job) -> None:
         # One of which no frame can be shown here is still what was paid for.
         try:
-            await pictures.pictures(self.shelf.path(job.clip))
+            await pictures.pictures(self.store.path(job.clip))
             return
         except pictures.NotAClip as error:
             _log.info("%s", error)
@@ -402,7 +402,7 @@ class Studio:
         await self._keys.forget_idle(self._pace.idle_key, lambda: self._ledger.ask(self._ledger.keys_in_use))
 
     async def _sweep(self) -> None:
-        await asyncio.to_thread(self.shelf.sweep_parts)
+        await asyncio.to_thread(self.store.sweep_parts)
         hours = self._settings.keep_hours
         old = await self._ledger.ask(self._ledger.to_forget, hours) if hours is not None else []
         for ticket in old + await self._oldest_simulated():
@@ -411,18 +411,18 @@ class Studio:
             # Those of a process that was killed in the middle of a deletion.
             await self._remove_erased()
             if self._swept:
-                await self._ledger.ask(self.shelf.clear_away, self._ledger.unnamed)
+                await self._ledger.ask(self.store.clear_away, self._ledger.unnamed)
             self._swept = time.monotonic()
 
     async def _remove_erased(self, ticket: str | None = None) -> None:
         for erased in await self._ledger.ask(self._ledger.erased, ticket):
-            await asyncio.to_thread(self.shelf.remove, *erased)
+            await asyncio.to_thread(self.store.remove, *erased)
             await self._ledger.insist(self._ledger.clear, erased[0])
 
     async def _oldest_simulated(self) -> list[str]:
         """The tickets of simulated jobs beyond what they may keep."""
         jobs = await self._ledger.ask(self._ledger.simulated)
-        sizes = accumulate(await asyncio.to_thread(lambda: [self.shelf.size(job) for job in jobs]))
+        sizes = accumulate(await asyncio.to_thread(lambda: [self.store.size(job) for job in jobs]))
         return [job.ticket for job, size in zip(jobs, sizes, strict=True) if size > self._simulated_bytes]
 
 

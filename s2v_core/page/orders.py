@@ -168,7 +168,7 @@ class Desk:
     async def clip(self, job: Job) -> str | None:
         """Where a browser may fetch the clip, if there is one, and its file."""
         with suppress(FileNotFoundError):
-            return str(await asyncio.to_thread(self._studio.shelf.lend, job)) if job.clip else None
+            return str(await asyncio.to_thread(self._studio.store.publish, job)) if job.clip else None
         return None
 
     async def cards(self, tickets: Iterable[str]) -> dict[str, Any]:
@@ -177,7 +177,7 @@ class Desk:
         for ticket in list(tickets)[:_CARDS]:
             with suppress(UnknownTicket):
                 job = await self._studio.job(ticket)
-                pictures = await _decoration(asyncio.to_thread(self._studio.shelf.pictures, job))
+                pictures = await _decoration(asyncio.to_thread(self._studio.store.pictures, job))
                 found.append(cards.summary(job) | {"poster": pictures.get("poster") or pictures.get("reference", "")})
         return {"clips": found}
 

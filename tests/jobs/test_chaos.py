@@ -93,7 +93,7 @@ async def test_what_a_killed_process_left_rendering_the_other_finishes(tmp_path:
             await until(lambda: rows(tmp_path, "state") == ["rendering"] * 10)
             await worker.kill()
             await until(lambda: rows(tmp_path, "state") == ["done"] * 10)
-        assert [describe(here.shelf.path(job.clip)).width for job in await here.jobs()] == [64] * 10
+        assert [describe(here.store.path(job.clip)).width for job in await here.jobs()] == [64] * 10
     assert len(service.charges) == 10
 
 
@@ -305,7 +305,7 @@ async def test_where_the_clip_cannot_be_written_it_waits_says_so_and_goes_on(
         folder.unlink()
         folder.mkdir()
         done = await end(here, job)
-        assert (done.state, done.waits, here.shelf.path(done.clip).read_bytes()) == (State.DONE, "", clip)
+        assert (done.state, done.waits, here.store.path(done.clip).read_bytes()) == (State.DONE, "", clip)
     assert len(service.charges) == 1
 
 

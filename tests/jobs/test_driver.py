@@ -174,7 +174,7 @@ async def test_done_waits_for_no_picture(service: Service, photo: Photo, tmp_pat
         job = await end(studio, await studio.submit(photo, PROMPT))
         assert (job.state, job.waits) == (State.DONE, "")
         assert set(await studio.pictures(job)) == {"reference"}
-        assert studio.shelf.path(job.clip).read_bytes() == bad
+        assert studio.store.path(job.clip).read_bytes() == bad
     assert len(service.calls("file")) == 1
     assert len(list((tmp_path / "clips").iterdir())) == 1
 
@@ -188,20 +188,20 @@ async def test_a_clip_whose_file_is_gone_is_told_and_fetched_again(
     async with studio_at(service, tmp_path) as studio:
         job = await end(studio, await studio.submit(photo, PROMPT))
         good, service.retrieve = service.retrieve, [Answer(status=500)]
-        studio.shelf.path(job.clip).unlink()
+        studio.store.path(job.clip).unlink()
         missed = await studio.job(job.ticket)
         assert (missed.state, missed.charge) == (State.FETCHING, Charge.SPENT)
         assert "no longer here" in missed.waits
         service.retrieve = good
         found = await end(studio, missed)
-        assert (found.state, studio.shelf.path(found.clip).read_bytes()) == (State.DONE, clip)
+        assert (found.state, studio.store.path(found.clip).read_bytes()) == (State.DONE, clip)
     assert len(service.calls("submit")) == 1
 
 
 async def test_a_simulated_clip_whose_file_is_gone_is_told(service: Service, photo: Photo, tmp_path: Path) -> None:
     async with studio_at(service, tmp_path) as studio:
         job = await end(studio, await studio.submit(photo, PROMPT, service="simulator"))
-        studio.shelf.path(job.clip).unlink()
+        studio.store.path(job.clip).unlink()
         missed = await studio.job(job.ticket)
         assert (missed.state, missed.clip, missed.deleted) == (State.DONE, "", False)
         assert missed.what == "The clip's file is no longer here."
@@ -232,7 +232,7 @@ async def test_a_clip_that_a_restored_ledger_does_not_know_is_kept_aside(
     aged(tmp_path)
     async with studio_at(service, tmp_path, pace=Pace(sweep=0.01, clear_away=0.0)) as studio:
         await swept(studio, 3)
-        assert studio.shelf.path(kept.clip).is_file()
+        assert studio.store.path(kept.clip).is_file()
     assert (tmp_path / "unclaimed" / Path(lost.clip).name).is_file()
 
 
@@ -295,7 +295,7 @@ async def test_the_simulator_keeps_its_room_and_leaves_the_rest_to_paid_clips(
         paid = await end(studio, await studio.submit(photo, PROMPT))
         while not (await studio.job(job.ticket)).deleted:
             await asyncio.sleep(0.01)
-        assert studio.shelf.path(paid.clip).is_file()
+        assert studio.store.path(paid.clip).is_file()
     async with studio_at(service, tmp_path, free_bytes=10**18) as studio:
         with pytest.raises(Refused, match="kept for paid clips"):
             await studio.submit(photo, "No room.", service="simulator")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from s2v_core.jobs.model import Job
-from s2v_core.jobs.store import Shelf
+from s2v_core.jobs.store import FileStore
 
 DAY = 24 * 3600
 
@@ -20,10 +20,10 @@ def nobody(stems: Collection[str]) -> set[str]:
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> Shelf:
-    shelf = Shelf(tmp_path, tmp_path / "lent")
-    shelf.make("ours", nobody)
-    return shelf
+def store(tmp_path: Path) -> FileStore:
+    store = FileStore(tmp_path, tmp_path / "public")
+    store.make("ours", nobody)
+    return store
 
 
 def put(folder: Path, name: str, days: float) -> Path:
@@ -38,38 +38,38 @@ def files(folder: Path) -> set[str]:
 
 
 def test_what_no_row_names_is_moved_aside_after_a_day_and_goes_30_days_later(
-    shelf: Shelf, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    store: FileStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     for name, days in (("photos/old.jpg", 2), ("clips/old.mp4", 2), ("clips/old.poster.jpg", 2), ("clips/new.mp4", 1)):
         put(tmp_path, name, days)
     put(tmp_path, "clips/kept.mp4", 99)
     for _ in range(2):
-        shelf.clear_away(lambda stems: set(stems) - {"clips/kept"})
+        store.clear_away(lambda stems: set(stems) - {"clips/kept"})
     aside = {"unclaimed/old.jpg", "unclaimed/old.mp4", "unclaimed/old.poster.jpg"}
     assert files(tmp_path) == {"clips/kept.mp4", "clips/new.mp4"} | aside
     assert "no job names old.mp4" in caplog.text
     put(tmp_path, "unclaimed/old.mp4", 31)
     put(tmp_path, "unclaimed/old.jpg", 29)
-    shelf.clear_away(lambda stems: set(stems) - {"clips/kept"})
+    store.clear_away(lambda stems: set(stems) - {"clips/kept"})
     assert files(tmp_path) == {"clips/kept.mp4", "clips/new.mp4"} | aside - {"unclaimed/old.mp4"}
 
 
-def test_what_was_moved_aside_comes_back_when_a_row_names_it_again(shelf: Shelf, tmp_path: Path) -> None:
+def test_what_was_moved_aside_comes_back_when_a_row_names_it_again(store: FileStore, tmp_path: Path) -> None:
     for name in ("clips/old.mp4", "clips/old.poster.jpg"):
         put(tmp_path, name, 2)
-    shelf.clear_away(nobody)
-    assert shelf.has("clips/old.mp4")
+    store.clear_away(nobody)
+    assert store.has("clips/old.mp4")
     assert files(tmp_path) == {"clips/old.mp4", "clips/old.poster.jpg"}
-    assert not shelf.has("clips/other.mp4")
+    assert not store.has("clips/other.mp4")
 
 
 def test_nothing_is_moved_where_the_folder_was_made_with_another_ledger(
-    shelf: Shelf, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    store: FileStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     names = [f"clips/{number}.mp4" for number in range(3)]
     for name in names:
         put(tmp_path, name, 99)
-    other = Shelf(tmp_path, tmp_path / "lent")
+    other = FileStore(tmp_path, tmp_path / "public")
     other.make("another", nobody)
     assert "was made with another ledger" in caplog.text
     other.clear_away(nobody)
@@ -83,27 +83,27 @@ def test_a_folder_without_a_mark_belongs_to_a_ledger_that_knows_of_it(
     (tmp_path / "clips").mkdir()
     for name in ("clips/one.mp4", "clips/two.mp4"):
         put(tmp_path, name, 2)
-    shelf = Shelf(tmp_path, tmp_path / "lent")
-    shelf.make("ours", lambda stems: set(stems) - named)
-    shelf.clear_away(lambda stems: set(stems) - named)
+    store = FileStore(tmp_path, tmp_path / "public")
+    store.make("ours", lambda stems: set(stems) - named)
+    store.clear_away(lambda stems: set(stems) - named)
     assert len(files(tmp_path) - {"clips/one.mp4", "clips/two.mp4"}) == moved
 
 
-def test_what_is_being_fetched_is_not_moved(shelf: Shelf, tmp_path: Path) -> None:
-    with shelf.new_clip() as name:
+def test_what_is_being_fetched_is_not_moved(store: FileStore, tmp_path: Path) -> None:
+    with store.new_clip() as name:
         put(tmp_path, name, 2)
-        shelf.clear_away(nobody)
-        assert shelf.path(name).is_file()
-    shelf.clear_away(nobody)
-    assert not shelf.path(name).is_file()
+        store.clear_away(nobody)
+        assert store.path(name).is_file()
+    store.clear_away(nobody)
+    assert not store.path(name).is_file()
 
 
-def test_a_folder_among_the_clips_is_let_be(shelf: Shelf, tmp_path: Path) -> None:
+def test_a_folder_among_the_clips_is_let_be(store: FileStore, tmp_path: Path) -> None:
     folder = tmp_path / "clips" / "somebody's.part"
     folder.mkdir()
     os.utime(folder, (0, 0))
-    shelf.sweep_parts()
-    shelf.clear_away(nobody)
+    store.sweep_parts()
+    store.clear_away(nobody)
     assert folder.is_dir()
 
 
@@ -117,7 +117,7 @@ def test_a_folder_among_the_clips_is_let_be(shelf: Shelf, tmp_path: Path) -> Non
         ("../../etc/passwd\0", "etc-passwd"),
     ],
 )
-def test_a_clip_is_named_by_the_letters_of_its_prompt(shelf: Shelf, tmp_path: Path, prompt: str, name: str) -> None:
+def test_a_clip_is_named_by_the_letters_of_its_prompt(store: FileStore, tmp_path: Path, prompt: str, name: str) -> None:
     put(tmp_path, "clips/a.mp4", 0)
     values: dict[str, Any] = dict.fromkeys(Job.__dataclass_fields__, "") | {"prompt": prompt, "clip": "clips/a.mp4"}
-    assert shelf.lend(Job(**values)).name == f"s2v-{name}.mp4"
+    assert store.publish(Job(**values)).name == f"s2v-{name}.mp4"

@@ -53,7 +53,7 @@ async def test_a_live_job_goes_through_its_states_to_a_clip(
     done = jobs[-1]
     assert (done.task_id, done.charge, done.what, done.waits) == (TASK, Charge.SPENT, "", "")
     assert list(done.seconds) == list(Stage)
-    assert studio.shelf.path(done.clip).read_bytes() == clip
+    assert studio.store.path(done.clip).read_bytes() == clip
     assert jobs[0].charge is Charge.NONE
 
 
@@ -63,7 +63,7 @@ async def test_a_simulated_job_costs_nothing_and_asks_nobody_outside(
     jobs = await watched(studio, await studio.submit(photo, PROMPT, service="simulator"))
     assert jobs[-1].state is State.DONE
     assert {job.charge for job in jobs} == {Charge.NONE}
-    assert describe(studio.shelf.path(jobs[-1].clip)).width == 1280
+    assert describe(studio.store.path(jobs[-1].clip)).width == 1280
     assert service.requests == []
 
 
@@ -108,7 +108,7 @@ async def test_after_the_task_id_trouble_is_waited_out_and_told(
             setattr(service, call, fine)
     assert told
     assert job.state is State.DONE
-    assert studio.shelf.path(job.clip).read_bytes() == clip
+    assert studio.store.path(job.clip).read_bytes() == clip
     assert len(service.calls("submit")) == 1
 
 
@@ -279,7 +279,7 @@ async def test_what_is_deleted_leaves_the_disk_at_once_and_its_row_stays(
 ) -> None:
     job = (await watched(studio, await studio.submit(photo, "A canary prompt.", service="simulator")))[-1]
     await studio.pictures(job)
-    studio.shelf.lend(job)
+    studio.store.publish(job)
     there = [path.name for path in tmp_path.rglob("*") if path.is_file() and "ledger." not in path.name]
     # The JPEG that was sent, clip, poster, frames, and the copy that is served; nothing is left in the simulator.
     assert len(there) == 5
@@ -296,7 +296,7 @@ async def test_what_is_under_way_is_not_deleted(studio: Studio, service: Service
     job = await studio.submit(photo, PROMPT)
     kept = await studio.delete(job.ticket)
     assert kept.prompt == PROMPT
-    assert studio.shelf.path(kept.photo).is_file()
+    assert studio.store.path(kept.photo).is_file()
 
 
 async def test_a_clip_has_its_pictures(studio: Studio, photo: Photo) -> None:

@@ -32,7 +32,7 @@ def cache(tmp_path: Path) -> Path:
 @pytest.fixture
 async def desk(service: Service, tmp_path: Path, cache: Path) -> AsyncIterator[Desk]:
     settings = Settings(api_key=KEY, base_url=service.base_url, data_dir=tmp_path)
-    studio = Studio(settings, simulator=Simulator(tmp_path / "simulator"), lent=cache, timing=HURRY)
+    studio = Studio(settings, simulator=Simulator(tmp_path / "simulator"), public_dir=cache, timing=HURRY)
     async with studio:
         yield Desk(studio, settings, cache)
 
@@ -202,12 +202,12 @@ async def done(desk: Desk, cache: Path) -> Job:
     return job
 
 
-async def test_a_clip_is_lent_again_where_the_lent_one_was_removed(desk: Desk, cache: Path) -> None:
+async def test_a_clip_is_published_again_where_the_public_copy_was_removed(desk: Desk, cache: Path) -> None:
     job = await done(desk, cache)
-    lent = Path(str(await desk.clip(job)))
+    copy = Path(str(await desk.clip(job)))
     shutil.rmtree(cache)
-    assert await desk.clip(job) == str(lent)
-    assert lent.is_file()
+    assert await desk.clip(job) == str(copy)
+    assert copy.is_file()
 
 
 async def test_a_clip_whose_file_goes_is_told_and_comes_back(desk: Desk, cache: Path, tmp_path: Path) -> None:
