@@ -73,7 +73,7 @@ with Page(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 86400
     chosen, watched, own = gr.State(SimpleNamespace(ticket="")), gr.State(""), gr.State(None)
     with gr.Row(elem_id="header"):
         part("brand")
-        service = gr.Radio(desk.services(studio.a_day), value=first, label="Next clip with", elem_id="service")
+        service = gr.Radio(desk.services(studio.per_day), value=first, label="Next clip with", elem_id="service")
         with gr.Accordion("Use your key", open=False, elem_id="own-key") as own_key:
             key = gr.Textbox(
                 label=f"Your key of {studio.live.label}",

@@ -339,8 +339,8 @@ def _ledger_lines(settings: Settings) -> list[str]:
         return []
     ledger = Ledger(settings.ledger_url)
     try:
-        left = max(0, settings.clips_a_day - ledger.used_today())
-        lines = [f"{left} of {settings.clips_a_day} clips are left today."] if settings.api_key else []
+        left = max(0, settings.clips_per_day - ledger.used_today())
+        lines = [f"{left} of {settings.clips_per_day} clips are left today."] if settings.api_key else []
         return lines + (sentences(ledger.health()) or ["No process is at work on this ledger."])
     finally:
         ledger.close()

@@ -479,21 +479,21 @@ class Ledger:
     def _obstacle(self, connection: sa.Connection, row: sa.RowMapping, limits: Limits) -> tuple[State, str]:
         if row["payer"] == "nobody":
             return State.SENDING, ""
-        if row["payer"] == "owner" and self._count(connection, *_TODAYS) >= limits.clips_a_day:
-            return State.REFUSED, f"All {limits.clips_a_day} clips of today are used; the day ends at midnight UTC."
-        if row["payer"] == "owner" and limits.clips_a_visitor is not None:
+        if row["payer"] == "owner" and self._count(connection, *_TODAYS) >= limits.per_day:
+            return State.REFUSED, f"All {limits.per_day} clips of today are used; the day ends at midnight UTC."
+        if row["payer"] == "owner" and limits.per_visitor is not None:
             used = self._count(connection, *_TODAYS, _JOBS.c.visitor == row["visitor"])
-            if used >= limits.clips_a_visitor:
-                yours = f"Your {limits.clips_a_visitor} clips of today are used"
+            if used >= limits.per_visitor:
+                yours = f"Your {limits.per_visitor} clips of today are used"
                 return State.REFUSED, f"{yours}; the day ends at midnight UTC. An own key has no such limit."
         same = _JOBS.c.key == row["key"]
         # What nobody drives still renders at the provider, but not for ever.
         rendering = _JOBS.c.state.in_((State.SENDING, State.RENDERING))
         lasts = sa.or_(_JOBS.c.leased_until > _Clock(), _JOBS.c.sending_at > _Clock(-DEADLINE_SECONDS))
-        if self._count(connection, same, rendering, _YOUNG, lasts) >= limits.at_once:
-            return State.QUEUED, f"Waiting: {limits.at_once} clips are rendering with this key already."
-        if self._count(connection, same, _JOBS.c.sending_at > _Clock(-60)) >= limits.a_minute:
-            return State.QUEUED, f"Waiting: {limits.a_minute} clips were sent with this key within a minute."
+        if self._count(connection, same, rendering, _YOUNG, lasts) >= limits.concurrent:
+            return State.QUEUED, f"Waiting: {limits.concurrent} clips are rendering with this key already."
+        if self._count(connection, same, _JOBS.c.sending_at > _Clock(-60)) >= limits.per_minute:
+            return State.QUEUED, f"Waiting: {limits.per_minute} clips were sent with this key within a minute."
         return State.SENDING, ""
 
     def _count(self, connection: sa.Connection, *conditions: sa.ColumnElement[bool]) -> int:

@@ -49,10 +49,10 @@ class Limits:
     The clips a day, by UTC days, are those that the owner pays for. Of all visitors ten times `waiting` may wait.
     """
 
-    clips_a_day: int = 20
-    clips_a_visitor: int | None = None
-    at_once: int = 3
-    a_minute: int = 5
+    per_day: int = 20
+    per_visitor: int | None = None
+    concurrent: int = 3
+    per_minute: int = 5
     waiting: int = 20
 
     @property

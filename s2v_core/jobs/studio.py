@@ -67,7 +67,7 @@ class Studio:
         self._simulator = simulator
         self._timing = timing or Timing(poll=settings.poll_seconds)
         self._limits = limits or Limits(
-            clips_a_day=settings.clips_a_day, clips_a_visitor=settings.clips_per_visitor, waiting=settings.waiting
+            per_day=settings.clips_per_day, per_visitor=settings.clips_per_visitor, waiting=settings.waiting
         )
         self._pace = pace or Pace()
         self._simulated_bytes, self._free_bytes = simulated_bytes, free_bytes
@@ -261,17 +261,17 @@ class Studio:
 
     async def left_today(self, visitor: str = "") -> int:
         """Clips that can still be paid with the owner's key today, by this visitor."""
-        left = self._limits.clips_a_day - await self._ledger.ask(self._ledger.used_today)
-        if self._limits.clips_a_visitor is not None:
+        left = self._limits.per_day - await self._ledger.ask(self._ledger.used_today)
+        if self._limits.per_visitor is not None:
             used = await self._ledger.ask(self._ledger.used_today, self._visitor(visitor))
-            left = min(left, self._limits.clips_a_visitor - used)
+            left = min(left, self._limits.per_visitor - used)
         return max(0, left)
 
     @property
-    def a_day(self) -> int:
+    def per_day(self) -> int:
         """Clips a day that one visitor can have at the owner's cost."""
-        most = self._limits.clips_a_visitor
-        return self._limits.clips_a_day if most is None else min(most, self._limits.clips_a_day)
+        most = self._limits.per_visitor
+        return self._limits.per_day if most is None else min(most, self._limits.per_day)
 
     async def usual(self, job: Job) -> Usual | None:
         """How long this installation's clips of the same provider took; None while there are too few."""

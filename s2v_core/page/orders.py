@@ -66,7 +66,7 @@ class Desk:
 
     def services(self, left: int, key: Key | None = None) -> list[tuple[str, str]]:
         """The same, where it is known how many clips are left."""
-        label, most, owner = self._studio.live.label, self._studio.a_day, bool(self._settings.api_key)
+        label, most, owner = self._studio.live.label, self._studio.per_day, bool(self._settings.api_key)
         simulator = "SIMULATOR · free" if key or owner else "SIMULATOR · free, nothing leaves this machine"
         found = [(simulator, "simulator")]
         if owner:

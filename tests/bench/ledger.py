@@ -123,7 +123,7 @@ def questions(book: Book) -> dict[str, Callable[[], object]]:
     """What a submit asks, a watcher, a claim, and what is asked now and then; each as often as one likes."""
     numbers, ledger = count(), book.ledger
     # Wide, and all are counted.
-    limits = Limits(clips_a_day=10**6, clips_a_visitor=10**6, at_once=10**6, a_minute=10**6, waiting=10**6)
+    limits = Limits(per_day=10**6, per_visitor=10**6, concurrent=10**6, per_minute=10**6, waiting=10**6)
     usual: dict[str, Any] = {"owner": "bench", "key": "key", "visitor": "visitor1", "limits": limits}
     watched = [row.ticket for row in ledger.jobs(300)]
 

@@ -30,9 +30,9 @@ from ..support.service import Answer, Service, good, task
 
 KEY = "sk-canary-chaos"
 HURRY = Timing(submit=20.0, read=5.0, poll=0.05, slow_poll=0.2, watch=600.0, overdue=0.6, backoff=0.05)
-WIDE = Limits(clips_a_day=100_000, at_once=1000, a_minute=100_000, waiting=10_000)
+WIDE = Limits(per_day=100_000, concurrent=1000, per_minute=100_000, waiting=10_000)
 # Where some wait for a place.
-NARROW = replace(WIDE, at_once=6)
+NARROW = replace(WIDE, concurrent=6)
 # An answer that came so shortly before the kill may not have been written down yet.
 _WRITING_SECONDS = 1.5
 _STOPPING_SECONDS = 10.0

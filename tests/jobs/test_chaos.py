@@ -113,7 +113,7 @@ async def test_frozen_during_its_payment_and_woken_it_still_has_its_clip(tmp_pat
 
 @pytest.mark.long
 async def test_frozen_while_it_waited_in_line_and_woken_it_does_not_pay_again(tmp_path: Path, clip: bytes) -> None:
-    limits = Limits(at_once=1, a_minute=99)
+    limits = Limits(concurrent=1, per_minute=99)
     async with (
         Till(clip, renders=1.0, stall=0, thinks=2.0) as service,
         Worker(tmp_path, service, Work(name="frozen", jobs=2, lease=LEASE, limits=limits)) as worker,
@@ -139,7 +139,7 @@ def spoiled(jobs: list[Job], cap: int) -> list[Job]:
 
 
 async def test_200_at_once_against_a_cap_of_10_are_10_payments(tmp_path: Path, clip: bytes, photo: Photo) -> None:
-    limits = Limits(clips_a_day=10, at_once=1000, a_minute=1000, waiting=100)
+    limits = Limits(per_day=10, concurrent=1000, per_minute=1000, waiting=100)
     async with Till(clip, stall=0) as service, open_studio(tmp_path, service.base_url, limits) as here:
         jobs = await asyncio.gather(*(here.submit(photo, f"{number}") for number in range(200)))
         ends = await asyncio.gather(*(end(here, job) for job in jobs))
@@ -151,7 +151,7 @@ async def test_200_at_once_against_a_cap_of_10_are_10_payments(tmp_path: Path, c
 
 @pytest.mark.long
 async def test_the_cap_holds_over_two_processes_and_a_restart(tmp_path: Path, clip: bytes) -> None:
-    limits = Limits(clips_a_day=10, at_once=1000, a_minute=1000, waiting=100)
+    limits = Limits(per_day=10, concurrent=1000, per_minute=1000, waiting=100)
     order = {"jobs": 50, "at_a_time": 50, "limits": limits, "lease": LEASE}
     async with Till(clip, stall=0) as service:
         async with (
@@ -173,7 +173,7 @@ async def test_the_cap_holds_over_two_processes_and_a_restart(tmp_path: Path, cl
 
 @pytest.mark.long
 async def test_so_many_at_once_also_when_who_sent_them_is_dead(tmp_path: Path, clip: bytes, photo: Photo) -> None:
-    limits, most = Limits(clips_a_day=1000, at_once=3, a_minute=1000), 0
+    limits, most = Limits(per_day=1000, concurrent=3, per_minute=1000), 0
     # They outlast the lease of who sent them.
     async with (
         Till(clip, renders=LEASE + 2, stall=0) as service,
@@ -197,7 +197,7 @@ async def test_so_many_at_once_also_when_who_sent_them_is_dead(tmp_path: Path, c
 
 
 async def test_a_sixth_within_a_minute_waits_and_says_so(tmp_path: Path, clip: bytes, photo: Photo) -> None:
-    limits = Limits(clips_a_day=1000, at_once=1000, a_minute=5)
+    limits = Limits(per_day=1000, concurrent=1000, per_minute=5)
     async with Till(clip, stall=0) as service, open_studio(tmp_path, service.base_url, limits) as here:
         for number in range(8):
             await here.submit(photo, f"{number}")

@@ -61,7 +61,7 @@ async def test_a_stop_takes_nothing_new_and_waits_for_the_payment_that_was_begun
     caplog.set_level("INFO", "s2v_core")
     service.submit[0].stall = 1.0
     service.query = [task("Processing")]
-    limits = Limits(at_once=1)
+    limits = Limits(concurrent=1)
     async with studio_at(service, tmp_path, limits=limits) as studio:
         await studio.submit(photo, PROMPT)
         await studio.submit(photo, "She waits in line.")
@@ -278,7 +278,7 @@ async def test_a_drive_that_fails_is_logged_told_and_goes_on(
 
 async def test_only_so_many_wait_for_one_visitor(service: Service, photo: Photo, tmp_path: Path) -> None:
     service.query = [task("Processing")]
-    async with studio_at(service, tmp_path, limits=Limits(at_once=0, waiting=3)) as studio:
+    async with studio_at(service, tmp_path, limits=Limits(concurrent=0, waiting=3)) as studio:
         clicks = (studio.submit(photo, f"{number}", visitor="one") for number in range(6))
         found = await asyncio.gather(*clicks, return_exceptions=True)
         full = [str(each) for each in found if isinstance(each, Refused)]

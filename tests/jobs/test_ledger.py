@@ -19,7 +19,7 @@ from s2v_core.jobs.model import UNDER_WAY, Charge, Job, Limits, Pace, Stage, Sta
 
 POSTGRESQL = os.environ.get("S2V_TEST_DATABASE_URL", "")
 HOUR, DAY = 3600, 24 * 3600
-WIDE = Limits(clips_a_day=1000, at_once=1000, a_minute=1000)
+WIDE = Limits(per_day=1000, concurrent=1000, per_minute=1000)
 NOBODY: tuple[list[Job], set[str]] = ([], set())
 
 
@@ -163,7 +163,7 @@ def test_nobody_admits_what_is_not_there(book: Book) -> None:
 
 
 def test_over_the_cap_of_the_day_is_refused_with_a_sentence(book: Book) -> None:
-    limits = Limits(clips_a_day=2, at_once=9, a_minute=9)
+    limits = Limits(per_day=2, concurrent=9, per_minute=9)
     for ticket in ("one", "two", "three"):
         book.enter(ticket)
     assert [book.admit(ticket, limits).state for ticket in ("one", "two", "three")] == ["sending", "sending", "refused"]
@@ -187,7 +187,7 @@ def test_what_counts_as_spent_today(book: Book, state: State) -> None:
 
 
 def test_a_refusal_gives_the_clip_back_and_an_unclear_end_does_not(book: Book) -> None:
-    limits = Limits(clips_a_day=1, at_once=9, a_minute=9)
+    limits = Limits(per_day=1, concurrent=9, per_minute=9)
     book.sent("one")
     book.ledger.end_submit("one", State.REFUSED, "No.", "Try again.")
     assert book.ledger.used_today() == 0
@@ -216,21 +216,21 @@ def test_a_job_counts_for_the_day_of_its_sending(book: Book) -> None:
 @pytest.mark.parametrize("payer", ["visitor", "nobody"])
 def test_who_pays_alone_is_not_under_the_owners_cap(book: Book, payer: str) -> None:
     book.enter("one", payer=payer)
-    assert book.admit("one", Limits(clips_a_day=0)).state is State.SENDING
+    assert book.admit("one", Limits(per_day=0)).state is State.SENDING
     assert book.ledger.used_today() == 0
 
 
-@pytest.mark.parametrize("limits", [Limits(at_once=0), Limits(a_minute=0)], ids=["at once", "a minute"])
+@pytest.mark.parametrize("limits", [Limits(concurrent=0), Limits(per_minute=0)], ids=["at once", "a minute"])
 def test_a_simulated_job_has_no_limits_and_another_key_has_its_own(book: Book, limits: Limits) -> None:
     book.enter("one", payer="nobody", key="")
     assert book.admit("one", limits).state is State.SENDING
     book.sent("two", key="another")
     book.enter("three")
-    assert book.admit("three", Limits(at_once=1, a_minute=1)).state is State.SENDING
+    assert book.admit("three", Limits(concurrent=1, per_minute=1)).state is State.SENDING
 
 
 def test_so_many_at_once_and_the_next_when_one_is_rendered(book: Book) -> None:
-    limits = Limits(at_once=2, a_minute=9)
+    limits = Limits(concurrent=2, per_minute=9)
     book.rendering("one")
     book.sent("two")
     book.enter("three")
@@ -246,7 +246,7 @@ def test_what_a_dead_process_left_rendering_still_renders(book: Book) -> None:
         book.rendering(ticket)
         book.ago(ticket, leased_until=1)
     book.enter("three", owner="b")
-    assert book.admit("three", Limits(at_once=2, a_minute=9), owner="b").state is State.QUEUED
+    assert book.admit("three", Limits(concurrent=2, per_minute=9), owner="b").state is State.QUEUED
 
 
 def test_what_nobody_asked_for_in_a_day_blocks_nobody(book: Book) -> None:
@@ -254,11 +254,11 @@ def test_what_nobody_asked_for_in_a_day_blocks_nobody(book: Book) -> None:
         book.rendering(ticket)
         book.ago(ticket, leased_until=DAY, queued_at=DAY + HOUR, sending_at=DAY + HOUR, rendering_at=DAY + HOUR)
     book.enter("three", owner="b")
-    assert book.admit("three", Limits(at_once=2, a_minute=9), owner="b").state is State.SENDING
+    assert book.admit("three", Limits(concurrent=2, per_minute=9), owner="b").state is State.SENDING
 
 
 def test_so_many_a_minute_and_the_next_when_it_is_over(book: Book) -> None:
-    limits = Limits(at_once=9, a_minute=2)
+    limits = Limits(concurrent=9, per_minute=2)
     for ticket in ("one", "two"):
         book.sent(ticket)
         book.ledger.end_submit(ticket, State.REFUSED, "No.", "Try again.")
@@ -281,7 +281,7 @@ def test_who_came_first_is_sent_first_unless_nobody_drives_it(book: Book) -> Non
 
 def test_the_limits_hold_over_all_who_ask_at_the_same_moment(book: Book) -> None:
     other = Ledger(book.url)
-    limits = Limits(clips_a_day=10, at_once=99, a_minute=99)
+    limits = Limits(per_day=10, concurrent=99, per_minute=99)
     for number in range(40):
         book.enter(f"{number}", owner=f"{number % 10}")
 
@@ -618,7 +618,7 @@ def test_a_key_is_in_use_as_long_as_a_job_needs_it(book: Book) -> None:
 
 
 def test_one_visitor_has_a_cap_of_an_own_at_the_owners_cost_alone(book: Book) -> None:
-    limits = Limits(clips_a_day=10, clips_a_visitor=2, at_once=1000, a_minute=1000)
+    limits = Limits(per_day=10, per_visitor=2, concurrent=1000, per_minute=1000)
     for number in range(3):
         book.enter(f"a{number}", visitor="a")
     states = [book.admit(f"a{number}", limits).state for number in range(3)]

@@ -227,7 +227,7 @@ async def test_what_is_queued_can_be_cancelled_and_what_is_sent_cannot(
     service: Service, photo: Photo, tmp_path: Path
 ) -> None:
     service.query = [task("Processing")]
-    async with studio_at(service, tmp_path, limits=Limits(at_once=1)) as studio:
+    async with studio_at(service, tmp_path, limits=Limits(concurrent=1)) as studio:
         first = await studio.submit(photo, PROMPT)
         while not service.calls("query"):
             await asyncio.sleep(0.01)
@@ -366,8 +366,8 @@ async def test_a_job_without_its_key_goes_on_when_it_is_typed_again(
 
 
 async def test_what_is_left_today_is_counted_for_each_visitor(service: Service, photo: Photo, tmp_path: Path) -> None:
-    async with studio_at(service, tmp_path, limits=Limits(clips_a_day=5, clips_a_visitor=2)) as studio:
+    async with studio_at(service, tmp_path, limits=Limits(per_day=5, per_visitor=2)) as studio:
         await watched(studio, await studio.submit(photo, PROMPT, visitor="192.0.2.1"))
-        assert (await studio.left_today("192.0.2.1"), await studio.left_today("192.0.2.2"), studio.a_day) == (1, 2, 2)
+        assert (await studio.left_today("192.0.2.1"), await studio.left_today("192.0.2.2"), studio.per_day) == (1, 2, 2)
         assert "192.0.2.1" not in (tmp_path / "ledger.db").read_bytes().decode("latin-1")
         assert b"192.0.2.1" not in (tmp_path / "ledger.db-wal").read_bytes()
