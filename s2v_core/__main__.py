@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from .simulator.service import Simulator
 
 _EXITS = {
-    DatabaseUnavailable: 1, SettingsError: 2, InputRejected: 2, UnknownTicket: 2, Refused: 3, Failed: 4, ChargeUnknown: 5, NotDownloaded: 6,
+    DatabaseUnavailable: 1, SettingsError: 2, InputRejected: 2, UnknownTicket: 2, Refused: 3, Failed: 4,
+    ChargeUnknown: 5, NotDownloaded: 6,
 }  # fmt: skip
 _ENDS = {"refused": 3, "cancelled": 3, "failed": 4, "unknown": 5}
 _UNCLEAR, _UNDER_WAY = 5, 6

@@ -63,7 +63,7 @@ class Settings:
             base_url=read("S2V_BASE_URL", check_base_url, usual.base_url),
             data_dir=read("S2V_DATA_DIR", check_folder, None) or usual_folder("S2V_DATA_DIR", data_dir),
             database_url=read("S2V_DATABASE_URL", str, usual.database_url),
-            clips_per_day=read("S2V_CLIPS_PER_DAY", _count, usual.per_day),
+            clips_per_day=read("S2V_CLIPS_PER_DAY", _count, usual.clips_per_day),
             clips_per_visitor=read("S2V_CLIPS_PER_VISITOR", _count, 3 if on_space else None),
             trusted_hops=read("S2V_TRUSTED_HOPS", _hops, 1 if on_space else 0),
             keep_hours=read("S2V_KEEP_HOURS", _hours, 24.0 if on_space else None),

@@ -154,7 +154,7 @@ class Driver:
                 return
 
     async def _follow(self, job: Job) -> bool:
-        """Ask until there is a file, or the timing of this round is over; False where the job is another's by now."""
+        """Ask until there is a file, or this round is over; False where the job is another's by now."""
         client = self._keys.client(job.key)
         timing = client.timing
         left = timing.watch - (job.now - job.began[Stage.QUEUE])

@@ -165,8 +165,8 @@ class Full(Exception):
 class Ledger:
     """A database of jobs; a `Path` is one of SQLite. Every method is one transaction, and blocks.
 
-    `ask` and `insist` call one without blocking. A statement waits `patience` seconds at most. Raises `DatabaseUnavailable`, as every
-    method does, and `SettingsError`.
+    `ask` and `insist` call one without blocking. A statement waits `patience` seconds at most.
+    Raises `SettingsError`, and `DatabaseUnavailable`, as every method does.
     """
 
     def __init__(self, url: str | Path, *, lease: float = Pace().lease, patience: float = 5.0) -> None:

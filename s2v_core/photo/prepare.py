@@ -276,8 +276,8 @@ def _digest(image: Image.Image) -> bytes:
     # A strip at a time, without a copy of the whole.
     strips = (image.crop((0, top, image.width, min(top + 256, image.height))) for top in range(0, image.height, 256))
     digest = hashlib.sha256()
-    for strip in strips:
-        digest.update(strip.tobytes())
+    for each in strips:
+        digest.update(each.tobytes())
     return digest.digest()
 
 

@@ -61,11 +61,12 @@ def test_a_retrieve_is_a_link_an_end_or_no_news(sample: dict[str, Any]) -> None:
 
 
 UNCLEAR, AGAIN = (ChargeUnknown, None), (wire.PollFailed, False)
+STOP = (Refused, None), (NotDownloaded, None), (NotDownloaded, None)
 # On submit, on query, on retrieve; PollFailed with whether to ask more slowly.
 CODES: dict[int, tuple[Any, Any, Any]] = {
     **dict.fromkeys((1042, *range(2000, 3000)), ((Refused, None), AGAIN, AGAIN)),
     **dict.fromkeys((1002, 1039, 1041, 2045), ((Busy, None), (wire.PollFailed, True), (wire.PollFailed, True))),
-    **dict.fromkeys((1004, 1008, 2049, 2056, 2061, 2062), ((Refused, None), (NotDownloaded, None), (NotDownloaded, None))),
+    **dict.fromkeys((1004, 1008, 2049, 2056, 2061, 2062), STOP),
     1026: ((Refused, None), (Failed, None), AGAIN),
     1027: (UNCLEAR, (Failed, None), AGAIN),
 }  # fmt: skip
