@@ -38,17 +38,17 @@ class Simulated(Protocol):
 
 
 class Driver:
-    """Drives the jobs of this process, which the ledger calls `owner`; once `closing` is set nothing more is paid.
+    """Drives the jobs of this process, which the ledger calls `worker`; once `closing` is set nothing more is paid.
 
     `fetched` hears of each clip that is here.
     """
 
     def __init__(
         self, ledger: Ledger, keys: KeyRing, store: FileStore, simulator: Simulated,
-        *, owner: str, limits: Limits, timing: Timing, closing: threading.Event, fetched: Callable[[Job], None],
+        *, worker: str, limits: Limits, timing: Timing, closing: threading.Event, fetched: Callable[[Job], None],
     ) -> None:  # fmt: skip
         self._ledger, self._keys, self._store, self._simulator = ledger, keys, store, simulator
-        self._owner, self._limits, self._timing = owner, limits, timing
+        self._worker, self._limits, self._timing = worker, limits, timing
         self._closing, self._fetched = closing, fetched
         # Only what was taken here is admitted: a row whose click was given up is in the queue, too, for a moment.
         self._queued: set[str] = set()
@@ -92,7 +92,7 @@ class Driver:
 
     async def _admit(self) -> None:
         asked = list(self._queued)
-        admitted, waiting = await self._ledger.insist(self._ledger.admit, self._owner, asked, self._limits)
+        admitted, waiting = await self._ledger.insist(self._ledger.admit, self._worker, asked, self._limits)
         for job in admitted:
             if job.state is State.SENDING:
                 # Reached once in a job's life: nobody else finds a row of ours in this state and sends it.
@@ -126,7 +126,7 @@ class Driver:
         else:
             # In the log too, so that a person can find it if the ledger stays away.
             _log.info("task %s begins", task_id)
-            await self._ledger.insist(self._ledger.record_task, job.ticket, self._owner, task_id)
+            await self._ledger.insist(self._ledger.record_task, job.ticket, self._worker, task_id)
 
     async def _end_submit(self, job: Job, state: State, what: str, advice: str) -> None:
         await self._ledger.insist(self._ledger.end_submit, job.ticket, state, what, advice)
@@ -136,7 +136,7 @@ class Driver:
         while True:
             try:
                 if trouble:
-                    await self._ledger.insist(self._ledger.advance, ticket, self._owner, waits=trouble)
+                    await self._ledger.insist(self._ledger.advance, ticket, self._worker, waits=trouble)
                 return await self._steps(ticket, since)
             # A drive that ended here would leave a paid job to nobody.
             except Exception:  # noqa: BLE001
@@ -196,7 +196,7 @@ class Driver:
         return held
 
     async def _advance(self, job: Job, **values: Any) -> bool:
-        return await self._ledger.insist(self._ledger.advance, job.ticket, self._owner, **values)
+        return await self._ledger.insist(self._ledger.advance, job.ticket, self._worker, **values)
 
     def _photo(self, job: Job) -> Photo:
         try:

@@ -78,7 +78,7 @@ _JOBS = sa.Table(
         for name in ("queued", "sending", "rendering", "processing", "fetching", "ended")
     ),
     sa.Column("changed_at", sa.DateTime),
-    sa.Column("owner", sa.String(40)),
+    sa.Column("worker", sa.String(40)),
     sa.Column("leased_until", sa.DateTime),
     sa.Column("deleted_at", sa.DateTime),
 )
@@ -207,7 +207,7 @@ class Ledger:
         """A digest that says nothing about `parts` to somebody without the ledger."""
         return hmac.digest(self._pepper.encode(), "\0".join(parts).encode(), hashlib.sha256).hex()
 
-    def enter(self, ticket: str, owner: str, request: str, *, limits: Limits, until: float, **values: Any) -> str:
+    def enter(self, ticket: str, worker: str, request: str, *, limits: Limits, until: float, **values: Any) -> str:
         """Queue a job; or the ticket of the same request that is under way already.
 
         Raises `Full`, or `TooLate` where its turn comes after the moment `until` of the monotonic clock.
@@ -225,16 +225,16 @@ class Ledger:
             if self._count(connection, _WAITS) >= limits.waiting_in_all:
                 raise Full(f"{limits.waiting_in_all} jobs wait here already")
             times = {"queued_at": _Clock(), "changed_at": _Clock(), "leased_until": _Clock(self._lease)}
-            values |= {"ticket": ticket, "state": State.QUEUED, "owner": owner, "request": request, **times}
+            values |= {"ticket": ticket, "state": State.QUEUED, "worker": worker, "request": request, **times}
             connection.execute(_JOBS.insert().values(values))
             return ticket
 
-    def admit(self, owner: str, tickets: Collection[str], limits: Limits) -> tuple[list[Job], set[str]]:
-        """Of what the owner has in the queue: what was admitted or refused now, and what still waits.
+    def admit(self, worker: str, tickets: Collection[str], limits: Limits) -> tuple[list[Job], set[str]]:
+        """Of what the worker has in the queue: what was admitted or refused now, and what still waits.
 
         Counting and spending are one transaction. One that is in neither is another process's by now, or has ended.
         """
-        mine = sa.and_(_JOBS.c.owner == owner, _JOBS.c.ticket.in_(tickets))
+        mine = sa.and_(_JOBS.c.worker == worker, _JOBS.c.ticket.in_(tickets))
         # By a commit whose answer was lost: nobody has paid for it yet.
         admitted = select(_JOBS.c.ticket).where(mine, _JOBS.c.state == State.SENDING)
         mine = sa.and_(mine, _JOBS.c.state == State.QUEUED)
@@ -262,7 +262,7 @@ class Ledger:
             sending = sa.and_(_JOBS.c.ticket == ticket, _JOBS.c.state == State.SENDING, _JOBS.c.task_id == "")
             self._set(connection, sending, state=State.QUEUED, sending_at=None)
 
-    def record_task(self, ticket: str, owner: str, task_id: str) -> None:
+    def record_task(self, ticket: str, worker: str, task_id: str) -> None:
         """A fact, whoever holds the job by now: it heals `unknown`. What was deleted meanwhile stays deleted."""
         with self._turn() as connection:
             unsent = sa.and_(_JOBS.c.ticket == ticket, _JOBS.c.state.in_((State.SENDING, State.UNKNOWN)))
@@ -270,7 +270,7 @@ class Ledger:
             healed = {"what": "", "advice": ""}
             deleted = sa.and_(unsent, _JOBS.c.deleted_at.is_not(None))
             self._set(connection, deleted, state=State.DONE, **healed)
-            held = {"owner": owner, "leased_until": _Clock(self._lease)}
+            held = {"worker": worker, "leased_until": _Clock(self._lease)}
             self._set(connection, unsent, state=State.RENDERING, ended_at=None, **healed | held)
 
     def record_clip(self, ticket: str, clip: str) -> Job | None:
@@ -298,12 +298,12 @@ class Ledger:
             )
             self._set(connection, unanswered, state=state, what=what, advice=advice)
 
-    def advance(self, ticket: str, owner: str, **values: Any) -> bool:
-        """Write what the owner found out; False where the job is another process's by now."""
+    def advance(self, ticket: str, worker: str, **values: Any) -> bool:
+        """Write what the worker found out; False where the job is another process's by now."""
         if values.get("status") not in (None, Status.PREPARING, Status.QUEUEING, Status.SUCCESS):
             values["processing_at"] = func.coalesce(_JOBS.c.processing_at, _Clock())
         with self._turn() as connection:
-            mine = sa.and_(_JOBS.c.ticket == ticket, _JOBS.c.owner == owner, _JOBS.c.state.in_(UNDER_WAY))
+            mine = sa.and_(_JOBS.c.ticket == ticket, _JOBS.c.worker == worker, _JOBS.c.state.in_(UNDER_WAY))
             return self._set(connection, mine, **values)
 
     def cancel(self, ticket: str, what: str) -> None:
@@ -312,29 +312,29 @@ class Ledger:
             queued = sa.and_(_JOBS.c.ticket == ticket, _JOBS.c.state == State.QUEUED)
             self._set(connection, queued, state=State.CANCELLED, what=what)
 
-    def renew(self, owner: str, tickets: Collection[str], loops: Mapping[str, tuple[float, str]]) -> None:
-        """A sign of life: the lease of what the owner drives, and how its loops do.
+    def renew(self, worker: str, tickets: Collection[str], loops: Mapping[str, tuple[float, str]]) -> None:
+        """A sign of life: the lease of what the worker drives, and how its loops do.
 
         Of each loop, how many seconds ago it ran to its end, and its trouble since then.
         """
         with self._turn() as connection:
-            driven = sa.and_(_JOBS.c.owner == owner, _JOBS.c.ticket.in_(tickets))
+            driven = sa.and_(_JOBS.c.worker == worker, _JOBS.c.ticket.in_(tickets))
             connection.execute(update(_JOBS).where(driven).values(leased_until=_Clock(self._lease)))
-            stale = sa.or_(_LOOPS.c.worker == owner, _LOOPS.c.ran_at < _Clock(-24 * 3600))
+            stale = sa.or_(_LOOPS.c.worker == worker, _LOOPS.c.ran_at < _Clock(-24 * 3600))
             connection.execute(sa.delete(_LOOPS).where(stale))
             for name, (ago, trouble) in loops.items():
-                values = {"worker": owner, "name": name, "ran_at": _Clock(-ago), "trouble": trouble}
+                values = {"worker": worker, "name": name, "ran_at": _Clock(-ago), "trouble": trouble}
                 connection.execute(_LOOPS.insert().values(values))
 
-    def release(self, owner: str) -> None:
+    def release(self, worker: str) -> None:
         """Leave every job to who comes next; a payment without an answer is unknown."""
         with self._turn() as connection:
-            mine = sa.and_(_JOBS.c.owner == owner, _JOBS.c.state.in_(UNDER_WAY))
+            mine = sa.and_(_JOBS.c.worker == worker, _JOBS.c.state.in_(UNDER_WAY))
             connection.execute(update(_JOBS).where(mine).values(leased_until=_Clock()))
             self._abandon(connection, sa.and_(mine, _JOBS.c.state == State.SENDING))
-            connection.execute(sa.delete(_LOOPS).where(_LOOPS.c.worker == owner))
+            connection.execute(sa.delete(_LOOPS).where(_LOOPS.c.worker == worker))
 
-    def claim(self, owner: str, keys: Collection[str], *, only: Collection[str] | None = None) -> list[str]:
+    def claim(self, worker: str, keys: Collection[str], *, only: Collection[str] | None = None) -> list[str]:
         """Take over what nobody holds and a key is here for; an abandoned `sending` becomes `unknown`.
 
         `only` these tickets, however old they are; else what is younger than a day.
@@ -358,7 +358,7 @@ class Ledger:
             # Not asked for by their key: by that a database may look through all that it ever paid.
             found = connection.execute(select(_JOBS.c.ticket, _JOBS.c.key).where(free)).all()
             tickets = [str(row.ticket) for row in found if row.key in keys]
-            taken = {"owner": owner, "leased_until": _Clock(self._lease)}
+            taken = {"worker": worker, "leased_until": _Clock(self._lease)}
             connection.execute(update(_JOBS).where(_JOBS.c.ticket.in_(tickets)).values(taken))
             return tickets
 

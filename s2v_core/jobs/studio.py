@@ -73,7 +73,7 @@ class Studio:
         self._simulated_bytes, self._free_bytes = simulated_bytes, free_bytes
         self.store = FileStore(settings.data_dir, public_dir or settings.data_dir / "public")
         self._resume = resume
-        self._owner = secrets.token_hex(8)
+        self._worker = secrets.token_hex(8)
         self._wanted: dict[str, None] = {}
         self._entering: set[asyncio.Task[Any]] = set()
         self._picturing: dict[str, asyncio.Task[None]] = {}
@@ -98,7 +98,7 @@ class Studio:
         self._owners_key = self._keys.hold(self._settings.api_key, for_good=True) if self._settings.api_key else None
         self._driver = Driver(
             self._ledger, self._keys, self.store, self._simulator,
-            owner=self._owner, limits=self._limits, timing=self._timing,
+            worker=self._worker, limits=self._limits, timing=self._timing,
             closing=self._closing, fetched=self._picture,
         )  # fmt: skip
         self._watch = Watch(self._ledger)
@@ -132,7 +132,7 @@ class Studio:
         await asyncio.gather(*left, return_exceptions=True)
         with suppress(DatabaseUnavailable, TimeoutError):
             async with asyncio.timeout(1.0):
-                await self._ledger.ask(self._ledger.release, self._owner)
+                await self._ledger.ask(self._ledger.release, self._worker)
         await self._keys.close()
         self._ledger.close()
 
@@ -326,7 +326,7 @@ class Studio:
                 self._apart(self._take_back(entering, ticket))
 
     async def _queue(self, enter: Callable[..., str], ticket: str, request: str) -> Job:
-        entered = await self._ledger.insist(enter, ticket, self._owner, request)
+        entered = await self._ledger.insist(enter, ticket, self._worker, request)
         job = await self._ledger.insist(self._ledger.job, entered)
         assert job
         return job
@@ -370,7 +370,7 @@ class Studio:
 
     async def _heartbeat(self) -> None:
         """Keep what is driven here, and drive on what nobody holds."""
-        await self._ledger.ask(self._ledger.renew, self._owner, self._driver.tickets, self._loops.health())
+        await self._ledger.ask(self._ledger.renew, self._worker, self._driver.tickets, self._loops.health())
         if self._wanted:
             # Not what has ended, or is driven here by now.
             waiting = await self._ledger.ask(self._ledger.under_way, list(self._wanted))
@@ -384,7 +384,7 @@ class Studio:
         if self._closing.is_set() or only == []:
             return
         since = 0.0 if only is None else time.time()
-        for ticket in await self._ledger.ask(self._ledger.claim, self._owner, list(self._keys), only=only):
+        for ticket in await self._ledger.ask(self._ledger.claim, self._worker, list(self._keys), only=only):
             self._wanted.pop(ticket, None)
             if job := await self._ledger.insist(self._ledger.job, ticket):
                 self._driver.take(job, since=since)

@@ -26,7 +26,7 @@ from ..jobs.test_ledger import Book
 FILL = """
 INSERT INTO jobs (
     ticket, state, service, provider, key, payer, visitor, request, photo, prompt, prompt_optimizer, amount, task_id,
-    clip, queued_at, sending_at, rendering_at, ended_at, changed_at, owner, leased_until
+    clip, queued_at, sending_at, rendering_at, ended_at, changed_at, worker, leased_until
 )
 WITH RECURSIVE numbers(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM numbers WHERE i < {rows}),
 facts AS (
@@ -43,7 +43,7 @@ facts AS (
         WHEN i > {rows} - {rows} / 1000 AND i % 10 < 7 OR i % 10 = 1 THEN 'visitor'
         WHEN i % 10 = 0 THEN 'nobody'
         ELSE 'owner' END AS payer,
-    CASE WHEN i > {rows} - {rows} / 1000 THEN 'driver' ELSE 'owner' || i % 50 END AS owner,
+    CASE WHEN i > {rows} - {rows} / 1000 THEN 'driver' ELSE 'owner' || i % 50 END AS worker,
     31536000.0 * ({rows} - i) / {rows} AS age,
     -- Of the simulator's only the newest: its folder is bounded.
     i > {rows} / 2 AND (i % 10 > 0 OR i > {rows} - {rows} / 100) AS kept,
@@ -60,7 +60,7 @@ SELECT
     CASE WHEN kept AND state = 'done' THEN 'clips/of-a-name-that-nobody-guesses-' || i || '.mp4' ELSE '' END,
     {ago}, CASE WHEN state IN ('queued', 'cancelled') THEN NULL ELSE {ago} END,
     CASE WHEN state IN ('queued', 'cancelled') THEN NULL ELSE {ago} END,
-    CASE WHEN state IN ('queued', 'rendering', 'fetching') THEN NULL ELSE {ago} END, {ago}, owner, {until}
+    CASE WHEN state IN ('queued', 'rendering', 'fetching') THEN NULL ELSE {ago} END, {ago}, worker, {until}
 FROM facts
 """
 AGO = {
@@ -124,7 +124,7 @@ def questions(book: Book) -> dict[str, Callable[[], object]]:
     numbers, ledger = count(), book.ledger
     # Wide, and all are counted.
     limits = Limits(per_day=10**6, per_visitor=10**6, concurrent=10**6, per_minute=10**6, waiting=10**6)
-    usual: dict[str, Any] = {"owner": "bench", "key": "key", "visitor": "visitor1", "limits": limits}
+    usual: dict[str, Any] = {"worker": "bench", "key": "key", "visitor": "visitor1", "limits": limits}
     watched = [row.ticket for row in ledger.jobs(300)]
 
     def enter() -> None:
@@ -134,7 +134,7 @@ def questions(book: Book) -> dict[str, Callable[[], object]]:
     def admit() -> None:
         ticket = f"bench{next(numbers)}"
         book.enter(ticket, **usual)
-        assert book.admit(ticket, limits, owner="bench").state == "sending"
+        assert book.admit(ticket, limits, worker="bench").state == "sending"
 
     def claim() -> None:
         # One whose key is not here: it stays free.

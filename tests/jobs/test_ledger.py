@@ -41,19 +41,19 @@ class Book:
             "photo": "photos/a.jpg", "prompt": "She smiles.", "prompt_optimizer": True,
         }  # fmt: skip
         usual |= {"limits": WIDE, "until": time.monotonic() + 60}
-        return self.ledger.enter(ticket, values.pop("owner", "a"), request or ticket, **usual | values)
+        return self.ledger.enter(ticket, values.pop("worker", "a"), request or ticket, **usual | values)
 
     def sent(self, ticket: str, **values: Any) -> Job:
         """One that is being sent."""
         self.enter(ticket, **values)
-        return self.admit(ticket, owner=values.get("owner", "a"))
+        return self.admit(ticket, worker=values.get("worker", "a"))
 
     def rendering(self, ticket: str, **values: Any) -> None:
         self.sent(ticket, **values)
-        self.ledger.record_task(ticket, values.get("owner", "a"), f"task of {ticket}")
+        self.ledger.record_task(ticket, values.get("worker", "a"), f"task of {ticket}")
 
-    def admit(self, ticket: str, limits: Limits = WIDE, owner: str = "a") -> Job:
-        self.ledger.admit(owner, [ticket], limits)
+    def admit(self, ticket: str, limits: Limits = WIDE, worker: str = "a") -> Job:
+        self.ledger.admit(worker, [ticket], limits)
         return self.job(ticket)
 
     def job(self, ticket: str) -> Job:
@@ -110,7 +110,7 @@ def test_the_same_request_under_way_is_the_same_job(book: Book) -> None:
     assert book.enter("three", "another") == "three"
     for state in UNDER_WAY:
         book.put("one", state=state)
-        assert book.enter("two", "request", owner="b") == "one"
+        assert book.enter("two", "request", worker="b") == "one"
     assert [job.ticket for job in book.ledger.jobs()] == ["three", "one"]
 
 
@@ -150,7 +150,7 @@ def test_what_another_process_has_taken_over_is_not_admitted_here(book: Book) ->
     book.ago("one", leased_until=1)
     assert book.ledger.claim("b", ["key"]) == ["one"]
     assert book.ledger.admit("a", ["one"], WIDE) == NOBODY
-    assert book.admit("one", owner="b").state is State.SENDING
+    assert book.admit("one", worker="b").state is State.SENDING
     # Where the first one would pay a second time: it sees a row that is being sent, by somebody else.
     assert book.ledger.admit("a", ["one"], WIDE) == NOBODY
 
@@ -245,16 +245,16 @@ def test_what_a_dead_process_left_rendering_still_renders(book: Book) -> None:
     for ticket in ("one", "two"):
         book.rendering(ticket)
         book.ago(ticket, leased_until=1)
-    book.enter("three", owner="b")
-    assert book.admit("three", Limits(concurrent=2, per_minute=9), owner="b").state is State.QUEUED
+    book.enter("three", worker="b")
+    assert book.admit("three", Limits(concurrent=2, per_minute=9), worker="b").state is State.QUEUED
 
 
 def test_what_nobody_asked_for_in_a_day_blocks_nobody(book: Book) -> None:
     for ticket in ("one", "two"):
         book.rendering(ticket)
         book.ago(ticket, leased_until=DAY, queued_at=DAY + HOUR, sending_at=DAY + HOUR, rendering_at=DAY + HOUR)
-    book.enter("three", owner="b")
-    assert book.admit("three", Limits(concurrent=2, per_minute=9), owner="b").state is State.SENDING
+    book.enter("three", worker="b")
+    assert book.admit("three", Limits(concurrent=2, per_minute=9), worker="b").state is State.SENDING
 
 
 def test_so_many_a_minute_and_the_next_when_it_is_over(book: Book) -> None:
@@ -283,13 +283,17 @@ def test_the_limits_hold_over_all_who_ask_at_the_same_moment(book: Book) -> None
     other = Ledger(book.url)
     limits = Limits(per_day=10, concurrent=99, per_minute=99)
     for number in range(40):
-        book.enter(f"{number}", owner=f"{number % 10}")
+        book.enter(f"{number}", worker=f"{number % 10}")
 
-    def admit(owner: int) -> list[State]:
-        ledger, states, waiting = other if owner % 2 else book.ledger, [], {f"{owner + ten}" for ten in (0, 10, 20, 30)}
+    def admit(worker: int) -> list[State]:
+        ledger, states, waiting = (
+            other if worker % 2 else book.ledger,
+            [],
+            {f"{worker + ten}" for ten in (0, 10, 20, 30)},
+        )
         # In the order of entering: so some are asked more than once.
         while waiting:
-            found, waiting = ledger.admit(f"{owner}", waiting, limits)
+            found, waiting = ledger.admit(f"{worker}", waiting, limits)
             states += [job.state for job in found]
         return states
 
@@ -312,10 +316,10 @@ def test_many_who_enter_the_same_request_at_the_same_moment_are_one_job(book: Bo
 @pytest.mark.parametrize("state", [State.SENDING, State.UNKNOWN])
 def test_a_task_id_is_written_whoever_holds_the_job_and_heals_unknown(book: Book, state: State) -> None:
     book.sent("one")
-    book.put("one", owner="b", state=state)
+    book.put("one", worker="b", state=state)
     book.ledger.record_task("one", "a", "123456789012345678")
     job, row = book.job("one"), book.row("one")
-    assert (job.state, job.task_id, job.charge, row["owner"]) == ("rendering", "123456789012345678", "spent", "a")
+    assert (job.state, job.task_id, job.charge, row["worker"]) == ("rendering", "123456789012345678", "spent", "a")
     assert (job.what, job.advice, job.ended, bool(row["rendering_at"])) == ("", "", None, True)
     assert book.ledger.claim("c", ["key"]) == []
 
@@ -329,7 +333,7 @@ def test_a_late_task_id_does_not_bring_a_job_back_from_a_later_state(book: Book)
 
 def test_a_late_refusal_is_a_fact_too_but_not_against_a_task_id(book: Book) -> None:
     book.sent("one")
-    book.put("one", state=State.UNKNOWN, owner="b")
+    book.put("one", state=State.UNKNOWN, worker="b")
     book.ledger.end_submit("one", State.REFUSED, "No.", "Try again.")
     assert (book.job("one").state, book.job("one").what, book.job("one").advice) == ("refused", "No.", "Try again.")
     book.rendering("two")
@@ -384,7 +388,7 @@ def test_what_is_held_is_not_taken_and_what_is_not_held_is(book: Book) -> None:
 
 def test_a_lease_is_renewed_by_its_owner_for_what_it_still_drives(book: Book) -> None:
     for ticket in ("one", "two", "three"):
-        book.rendering(ticket, owner="b" if ticket == "three" else "a")
+        book.rendering(ticket, worker="b" if ticket == "three" else "a")
         book.ago(ticket, leased_until=1)
     changed = book.job("one").changed
     book.ledger.renew("a", ["one", "three"], {})
@@ -457,7 +461,7 @@ def test_without_its_key_a_job_says_so_and_goes_on_when_it_is_back(book: Book) -
 def test_who_leaves_leaves_everything_to_the_next_at_once(book: Book) -> None:
     book.rendering("one")
     book.sent("two")
-    book.rendering("three", owner="b")
+    book.rendering("three", worker="b")
     book.ledger.release("a")
     assert book.job("two").state is State.UNKNOWN
     assert book.ledger.claim("c", ["key"]) == ["one"]
@@ -470,9 +474,9 @@ def test_several_who_claim_at_the_same_moment_take_each_job_once(book: Book) -> 
         book.ago(ticket, leased_until=1)
     start = threading.Barrier(6)
 
-    def claim(owner: int) -> list[str]:
+    def claim(worker: int) -> list[str]:
         start.wait()
-        return book.ledger.claim(f"{owner}", ["key"])
+        return book.ledger.claim(f"{worker}", ["key"])
 
     with ThreadPoolExecutor(6) as threads:
         taken = [ticket for some in threads.map(claim, range(6)) for ticket in some]
@@ -689,7 +693,7 @@ def test_a_person_reads_the_rows_in_plain_sqlite3(tmp_path: Path) -> None:
     book.rendering("one", prompt="Sie lächelt.")
     book.ledger.advance("one", "a", state=State.FETCHING, file_id="9")
     connection = sqlite3.connect(path)
-    names = "state, service, provider, key, prompt, amount, task_id, file_id, owner"
+    names = "state, service, provider, key, prompt, amount, task_id, file_id, worker"
     row = connection.execute(f"SELECT {names} FROM jobs").fetchone()
     assert row == ("fetching", "live", "302.AI", "key", "Sie lächelt.", 700, "task of one", "9", "a")
     names = "queued_at, sending_at, rendering_at, fetching_at, changed_at, leased_until"
