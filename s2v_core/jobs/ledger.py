@@ -212,7 +212,7 @@ class Ledger:
 
         Raises `Full`, or `TooLate` where its turn comes after the moment `until` of the monotonic clock.
         """
-        with self._turn() as connection:
+        with self._write() as connection:
             if time.monotonic() > until:
                 raise TooLate
             same = sa.and_(_JOBS.c.request == request, _JOBS.c.state.in_(UNDER_WAY), _YOUNG)
@@ -238,12 +238,12 @@ class Ledger:
         # By a commit whose answer was lost: nobody has paid for it yet.
         admitted = select(_JOBS.c.ticket).where(mine, _JOBS.c.state == State.SENDING)
         mine = sa.and_(mine, _JOBS.c.state == State.QUEUED)
-        with self._look() as connection:
+        with self._read() as connection:
             found = list(self._obstacles(connection, mine, limits))
             still = all(state is State.QUEUED and obstacle == row["waits"] for row, state, obstacle in found)
             if still and not connection.scalars(admitted).all():
                 return [], {row["ticket"] for row, _, _ in found}
-        with self._turn() as connection:
+        with self._write() as connection:
             left, waiting = [self._one(connection, ticket) for ticket in connection.scalars(admitted).all()], set()
             for row, state, obstacle in self._obstacles(connection, mine, limits):
                 this = _JOBS.c.ticket == row["ticket"]
@@ -258,13 +258,13 @@ class Ledger:
 
     def withdraw(self, ticket: str) -> None:
         """Back into the queue: it was admitted, and nothing has left this machine."""
-        with self._turn() as connection:
+        with self._write() as connection:
             sending = sa.and_(_JOBS.c.ticket == ticket, _JOBS.c.state == State.SENDING, _JOBS.c.task_id == "")
             self._set(connection, sending, state=State.QUEUED, sending_at=None)
 
     def record_task(self, ticket: str, worker: str, task_id: str) -> None:
         """A fact, whoever holds the job by now: it heals `unknown`. What was deleted meanwhile stays deleted."""
-        with self._turn() as connection:
+        with self._write() as connection:
             unsent = sa.and_(_JOBS.c.ticket == ticket, _JOBS.c.state.in_((State.SENDING, State.UNKNOWN)))
             self._set(connection, _JOBS.c.ticket == ticket, task_id=task_id)
             healed = {"what": "", "advice": ""}
@@ -275,14 +275,14 @@ class Ledger:
 
     def record_clip(self, ticket: str, clip: str) -> Job | None:
         """A whole clip on the disk is a fact, too, whoever holds the job by now; the job, None without a row."""
-        with self._turn() as connection:
+        with self._write() as connection:
             wanted = sa.and_(_JOBS.c.ticket == ticket, _JOBS.c.state.in_(UNDER_WAY))
             self._set(connection, wanted, state=State.DONE, clip=clip)
             return self._one(connection, ticket)
 
     def miss_clip(self, ticket: str, clip: str, what: str, *, fetch: bool) -> None:
         """The clip's file is gone: it is to be fetched again, or else the row says why it is not."""
-        with self._turn() as connection:
+        with self._write() as connection:
             missed = sa.and_(_JOBS.c.ticket == ticket, _JOBS.c.state == State.DONE, _JOBS.c.clip == clip)
             if fetch:
                 free = {"fetching_at": _Clock(), "ended_at": None, "leased_until": _Clock(), "waits": what}
@@ -292,7 +292,7 @@ class Ledger:
 
     def end_submit(self, ticket: str, state: State, what: str, advice: str) -> None:
         """Refused or unknown; a refusal is a fact, whoever holds the job by now."""
-        with self._turn() as connection:
+        with self._write() as connection:
             unanswered = sa.and_(
                 _JOBS.c.ticket == ticket, _JOBS.c.task_id == "", _JOBS.c.state.in_((State.SENDING, State.UNKNOWN))
             )
@@ -302,13 +302,13 @@ class Ledger:
         """Write what the worker found out; False where the job is another process's by now."""
         if values.get("status") not in (None, Status.PREPARING, Status.QUEUEING, Status.SUCCESS):
             values["processing_at"] = func.coalesce(_JOBS.c.processing_at, _Clock())
-        with self._turn() as connection:
+        with self._write() as connection:
             mine = sa.and_(_JOBS.c.ticket == ticket, _JOBS.c.worker == worker, _JOBS.c.state.in_(UNDER_WAY))
             return self._set(connection, mine, **values)
 
     def cancel(self, ticket: str, what: str) -> None:
         """Only while nothing was sent."""
-        with self._turn() as connection:
+        with self._write() as connection:
             queued = sa.and_(_JOBS.c.ticket == ticket, _JOBS.c.state == State.QUEUED)
             self._set(connection, queued, state=State.CANCELLED, what=what)
 
@@ -317,7 +317,7 @@ class Ledger:
 
         Of each loop, how many seconds ago it ran to its end, and its trouble since then.
         """
-        with self._turn() as connection:
+        with self._write() as connection:
             driven = sa.and_(_JOBS.c.worker == worker, _JOBS.c.ticket.in_(tickets))
             connection.execute(update(_JOBS).where(driven).values(leased_until=_Clock(self._lease)))
             stale = sa.or_(_LOOPS.c.worker == worker, _LOOPS.c.ran_at < _Clock(-24 * 3600))
@@ -328,7 +328,7 @@ class Ledger:
 
     def release(self, worker: str) -> None:
         """Leave every job to who comes next; a payment without an answer is unknown."""
-        with self._turn() as connection:
+        with self._write() as connection:
             mine = sa.and_(_JOBS.c.worker == worker, _JOBS.c.state.in_(UNDER_WAY))
             connection.execute(update(_JOBS).where(mine).values(leased_until=_Clock()))
             self._abandon(connection, sa.and_(mine, _JOBS.c.state == State.SENDING))
@@ -346,10 +346,10 @@ class Ledger:
         else:
             wanted = sa.and_(_JOBS.c.state.in_(UNDER_WAY), _JOBS.c.ticket.in_(only))
         free = sa.and_(wanted, _JOBS.c.leased_until < _Clock())
-        with self._look() as connection:
+        with self._read() as connection:
             if not self._count(connection, free):
                 return []
-        with self._turn() as connection:
+        with self._write() as connection:
             self._abandon(connection, sa.and_(free, _JOBS.c.state == State.SENDING))
             stale = sa.and_(free, _JOBS.c.state == State.QUEUED, _JOBS.c.leased_until < _Clock(-STALE_SECONDS))
             self._set(connection, stale, state=State.CANCELLED, what="The server stopped before anything was sent.")
@@ -363,18 +363,18 @@ class Ledger:
             return tickets
 
     def job(self, ticket: str) -> Job | None:
-        with self._look() as connection:
+        with self._read() as connection:
             return self._one(connection, ticket)
 
     def jobs(self, limit: int | None = None) -> list[Job]:
         """The newest so many, or all; newest first."""
-        with self._look() as connection:
+        with self._read() as connection:
             newest = select(_JOBS, _Clock().label("now")).order_by(_JOBS.c.queued_at.desc()).limit(limit)
             return [_job(row) for row in connection.execute(newest).mappings()]
 
     def changed(self, tickets: Collection[str], seconds: float) -> list[Job]:
         """Those of `tickets` that changed within the last so many seconds."""
-        with self._look() as connection:
+        with self._read() as connection:
             late = sa.and_(_JOBS.c.ticket.in_(tickets), _JOBS.c.changed_at > _Clock(-seconds))
             return [
                 _job(row) for row in connection.execute(select(_JOBS, _Clock().label("now")).where(late)).mappings()
@@ -382,34 +382,34 @@ class Ledger:
 
     def used_today(self, visitor: str | None = None) -> int:
         """Clips that were or may have been paid with the owner's key since midnight UTC, or this visitor's of those."""
-        with self._look() as connection:
+        with self._read() as connection:
             whose = [] if visitor is None else [_JOBS.c.visitor == visitor]
             return self._count(connection, *_TODAYS, *whose)
 
     def durations(self, provider: str) -> list[float]:
         """Seconds from the sending to the end of a provider's newest clips, up to 200."""
-        with self._look() as connection:
+        with self._read() as connection:
             ended = sa.and_(_JOBS.c.provider == provider, _JOBS.c.state == State.DONE, _JOBS.c.ended_at.is_not(None))
             times = select(_JOBS.c.sending_at, _JOBS.c.ended_at).where(ended).order_by(_JOBS.c.ended_at.desc())
             return [(end - sent).total_seconds() for sent, end in connection.execute(times.limit(200))]
 
     def keys_in_use(self) -> set[str]:
         """The fingerprints of the keys that a job under way needs."""
-        with self._look() as connection:
+        with self._read() as connection:
             driven = sa.or_(_YOUNG, _JOBS.c.leased_until > _Clock())
             under_way = sa.and_(_JOBS.c.state.in_(UNDER_WAY), driven)
             return set(connection.scalars(select(_JOBS.c.key).where(under_way).distinct()))
 
     def under_way(self, tickets: Collection[str]) -> set[str]:
         """Of these, the ones whose jobs have not ended."""
-        with self._look() as connection:
+        with self._read() as connection:
             which = sa.and_(_JOBS.c.ticket.in_(tickets), _JOBS.c.state.in_(UNDER_WAY))
             return set(connection.scalars(select(_JOBS.c.ticket).where(which)))
 
     def unnamed(self, stems: Collection[str]) -> set[str]:
         """Of these files, told by their names up to the first dot, the ones that no row names."""
         found = set(stems)
-        with self._look() as connection:
+        with self._read() as connection:
             rows = connection.execution_options(yield_per=1000).execute(
                 select(_JOBS.c.photo, _JOBS.c.clip).where(_KEEPS)
             )
@@ -419,7 +419,7 @@ class Ledger:
 
     def simulated(self) -> list[Job]:
         """What the simulator's jobs keep that have ended, newest first."""
-        with self._look() as connection:
+        with self._read() as connection:
             free = sa.and_(
                 _JOBS.c.payer == "nobody", _JOBS.c.ended_at.is_not(None), _KEEPS, _JOBS.c.deleted_at.is_(None)
             )
@@ -428,32 +428,32 @@ class Ledger:
 
     def to_forget(self, hours: float) -> list[str]:
         """The tickets of jobs that ended so long ago and still keep photo, clip or prompt."""
-        with self._look() as connection:
+        with self._read() as connection:
             old = sa.and_(_JOBS.c.ended_at < _Clock(-3600 * hours), _KEEPS, _JOBS.c.deleted_at.is_(None))
             return list(connection.scalars(select(_JOBS.c.ticket).where(old)))
 
     def erase(self, ticket: str) -> bool:
         """The prompt leaves the row of a job that has ended; photo and clip are shown no more, their files go next."""
-        with self._turn() as connection:
+        with self._write() as connection:
             which = sa.and_(_JOBS.c.ticket == ticket, _JOBS.c.ended_at.is_not(None), _KEEPS)
             return self._set(connection, which, prompt="", deleted_at=func.coalesce(_JOBS.c.deleted_at, _Clock()))
 
     def erased(self, ticket: str | None = None) -> list[tuple[str, str, str]]:
         """Ticket, photo and clip of what was erased and whose files may still be there; of all, or of one job."""
-        with self._look() as connection:
+        with self._read() as connection:
             which = [] if ticket is None else [_JOBS.c.ticket == ticket]
             query = select(_JOBS.c.ticket, _JOBS.c.photo, _JOBS.c.clip).where(_GOES)
             return [(row.ticket, row.photo, row.clip) for row in connection.execute(query.where(*which))]
 
     def clear(self, ticket: str) -> None:
         """The files of what was erased are gone."""
-        with self._turn() as connection:
+        with self._write() as connection:
             erased = sa.and_(_JOBS.c.ticket == ticket, _JOBS.c.deleted_at.is_not(None))
             connection.execute(update(_JOBS).where(erased).values(photo="", clip=""))
 
     def health(self) -> list[tuple[str, str, float, str]]:
         """Of each process that did not end in order: its name, a loop, seconds since that ran, its trouble."""
-        with self._look() as connection:
+        with self._read() as connection:
             rows = connection.execute(select(_LOOPS, _Clock().label("now")).order_by(_LOOPS.c.worker, _LOOPS.c.name))
             return [(row.worker, row.name, _epoch(row.now) - _epoch(row.ran_at), row.trouble) for row in rows]
 
@@ -533,12 +533,12 @@ class Ledger:
             return str(pepper), str(identity)
 
     @contextmanager
-    def _look(self) -> Iterator[sa.Connection]:
+    def _read(self) -> Iterator[sa.Connection]:
         with _told(), self._engine.connect() as connection:
             yield connection
 
     @contextmanager
-    def _turn(self) -> Iterator[sa.Connection]:
+    def _write(self) -> Iterator[sa.Connection]:
         with _told(), self._writing.begin() as connection:
             connection.execute(update(_LEDGER).values(turn=_LEDGER.c.turn + 1))
             yield connection

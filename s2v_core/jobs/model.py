@@ -79,7 +79,7 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True)
-class Usual:
+class TypicalDurations:
     """How long the clips of a service took here, in seconds from their sending: half lie between the first two."""
 
     count: int
@@ -88,7 +88,7 @@ class Usual:
     nine_tenths: float
 
     @classmethod
-    def of(cls, seconds: list[float]) -> "Usual | None":
+    def of(cls, seconds: list[float]) -> "TypicalDurations | None":
         """None where there are too few to say."""
         if len(seconds) < 5:
             return None

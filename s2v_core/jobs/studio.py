@@ -25,7 +25,7 @@ from ..settings import Settings
 from .driver import Driver, Simulated
 from .ledger import Full, Ledger, TooLate
 from .loops import Loops, sentences
-from .model import UNDER_WAY, Job, Limits, Pace, State, Usual
+from .model import UNDER_WAY, Job, Limits, Pace, State, TypicalDurations
 from .services import KeyRing, Service
 from .store import FileStore
 from .watch import Watch
@@ -273,9 +273,9 @@ class Studio:
         most = self._limits.per_visitor
         return self._limits.per_day if most is None else min(most, self._limits.per_day)
 
-    async def usual(self, job: Job) -> Usual | None:
+    async def typical_durations(self, job: Job) -> TypicalDurations | None:
         """How long this installation's clips of the same provider took; None while there are too few."""
-        return Usual.of(await self._ledger.ask(self._ledger.durations, job.provider))
+        return TypicalDurations.of(await self._ledger.ask(self._ledger.durations, job.provider))
 
     def hold(self, key: str) -> str:
         """Take a key into memory, for as long as a job needs it; its fingerprint. Raises `SettingsError`."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from .. import wire
 from ..errors import Charge, InputRejected, PromptRejected, RatioRejected, S2VError
-from ..jobs.model import UNDER_WAY, Job, Stage, State, Usual
+from ..jobs.model import UNDER_WAY, Job, Stage, State, TypicalDurations
 
 # What to do, as a list of steps or as one sentence.
 Ending = list[tuple[str, str | list[str]]]
@@ -63,10 +63,10 @@ def price(amount: int | None, provider: str) -> str:
     return f"priced by {provider}" if amount is None else f"{amount / 1000:g} PTC" if amount else "free"
 
 
-def takes(service: str, usual: Usual | None = None) -> str:
+def takes(service: str, typical: TypicalDurations | None = None) -> str:
     """How long a clip takes, as far as anybody knows."""
-    if usual:
-        return f"Half of {usual.count} clips took {minutes(usual.quarter)} to {minutes(usual.three_quarters)}."
+    if typical:
+        return f"Half of {typical.count} clips took {minutes(typical.quarter)} to {minutes(typical.three_quarters)}."
     return "About ten seconds." if service == "simulator" else "One to four minutes, at times ten and more."
 
 
@@ -133,7 +133,7 @@ def sentence(error: Exception) -> str:
 
 
 def progress(
-    job: Job, *, usual: Usual | None = None, keep_hours: float | None = None, space: str = ""
+    job: Job, *, typical: TypicalDurations | None = None, keep_hours: float | None = None, space: str = ""
 ) -> dict[str, Any]:
     """The card of a job as it stands. `space` is the Space's name, where this is one."""
     title, line, facts, stage = _TITLES.get(job.state, "Rendering"), "", [], ("", "")
@@ -148,7 +148,7 @@ def progress(
         took = minutes(job.seconds.get(Stage.RENDER) or job.seconds.get(Stage.QUEUE, 0))
         facts = [called, f"rendered in {took}", "", taken, cost, _kept(job, keep_hours)]
     elif job.state in UNDER_WAY:
-        title, line = _running(job, title, usual)
+        title, line = _running(job, title, typical)
         paid = job.charge is Charge.SPENT
         if job.task_id:
             stage = ("Paid, on its way" if paid else "On its way", "")
@@ -205,17 +205,17 @@ def summary(job: Job) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _running(job: Job, title: str, usual: Usual | None) -> tuple[str, str]:
+def _running(job: Job, title: str, typical: TypicalDurations | None) -> tuple[str, str]:
     if job.state is State.RENDERING:
         title = "Rendering" if Stage.RENDER in job.began else "Waiting in the queue"
     if job.overdue:
         title = "Overdue"
         return title, job.waits or f"Longer than 20 minutes, and still asked for. {_BACK}"
     since = job.now - job.began.get(Stage.SEND, job.now)
-    if usual and since > usual.nine_tenths:
+    if typical and since > typical.nine_tenths:
         line = f"Slower than 9 of 10. {_BACK}"
     else:
-        line = f"{takes(job.service, usual)} {_BACK}"
+        line = f"{takes(job.service, typical)} {_BACK}"
     if job.state is State.RENDERING and job.status:
         line = f"{job.provider}: {job.status}. {line}"
     return title, job.waits or line

@@ -140,9 +140,9 @@ class Desk:
     async def watch(self, ticket: str) -> AsyncIterator[tuple[Job, dict[str, Any]]]:
         """A job with its card, as `Studio.watch` sees it. Raises `UnknownTicket`."""
         job = await self._studio.job(ticket)
-        usual = await self._studio.usual(job)
+        typical = await self._studio.typical_durations(job)
         async for seen in self._studio.watch(ticket):
-            yield seen, self.card(seen, usual=usual)
+            yield seen, self.card(seen, typical=typical)
 
     def card(self, job: Job, **more: Any) -> dict[str, Any]:
         """A job as it stands."""

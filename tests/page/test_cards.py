@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from s2v_core.errors import Charge, ChargeUnknown, InputRejected, PromptRejected, RatioRejected
-from s2v_core.jobs.model import Job, Stage, State, Usual
+from s2v_core.jobs.model import Job, Stage, State, TypicalDurations
 from s2v_core.page import cards
 from s2v_core.wire import KEY_NOT_ACCEPTED
 
@@ -74,23 +74,23 @@ def test_a_key_that_is_not_accepted_gets_the_three_steps_that_fix_it(space: str,
     assert [target for _, target in card["actions"] if target.startswith("https")] == links
 
 
-def usual(count: int = 37) -> Usual | None:
-    return Usual.of([160.0, 200.0, 250.0, 400.0][: min(count, 4)] * (count // 4) + [220.0] * (count % 4))
+def usual(count: int = 37) -> TypicalDurations | None:
+    return TypicalDurations.of([160.0, 200.0, 250.0, 400.0][: min(count, 4)] * (count // 4) + [220.0] * (count % 4))
 
 
 def test_under_five_clips_nothing_is_said_of_how_long_they_take() -> None:
-    assert Usual.of([1.0] * 4) is None
-    assert Usual.of([1.0] * 5) == Usual(5, 1.0, 1.0, 1.0)
+    assert TypicalDurations.of([1.0] * 4) is None
+    assert TypicalDurations.of([1.0] * 5) == TypicalDurations(5, 1.0, 1.0, 1.0)
 
 
 def test_the_band_is_told_and_past_it_that_this_one_is_slow() -> None:
-    band = Usual(37, 160.0, 250.0, 600.0)
+    band = TypicalDurations(37, 160.0, 250.0, 600.0)
     rendering = job(State.RENDERING, task_id="1", status="Processing")
-    assert "Half of 37 clips took 2:40 to 4:10." in cards.progress(rendering, usual=band)["line"]
+    assert "Half of 37 clips took 2:40 to 4:10." in cards.progress(rendering, typical=band)["line"]
     late = job(State.RENDERING, task_id="1", status="Processing", now=1001.0 + 601)
-    assert "Slower than 9 of 10." in cards.progress(late, usual=band)["line"]
+    assert "Slower than 9 of 10." in cards.progress(late, typical=band)["line"]
     assert "Slower" not in cards.progress(late)["line"]
-    assert "%" not in str(cards.progress(late, usual=band))
+    assert "%" not in str(cards.progress(late, typical=band))
 
 
 def test_an_overdue_job_is_still_asked_for_and_no_failure() -> None:
@@ -101,7 +101,7 @@ def test_an_overdue_job_is_still_asked_for_and_no_failure() -> None:
 
 def test_what_a_job_waits_for_is_said_before_all_else() -> None:
     waits = "Waiting: 2 before it."
-    assert cards.progress(job(State.QUEUED, waits=waits), usual=usual())["line"] == waits
+    assert cards.progress(job(State.QUEUED, waits=waits), typical=usual())["line"] == waits
 
 
 @pytest.mark.parametrize(
