@@ -207,7 +207,7 @@ with Page(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 86400
 
     async def bring_back(number: str, known: list[str] | None, page: SimpleNamespace) -> Update:
         page.ticket = ""
-        page.ticket = (await studio.fetch(number.strip())).ticket
+        page.ticket = (await studio.resume(number.strip())).ticket
         return {tickets: newest(page.ticket, known), ticket: ""}
 
     def open_card(page: SimpleNamespace, event: gr.EventData) -> Any:
@@ -253,7 +253,7 @@ with Page(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 86400
         """Out of the box and into memory; jobs that waited for it go on."""
         try:
             taken = Key(text.strip())
-            studio.hold(taken.text)
+            studio.remember_key(taken.text)
         except SettingsError as error:
             return {key: "", key_says: f"This cannot be a key: {error}"}
         return {key: ""} | await offered(taken, request)

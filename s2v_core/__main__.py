@@ -170,7 +170,7 @@ async def _before(stop: asyncio.Event, task: asyncio.Task[Any]) -> bool:
 def _studio(settings: Settings) -> "Studio":
     from .jobs.studio import Studio
 
-    return Studio(settings, simulator=_simulator(settings), resume=False)
+    return Studio(settings, simulator=_simulator(settings), take_over=False)
 
 
 def _simulator(settings: Settings) -> "Simulator":
@@ -184,7 +184,7 @@ def _simulator(settings: Settings) -> "Simulator":
 
 async def _ask(studio: "Studio", arguments: argparse.Namespace) -> "Job":
     if arguments.command == "fetch":
-        return await studio.fetch(arguments.ticket)
+        return await studio.resume(arguments.ticket)
     if arguments.service == "live" and "live" not in studio.services:
         raise SettingsError("S2V_API_KEY: the live service needs a key.")
     service = studio.services[arguments.service] if arguments.service else studio.default_service

@@ -27,7 +27,7 @@ class KeyRing:
     def __init__(self, simulator: Client, connect: Callable[[str], Client], fingerprint: Callable[[str], str]) -> None:
         self._clients = {"": simulator}
         self._connect, self._fingerprint = connect, fingerprint
-        self._used: dict[str, float] = {}
+        self._last_used: dict[str, float] = {}
         self._kept = {""}
 
     def __contains__(self, fingerprint: str) -> bool:
@@ -36,12 +36,12 @@ class KeyRing:
     def __iter__(self) -> Iterator[str]:
         return iter(list(self._clients))
 
-    def hold(self, key: str, *, for_good: bool = False) -> str:
+    def remember_key(self, key: str, *, for_good: bool = False) -> str:
         """Take a key into memory, for as long as a job needs it; its fingerprint. Raises `SettingsError`."""
         fingerprint = self._fingerprint(key)
         if fingerprint not in self._clients:
             self._clients[fingerprint] = self._connect(key)
-        self._used[fingerprint] = time.monotonic()
+        self._last_used[fingerprint] = time.monotonic()
         if for_good:
             self._kept.add(fingerprint)
         return fingerprint
@@ -49,17 +49,17 @@ class KeyRing:
     def client(self, fingerprint: str) -> Client:
         return self._clients[fingerprint]
 
-    async def forget_idle(self, seconds: float, in_use: Callable[[], Awaitable[set[str]]]) -> None:
+    async def forget_idle_keys(self, seconds: float, in_use: Callable[[], Awaitable[set[str]]]) -> None:
         """What was not used for so long, and no job needs, leaves the memory."""
 
         def idle() -> set[str]:
-            return {key for key, at in self._used.items() if time.monotonic() - at > seconds} - self._kept
+            return {key for key, at in self._last_used.items() if time.monotonic() - at > seconds} - self._kept
 
         if found := idle():
             found -= await in_use()
             # Used again while the ledger was asked?
             for key in found & idle():
-                del self._used[key]
+                del self._last_used[key]
                 await self._clients.pop(key).__aexit__()
 
     async def close(self) -> None:

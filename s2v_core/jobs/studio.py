@@ -43,7 +43,7 @@ _GONE = "The clip's file is no longer here."
 class Studio:
     """An async context manager that holds the clients and runs each job as a task of its own.
 
-    With `resume`, what other processes left behind is driven on. Clips are published in `public_dir`. Simulated jobs
+    With `take_over`, what other processes left behind is driven on. Clips are published in `public_dir`. Simulated jobs
     keep at most `simulated_bytes`, and are refused where less than `free_bytes` are free.
     """
 
@@ -56,7 +56,7 @@ class Studio:
         timing: Timing | None = None,
         limits: Limits | None = None,
         pace: Pace | None = None,
-        resume: bool = True,
+        take_over: bool = True,
         simulated_bytes: int = 500_000_000,
         free_bytes: int = 1_000_000_000,
     ) -> None:
@@ -72,9 +72,9 @@ class Studio:
         self._pace = pace or Pace()
         self._simulated_bytes, self._free_bytes = simulated_bytes, free_bytes
         self.store = FileStore(settings.data_dir, public_dir or settings.data_dir / "public")
-        self._resume = resume
+        self._take_over = take_over
         self._worker = secrets.token_hex(8)
-        self._wanted: dict[str, None] = {}
+        self._to_resume: dict[str, None] = {}
         self._entering: set[asyncio.Task[Any]] = set()
         self._picturing: dict[str, asyncio.Task[None]] = {}
         self._unpicturable: dict[str, None] = {}
@@ -95,7 +95,9 @@ class Studio:
             timing=replace(self._timing, poll=poll),
         )
         self._keys = KeyRing(simulator, self._connect, self._ledger.fingerprint)
-        self._owners_key = self._keys.hold(self._settings.api_key, for_good=True) if self._settings.api_key else None
+        self._owners_key = (
+            self._keys.remember_key(self._settings.api_key, for_good=True) if self._settings.api_key else None
+        )
         self._driver = Driver(
             self._ledger, self._keys, self.store, self._simulator,
             worker=self._worker, limits=self._limits, timing=self._timing,
@@ -105,11 +107,11 @@ class Studio:
         self._loops = Loops()
         self._loops.start("heartbeat", self._pace.heartbeat, self._heartbeat)
         self._loops.start("admission", self._pace.admission, self._driver.admit)
-        self._loops.start("watch", self._pace.look, self._watch.look)
+        self._loops.start("watch", self._pace.look, self._watch.poll_changes)
         self._loops.start("keys", self._pace.idle_key / 2, self._forget_idle_keys)
-        if self._owners_key and self._resume:
+        if self._owners_key and self._take_over:
             self._loops.start("way", _HOUR, self._tell_way)
-        if self._resume:
+        if self._take_over:
             self._loops.start("sweep", self._pace.sweep, self._sweep)
         return self
 
@@ -172,7 +174,7 @@ class Studio:
         subject = await accept_async(photo)
         chosen = self.live if key else self._service(service)
         await self._check_open(chosen)
-        fingerprint = self.hold(key) if key else self._owners_key if chosen.name == "live" else ""
+        fingerprint = self.remember_key(key) if key else self._owners_key if chosen.name == "live" else ""
         visitor = self._visitor(visitor)
         name = subject if isinstance(subject, str) else await asyncio.to_thread(self.store.keep, subject.jpeg)
         content = subject if isinstance(subject, str) else hashlib.sha256(subject.jpeg).hexdigest()
@@ -198,7 +200,7 @@ class Studio:
         if job.ticket == ticket:
             if key:
                 # Until it was entered, no job needed the key: it may have been forgotten meanwhile.
-                self.hold(key)
+                self.remember_key(key)
             self._driver.take(job)
             self._loops.wake("admission")
         return job
@@ -228,12 +230,12 @@ class Studio:
         await self._ledger.insist(self._ledger.cancel, ticket, "You cancelled it before anything was sent.")
         return await self.job(ticket)
 
-    async def fetch(self, ticket: str) -> Job:
+    async def resume(self, ticket: str) -> Job:
         """Drive a job on that nobody drives, however old it is. Raises `UnknownTicket`."""
         job = await self.job(ticket)
         if job.state in UNDER_WAY:
-            self._wanted[ticket] = None
-            _bound(self._wanted)
+            self._to_resume[ticket] = None
+            _bound(self._to_resume)
             await self._claim([ticket])
         return await self.job(ticket)
 
@@ -277,9 +279,9 @@ class Studio:
         """How long this installation's clips of the same provider took; None while there are too few."""
         return TypicalDurations.of(await self._ledger.ask(self._ledger.durations, job.provider))
 
-    def hold(self, key: str) -> str:
+    def remember_key(self, key: str) -> str:
         """Take a key into memory, for as long as a job needs it; its fingerprint. Raises `SettingsError`."""
-        return self._keys.hold(key)
+        return self._keys.remember_key(key)
 
     def _connect(self, key: str) -> Client:
         networks = self._settings.file_networks
@@ -349,7 +351,7 @@ class Studio:
         what = f"{_GONE} It is fetched again, which is free." if fetch else _GONE
         _log.warning("a clip's file is gone: %s", job.clip)
         await self._ledger.insist(self._ledger.miss_clip, job.ticket, job.clip, what, fetch=fetch)
-        return await self.fetch(job.ticket)
+        return await self.resume(job.ticket)
 
     def _picture(self, job: Job) -> None:
         if job.ticket not in self._picturing:
@@ -371,13 +373,13 @@ class Studio:
     async def _heartbeat(self) -> None:
         """Keep what is driven here, and drive on what nobody holds."""
         await self._ledger.ask(self._ledger.renew, self._worker, self._driver.tickets, self._loops.health())
-        if self._wanted:
+        if self._to_resume:
             # Not what has ended, or is driven here by now.
-            waiting = await self._ledger.ask(self._ledger.under_way, list(self._wanted))
-            for ticket in set(self._wanted) - waiting | set(self._driver.tickets):
-                self._wanted.pop(ticket, None)
-            await self._claim(list(self._wanted))
-        if self._resume:
+            waiting = await self._ledger.ask(self._ledger.under_way, list(self._to_resume))
+            for ticket in set(self._to_resume) - waiting | set(self._driver.tickets):
+                self._to_resume.pop(ticket, None)
+            await self._claim(list(self._to_resume))
+        if self._take_over:
             await self._claim(None)
 
     async def _claim(self, only: Collection[str] | None) -> None:
@@ -385,7 +387,7 @@ class Studio:
             return
         since = 0.0 if only is None else time.time()
         for ticket in await self._ledger.ask(self._ledger.claim, self._worker, list(self._keys), only=only):
-            self._wanted.pop(ticket, None)
+            self._to_resume.pop(ticket, None)
             if job := await self._ledger.insist(self._ledger.job, ticket):
                 self._driver.take(job, since=since)
                 self._loops.wake("admission")
@@ -399,7 +401,7 @@ class Studio:
             _log.warning("%s", refused)
 
     async def _forget_idle_keys(self) -> None:
-        await self._keys.forget_idle(self._pace.idle_key, lambda: self._ledger.ask(self._ledger.keys_in_use))
+        await self._keys.forget_idle_keys(self._pace.idle_key, lambda: self._ledger.ask(self._ledger.keys_in_use))
 
     async def _sweep(self) -> None:
         await asyncio.to_thread(self.store.sweep_parts)

@@ -17,12 +17,12 @@ class Watch:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._watched: dict[str, _Watched] = {}
+        self._watched: dict[str, _Snapshot] = {}
         self._looked = time.monotonic()
 
     async def follow(self, job: Job) -> AsyncIterator[Job]:
         """The job now, at each change and at least once a second, until it has ended."""
-        watched = self._watched.setdefault(job.ticket, _Watched(job))
+        watched = self._watched.setdefault(job.ticket, _Snapshot(job))
         watched.see(job)
         watched.watchers += 1
         try:
@@ -37,7 +37,7 @@ class Watch:
             if not watched.watchers:
                 self._watched.pop(job.ticket, None)
 
-    async def look(self) -> None:
+    async def poll_changes(self) -> None:
         """Take in what has changed since the last look."""
         began = time.monotonic()
         if self._watched:
@@ -48,7 +48,7 @@ class Watch:
         self._looked = began
 
 
-class _Watched:
+class _Snapshot:
     """A row as it was seen last."""
 
     def __init__(self, job: Job) -> None:

@@ -309,9 +309,9 @@ async def test_a_recovered_ticket_is_remembered_no_longer_than_it_is_of_use(
     async with studio_at(service, tmp_path, pace=Pace(heartbeat=0.05)) as studio:
         job = await studio.submit(photo, PROMPT)
         await until(lambda: service.calls("query"))
-        await studio.fetch(job.ticket)
-        assert list(studio._wanted) == [job.ticket]
-        await until(lambda: not studio._wanted)
+        await studio.resume(job.ticket)
+        assert list(studio._to_resume) == [job.ticket]
+        await until(lambda: not studio._to_resume)
 
 
 def aged(folder: Path) -> None:

@@ -155,7 +155,7 @@ async def test_closing_waits_for_the_answer_of_a_payment(service: Service, photo
         job = await studio.submit(photo, PROMPT)
         while not service.requests:
             await asyncio.sleep(0.01)
-    async with studio_at(service, tmp_path, resume=False) as studio:
+    async with studio_at(service, tmp_path, take_over=False) as studio:
         stopped = await studio.job(job.ticket)
     assert (stopped.state, stopped.task_id, stopped.charge) == (State.RENDERING, TASK, Charge.SPENT)
 
@@ -360,7 +360,7 @@ async def test_a_job_without_its_key_goes_on_when_it_is_typed_again(
         async for seen in studio.watch(job.ticket):
             if "the same key" in seen.waits:
                 break
-        studio.hold("sk-visitor-51c0ffee")
+        studio.remember_key("sk-visitor-51c0ffee")
         assert (await watched(studio, job))[-1].state is State.DONE
     assert len(service.calls("submit")) == 1
 
