@@ -18,7 +18,7 @@ from s2v_core.errors import S2VError, SettingsError, UnknownTicket
 from s2v_core.jobs.model import UNDER_WAY, State
 from s2v_core.jobs.studio import Studio
 from s2v_core.page import cards
-from s2v_core.page.orders import Desk, Order, limit, newest, promise
+from s2v_core.page.orders import Order, Orders, limit, newest, promise
 from s2v_core.settings import Key
 from s2v_core.simulator.service import Simulator
 from web import ASSETS, CACHE, PORTRAITS, Page, offer, serve, who
@@ -39,7 +39,7 @@ try:
 except (SettingsError, OSError) as error:
     print(error if isinstance(error, SettingsError) else f"S2V_DATA_DIR: {error.strerror}.", file=sys.stderr)
     raise SystemExit(2) from None
-desk = Desk(studio, settings, CACHE)
+orders = Orders(studio, settings, CACHE)
 first = studio.default_service.name
 
 
@@ -73,7 +73,7 @@ with Page(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 86400
     chosen, watched, own = gr.State(SimpleNamespace(ticket="")), gr.State(""), gr.State(None)
     with gr.Row(elem_id="header"):
         part("brand")
-        service = gr.Radio(desk.services(studio.per_day), value=first, label="Next clip with", elem_id="service")
+        service = gr.Radio(orders.services(studio.per_day), value=first, label="Next clip with", elem_id="service")
         with gr.Accordion("Use your key", open=False, elem_id="own-key") as own_key:
             key = gr.Textbox(
                 label=f"Your key of {studio.live.label}",
@@ -130,8 +130,8 @@ with Page(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 86400
             consent = gr.Checkbox(
                 label=promise(settings, studio.live.label), visible=first != "simulator", elem_id="consent"
             )
-            generate = gr.Button(f"Make the clip · {desk.price(first)}", variant="primary", elem_id="generate")
-        with part("status", cards.waiting(first)) as status:
+            generate = gr.Button(f"Make the clip · {orders.price(first)}", variant="primary", elem_id="generate")
+        with part("status", cards.idle_card(first)) as status:
             # Mounted with the first job: its scripts are two fifths of what the page loads.
             clip = gr.Video(label="Your clip", loop=True, autoplay=True, buttons=[], visible=False, elem_id="clip")
             likeness = part("likeness", {})
@@ -148,13 +148,13 @@ with Page(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 86400
 
     async def inspect(photo: dict[str, Any] | None, *, cropped: bool = False) -> Update:
         path = (photo or {}).get("path") or ""
-        if desk.made(path):
+        if orders.made(path):
             return {preflight: gr.skip()}
-        shown, said = await desk.inspect(path, crop=cropped) if path else ("", {})
+        shown, said = await orders.inspect(path, crop=cropped) if path else ("", {})
         return {preflight: said} | ({subject: shown} if shown else {})
 
     async def sample(file: str, scene: str) -> Update:
-        path, said = await desk.show(PORTRAITS / file)
+        path, said = await orders.show(PORTRAITS / file)
         return {subject: path, preflight: said, prompt: scene}
 
     def playing(file: str | None) -> Update:
@@ -162,14 +162,14 @@ with Page(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 86400
 
     async def around(known: list[str] | None, key: Key | None, request: gr.Request) -> Update:
         """What a job changes beside its card."""
-        return {history: await desk.cards(known or []), service: gr.Radio(await desk.choices(who(request), key))}
+        return {history: await orders.cards(known or []), service: gr.Radio(await orders.choices(who(request), key))}
 
     async def show(page: SimpleNamespace, known: list[str] | None, key: Key | None, request: gr.Request) -> Updates:
         """Watches a job, and ends early without harm: the job goes on without its spectator."""
         number, state = page.ticket, None
         yield {generate: gr.Button(interactive=True)} | await around(known, key, request)
         with suppress(UnknownTicket):
-            async for job, card in desk.watch(number):
+            async for job, card in orders.watch(number):
                 if page.ticket != number:
                     yield gr.skip()  # else Gradio says the last again at the end
                     return
@@ -180,22 +180,22 @@ with Page(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 86400
                     label = "Cancel: nothing is spent" if job.state is State.QUEUED else "Stop watching"
                     yield update | {stop: label, likeness: {}} | playing(None)
                 else:
-                    file = await desk.clip(job)
+                    file = await orders.clip(job)
                     yield update | {likeness: {}} | playing(file)
                     if file and page.ticket == number:
-                        yield {likeness: await desk.pictures(job), history: await desk.cards(known or [])}
+                        yield {likeness: await orders.pictures(job), history: await orders.cards(known or [])}
 
     async def make(
         photo: dict[str, Any] | None, link: str, prompt: str, optimizer: bool, consent: bool,
         service: str, key: Key | None, known: list[str] | None, page: SimpleNamespace, request: gr.Request,
     ) -> Updates:  # fmt: skip
         page.ticket = ""
-        yield {status: cards.begun(), generate: gr.Button(interactive=False)}
+        yield {status: cards.preparing_card(), generate: gr.Button(interactive=False)}
         order = Order(
             photo=(photo or {}).get("path") or "", link=link or "", prompt=prompt or "",
             prompt_optimizer=optimizer, consent=consent, service=service, key=key, visitor=who(request),
         )  # fmt: skip
-        page.ticket = (await desk.order(order)).ticket
+        page.ticket = (await orders.order(order)).ticket
         yield {tickets: newest(page.ticket, known)}
 
     async def resume(known: list[str] | None, page: SimpleNamespace) -> Any:
@@ -217,7 +217,7 @@ with Page(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 86400
     async def leave(number: str, page: SimpleNamespace) -> Update:
         page.ticket = ""
         job = await studio.cancel(number)
-        card = desk.card(job) if job.ended else desk.card(job) | cards.left(job)
+        card = orders.card(job) if job.ended else orders.card(job) | cards.background_card(job)
         return {status: card, generate: gr.Button(interactive=True)}
 
     async def remove(number: str, seen: str, known: list[str] | None) -> Update:
@@ -225,19 +225,19 @@ with Page(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 86400
         with suppress(UnknownTicket):
             job = await studio.delete(number)
             if number == seen:
-                update = {status: desk.card(job), likeness: {}} | playing(None)
+                update = {status: orders.card(job), likeness: {}} | playing(None)
         numbers = [each for each in known or [] if each != number]
-        return update | {tickets: numbers, history: await desk.cards(numbers)}
+        return update | {tickets: numbers, history: await orders.cards(numbers)}
 
     async def remove_card(seen: str, known: list[str] | None, event: gr.EventData) -> Update:
         return await remove(str(event.ticket), seen, known)
 
     async def use_again(number: str) -> Update:
-        job, said, photo, url = await desk.again(number)
+        job, said, photo, url = await orders.again(number)
         return {subject: photo, preflight: said, link: url, prompt: job.prompt, optimizer: job.prompt_optimizer}
 
     def priced(which: str) -> Update:
-        return {consent: gr.Checkbox(visible=which != "simulator"), generate: f"Make the clip · {desk.price(which)}"}
+        return {consent: gr.Checkbox(visible=which != "simulator"), generate: f"Make the clip · {orders.price(which)}"}
 
     async def offered(key: Key | None, request: gr.Request) -> Update:
         """What a key that came or went changes: the services of the next click, and the pill."""
@@ -246,7 +246,7 @@ with Page(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 86400
             key_says: "",
             own_key: gr.Accordion(label=key.mask if key else "Use your key", open=False),
             forget: gr.Button(visible=bool(key)),
-            service: gr.Radio(await desk.choices(who(request), key), value="own" if key else first),
+            service: gr.Radio(await orders.choices(who(request), key), value="own" if key else first),
         }
 
     async def take_key(text: str, request: gr.Request) -> Update:
@@ -261,7 +261,7 @@ with Page(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 86400
     async def ending(error: Exception, event: Any, session: Any) -> Update:
         """A card and a live button, whatever went wrong."""
         number = session[chosen._id].ticket if chosen in event.inputs else ""
-        card = cards.rejected(error) if isinstance(error, S2VError) else cards.broken(number)
+        card = cards.rejection_card(error) if isinstance(error, S2VError) else cards.broken_card(number)
         return {status: card, generate: gr.Button(interactive=True)}
 
     demo.ending = ending
@@ -303,7 +303,7 @@ with Page(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 86400
     gr.on([take.click, key.submit], take_key, key, keyed, **at_once)
     forget.click(offered, gr.State(None), keyed, **at_once)
     service.change(priced, service, [consent, *ends], **at_once)
-    offer(desk, studio)
+    offer(orders, studio)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from s2v_core import wire
 from s2v_core.errors import ImageRejected, InputRejected, S2VError, SettingsError
 from s2v_core.jobs.studio import Studio
 from s2v_core.page import cards
-from s2v_core.page.orders import Desk, Order, report
+from s2v_core.page.orders import Order, Orders, report
 from s2v_core.server.compression import Frontend
 from s2v_core.server.connections import Connections
 from s2v_core.server.guard import Guard
@@ -84,7 +84,7 @@ def _check_files(inputs: list[Any]) -> None:
                 left += found
 
 
-def offer(desk: Desk, studio: Studio) -> None:
+def offer(orders: Orders, studio: Studio) -> None:
     """Within `gr.Blocks`: adds `/submit`, `/status` and `/clip`."""
 
     async def submit(
@@ -115,7 +115,7 @@ def offer(desk: Desk, studio: Studio) -> None:
             key=Key(text) if text else None,
             visitor=who(request),
         )
-        return cards.told(await desk.order(order))
+        return cards.as_json(await orders.order(order))
 
     async def status(ticket: str) -> dict[str, Any]:
         """A job as it stands: its state, whether it was charged, the seconds since it began, and words for people.
@@ -123,7 +123,7 @@ def offer(desk: Desk, studio: Studio) -> None:
         Args:
             ticket: from /submit.
         """
-        return cards.told(await studio.job(_text(ticket, "ticket")))
+        return cards.as_json(await studio.job(_text(ticket, "ticket")))
 
     async def clip(ticket: str) -> FileData:
         """The finished clip, an MP4.
@@ -132,7 +132,7 @@ def offer(desk: Desk, studio: Studio) -> None:
             ticket: from /submit.
         """
         job = await studio.job(_text(ticket, "ticket"))
-        if path := await desk.clip(job):
+        if path := await orders.clip(job):
             return FileData(path=path)
         raise InputRejected(job.what or f"There is no clip: the job is {job.state}.")
 

@@ -70,7 +70,7 @@ def takes(service: str, typical: TypicalDurations | None = None) -> str:
     return "About ten seconds." if service == "simulator" else "One to four minutes, at times ten and more."
 
 
-def waiting(service: str) -> dict[str, Any]:
+def idle_card(service: str) -> dict[str, Any]:
     """The card before the first click."""
     stage = ("Your clip plays here", f"{wire.CLIP_SIZE[0]} × {wire.CLIP_SIZE[1]}, six seconds")
     who = "The simulator takes" if service == "simulator" else "A clip takes"
@@ -78,7 +78,7 @@ def waiting(service: str) -> dict[str, Any]:
     return card("idle", "Ready when you are", line=line, stage=stage)
 
 
-def begun() -> dict[str, Any]:
+def preparing_card() -> dict[str, Any]:
     """The card from a click until there is a job."""
     return card(State.QUEUED, "Preparing", running=True, seconds=[(Stage.PREPARE, 0.0)])
 
@@ -97,7 +97,7 @@ def charged(job: Job) -> str:
             return f"That is the provider's decision: {job.provider} may charge{cost or ' it'} or not."
 
 
-def rejected(error: S2VError) -> dict[str, Any]:
+def rejection_card(error: S2VError) -> dict[str, Any]:
     """The ending of a click from which no job came."""
     advice = error.advice or "Put that right and click again; what you entered is still here."
     ending: Ending = [("What happened", error.what), ("Charged?", error.charge.sentence), ("What to do", advice)]
@@ -110,7 +110,7 @@ def rejected(error: S2VError) -> dict[str, Any]:
     return card(State.REFUSED, title, ending=ending, actions=actions)
 
 
-def broken(ticket: str = "") -> dict[str, Any]:
+def broken_card(ticket: str = "") -> dict[str, Any]:
     """The card after an error that nobody foresaw; the `ticket` of the job that was on show, where there was one."""
     ending: Ending = [("What happened", "This server could not do that; its log says why.")]
     if not ticket:
@@ -132,7 +132,7 @@ def sentence(error: Exception) -> str:
     return str(error) if isinstance(error, S2VError) else f"{_BROKEN} Nothing was charged by this call: try it again."
 
 
-def progress(
+def job_card(
     job: Job, *, typical: TypicalDurations | None = None, keep_hours: float | None = None, space: str = ""
 ) -> dict[str, Any]:
     """The card of a job as it stands. `space` is the Space's name, where this is one."""
@@ -174,17 +174,17 @@ def progress(
     )
 
 
-def left(job: Job) -> dict[str, Any]:
+def background_card(job: Job) -> dict[str, Any]:
     """What changes on the card of a job that goes on when nobody watches it."""
     paid = "" if job.charge is Charge.NONE else " and is already paid"
     return {"title": "Not watching", "line": f"It keeps rendering{paid}. The ticket brings it back.", "running": False}
 
 
-def told(job: Job) -> dict[str, Any]:
+def as_json(job: Job) -> dict[str, Any]:
     """A job for a program."""
     names = ("ticket", "state", "charge", "service", "provider", "status", "task_id")
     facts = {name: getattr(job, name) for name in names}
-    seen = progress(job)
+    seen = job_card(job)
     advice = _without_file(job) if _lost(job) else job.advice
     message = " ".join(filter(None, (job.what, advice))) or seen["line"] or seen["title"]
     return facts | {"message": message, "elapsed": round(sum(job.seconds.values()), 1)}

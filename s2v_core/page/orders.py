@@ -45,20 +45,20 @@ class Order:
     visitor: str = ""
 
 
-class Desk:
+class Orders:
     """Photos are looked for, and put where a browser may fetch them, in `cache` alone."""
 
     def __init__(self, studio: Studio, settings: Settings, cache: Path) -> None:
         self._studio, self._settings, self._cache = studio, settings, cache
         self._made: dict[str, asyncio.Future[tuple[str, dict[str, Any]]]] = {}
 
-    def paying(self, service: str) -> Service:
+    def service_for(self, service: str) -> Service:
         """Who is asked by the next click."""
         return self._studio.live if service == "own" else self._studio.services.get(service, self._studio.simulated)
 
     def price(self, service: str) -> str:
         """Of the next click."""
-        return cards.price(self.paying(service).price, self.paying(service).label)
+        return cards.price(self.service_for(service).price, self.service_for(service).label)
 
     async def choices(self, visitor: str, key: Key | None) -> list[tuple[str, str]]:
         """The services that the next click can use, with what is left of them today."""
@@ -146,7 +146,7 @@ class Desk:
 
     def card(self, job: Job, **more: Any) -> dict[str, Any]:
         """A job as it stands."""
-        return cards.progress(job, keep_hours=self._settings.keep_hours, space=self._settings.space, **more)
+        return cards.job_card(job, keep_hours=self._settings.keep_hours, space=self._settings.space, **more)
 
     async def pictures(self, job: Job) -> dict[str, Any]:
         """What stands beside a clip: the reference, five frames, the sentence, how it was made."""

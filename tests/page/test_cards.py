@@ -27,7 +27,7 @@ ENDS = (State.REFUSED, State.UNKNOWN, State.FAILED, State.CANCELLED)
 
 @pytest.mark.parametrize("state", ENDS)
 def test_every_ending_has_four_parts_and_a_button(state: State) -> None:
-    card = cards.progress(job(state, ended=1050.0))
+    card = cards.job_card(job(state, ended=1050.0))
     assert [term for term, text in card["ending"] if text] == ["What happened", "Charged?", "Ticket", "What to do"]
     assert card["actions"]
     assert not card["running"]
@@ -51,7 +51,7 @@ def test_the_charge_is_told_with_its_amount(state: State, amount: int | None, sa
 
 
 def test_an_unclear_charge_leads_to_the_usage_page_with_the_time_and_the_price_of_another() -> None:
-    card = cards.progress(job(State.UNKNOWN, ended=1050.0))
+    card = cards.job_card(job(State.UNKNOWN, ended=1050.0))
     assert card["title"] == "We do not know whether this was charged"
     assert "no call at 00:16 UTC" in dict(card["ending"])["What to do"]
     assert card["actions"] == [
@@ -69,7 +69,7 @@ def test_an_unclear_charge_leads_to_the_usage_page_with_the_time_and_the_price_o
     ],
 )
 def test_a_key_that_is_not_accepted_gets_the_three_steps_that_fix_it(space: str, payer: str, links: list[str]) -> None:
-    card = cards.progress(job(State.REFUSED, what=f"{KEY_NOT_ACCEPTED} It said: no.", payer=payer), space=space)
+    card = cards.job_card(job(State.REFUSED, what=f"{KEY_NOT_ACCEPTED} It said: no.", payer=payer), space=space)
     assert len(dict(card["ending"])["What to do"]) == 3
     assert [target for _, target in card["actions"] if target.startswith("https")] == links
 
@@ -86,22 +86,22 @@ def test_under_five_clips_nothing_is_said_of_how_long_they_take() -> None:
 def test_the_band_is_told_and_past_it_that_this_one_is_slow() -> None:
     band = TypicalDurations(37, 160.0, 250.0, 600.0)
     rendering = job(State.RENDERING, task_id="1", status="Processing")
-    assert "Half of 37 clips took 2:40 to 4:10." in cards.progress(rendering, typical=band)["line"]
+    assert "Half of 37 clips took 2:40 to 4:10." in cards.job_card(rendering, typical=band)["line"]
     late = job(State.RENDERING, task_id="1", status="Processing", now=1001.0 + 601)
-    assert "Slower than 9 of 10." in cards.progress(late, typical=band)["line"]
-    assert "Slower" not in cards.progress(late)["line"]
-    assert "%" not in str(cards.progress(late, typical=band))
+    assert "Slower than 9 of 10." in cards.job_card(late, typical=band)["line"]
+    assert "Slower" not in cards.job_card(late)["line"]
+    assert "%" not in str(cards.job_card(late, typical=band))
 
 
 def test_an_overdue_job_is_still_asked_for_and_no_failure() -> None:
-    card = cards.progress(job(State.RENDERING, task_id="1", now=1003.0 + 1201))
+    card = cards.job_card(job(State.RENDERING, task_id="1", now=1003.0 + 1201))
     assert (card["title"], card["running"]) == ("Overdue", True)
     assert "still asked for" in card["line"]
 
 
 def test_what_a_job_waits_for_is_said_before_all_else() -> None:
     waits = "Waiting: 2 before it."
-    assert cards.progress(job(State.QUEUED, waits=waits), typical=usual())["line"] == waits
+    assert cards.job_card(job(State.QUEUED, waits=waits), typical=usual())["line"] == waits
 
 
 @pytest.mark.parametrize(
@@ -115,12 +115,12 @@ def test_what_a_job_waits_for_is_said_before_all_else() -> None:
     ],
 )
 def test_the_stage_never_says_more_of_the_money_than_is_known(state: State, amount: int, task: str, says: str) -> None:
-    assert cards.progress(job(state, amount=amount, task_id=task))["stage"][0] == says
+    assert cards.job_card(job(state, amount=amount, task_id=task))["stage"][0] == says
 
 
 def test_a_ready_clip_says_how_it_was_made_and_how_long_it_stays() -> None:
     done = job(State.DONE, clip="clips/a.mp4", task_id="1", ended=1100.0, now=1160.0)
-    facts = cards.progress(done, keep_hours=24)["facts"]
+    facts = cards.job_card(done, keep_hours=24)["facts"]
     assert facts == [
         "302.AI · S2V-01",
         "rendered in 1:30",
@@ -129,7 +129,7 @@ def test_a_ready_clip_says_how_it_was_made_and_how_long_it_stays() -> None:
         "0.7 PTC",
         "deleted here in 23 h 59 min",
     ]
-    assert cards.progress(job(State.DONE, deleted=True, ended=1100.0))["ending"][0][1] == "The clip was deleted here."
+    assert cards.job_card(job(State.DONE, deleted=True, ended=1100.0))["ending"][0][1] == "The clip was deleted here."
 
 
 @pytest.mark.parametrize(
@@ -142,13 +142,13 @@ def test_a_ready_clip_says_how_it_was_made_and_how_long_it_stays() -> None:
     ids=["prompt", "ratio", "other"],
 )
 def test_a_click_without_a_job_says_what_to_put_right(error: InputRejected, action: list[tuple[str, str]]) -> None:
-    card = cards.rejected(error)
+    card = cards.rejection_card(error)
     assert (card["charge"], card["actions"], card["ticket"]) == (Charge.NONE, action, "")
     assert [term for term, _ in card["ending"]] == ["What happened", "Charged?", "What to do"]
 
 
 def test_an_error_that_nobody_foresaw_is_told_with_what_is_known_of_the_charge() -> None:
-    before, after = cards.broken(), cards.broken("s2v_x")
+    before, after = cards.broken_card(), cards.broken_card("s2v_x")
     assert (before["charge"], after["charge"]) == (Charge.NONE, Charge.UNKNOWN)
     assert dict(before["ending"])["Charged?"] == "No: nothing was sent."
     assert [term for term, _ in after["ending"]] == ["What happened", "Charged?", "Ticket", "What to do"]
@@ -157,7 +157,10 @@ def test_an_error_that_nobody_foresaw_is_told_with_what_is_known_of_the_charge()
 
 
 def test_a_refusal_that_knows_more_of_the_charge_says_it() -> None:
-    assert dict(cards.rejected(ChargeUnknown("The answer was lost."))["ending"])["Charged?"] == Charge.UNKNOWN.sentence
+    assert (
+        dict(cards.rejection_card(ChargeUnknown("The answer was lost."))["ending"])["Charged?"]
+        == Charge.UNKNOWN.sentence
+    )
 
 
 @pytest.mark.parametrize(
@@ -166,12 +169,12 @@ def test_a_refusal_that_knows_more_of_the_charge_says_it() -> None:
 )
 def test_a_clip_without_its_file_keeps_its_charge_and_says_who_can_help(amount: int, says: str) -> None:
     lost = job(State.DONE, task_id="17", amount=amount, what="The clip's file is no longer here.")
-    card = cards.progress(lost)
+    card = cards.job_card(lost)
     assert [term for term, _ in card["ending"]] == ["What happened", "Charged?", "Ticket", "What to do"]
     assert says in dict(card["ending"])["What to do"]
     assert card["charge"] == (Charge.SPENT if amount else Charge.NONE)
-    assert cards.told(lost)["message"].startswith("The clip's file is no longer here. ")
-    assert says in cards.told(lost)["message"]
+    assert cards.as_json(lost)["message"].startswith("The clip's file is no longer here. ")
+    assert says in cards.as_json(lost)["message"]
     assert (card["facts"], card["actions"]) == ([], [("Make it again", "#generate")])
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 from s2v_core import ImageRejected, InputRejected, Settings
 from s2v_core.jobs.model import Job, State
 from s2v_core.jobs.studio import Studio
-from s2v_core.page.orders import Desk, Order, newest, promise, report
+from s2v_core.page.orders import Order, Orders, newest, promise, report
 from s2v_core.settings import Key
 from s2v_core.simulator.service import Simulator
 
@@ -30,11 +30,11 @@ def cache(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def desk(service: Service, tmp_path: Path, cache: Path) -> AsyncIterator[Desk]:
+async def orders(service: Service, tmp_path: Path, cache: Path) -> AsyncIterator[Orders]:
     settings = Settings(api_key=KEY, base_url=service.base_url, data_dir=tmp_path)
     studio = Studio(settings, simulator=Simulator(tmp_path / "simulator"), public_dir=cache, timing=HURRY)
     async with studio:
-        yield Desk(studio, settings, cache)
+        yield Orders(studio, settings, cache)
 
 
 def upload(cache: Path, photo: Path = PORTRAIT, name: str = "a" * 32) -> str:
@@ -44,13 +44,13 @@ def upload(cache: Path, photo: Path = PORTRAIT, name: str = "a" * 32) -> str:
     return str(path)
 
 
-async def test_the_jpeg_that_is_sent_takes_the_uploads_place(desk: Desk, cache: Path, service: Service) -> None:
+async def test_the_jpeg_that_is_sent_takes_the_uploads_place(orders: Orders, cache: Path, service: Service) -> None:
     chosen = upload(cache)
-    path, said = await desk.inspect(chosen)
+    path, said = await orders.inspect(chosen)
     assert not Path(chosen).exists()
     assert Path(path).is_relative_to(cache)
     assert said["facts"][0] == "512 × 512 px"
-    await desk.order(Order(photo=path, prompt=PROMPT, consent=True, service="live"))
+    await orders.order(Order(photo=path, prompt=PROMPT, consent=True, service="live"))
     while not service.calls("submit"):
         await asyncio.sleep(0.01)
     sent = service.calls("submit")[0].json["subject_reference"][0]["image"][0]
@@ -58,36 +58,36 @@ async def test_the_jpeg_that_is_sent_takes_the_uploads_place(desk: Desk, cache: 
     assert said["facts"][1] == f"{len(Path(path).read_bytes()) / 1000:.0f} kB"
 
 
-async def test_a_click_before_the_photo_is_looked_over_sends_the_same_jpeg(desk: Desk, cache: Path) -> None:
+async def test_a_click_before_the_photo_is_looked_over_sends_the_same_jpeg(orders: Orders, cache: Path) -> None:
     chosen = upload(cache)
     order = Order(photo=chosen, prompt=PROMPT, consent=True, service="live")
-    (path, _), job, again = await asyncio.gather(desk.inspect(chosen), desk.order(order), desk.order(order))
+    (path, _), job, again = await asyncio.gather(orders.inspect(chosen), orders.order(order), orders.order(order))
     assert job.ticket == again.ticket
     assert Path(path).is_file()
     assert not Path(chosen).exists()
-    assert (await desk.order(order)).ticket == job.ticket
+    assert (await orders.order(order)).ticket == job.ticket
 
 
-async def test_a_photo_outside_the_ratio_stays_and_can_be_cropped(desk: Desk, cache: Path, tmp_path: Path) -> None:
+async def test_a_photo_outside_the_ratio_stays_and_can_be_cropped(orders: Orders, cache: Path, tmp_path: Path) -> None:
     wide = tmp_path / "wide.png"
     Image.effect_noise((1600, 400), 80).convert("RGB").save(wide)
     chosen = upload(cache, wide)
-    path, said = await desk.inspect(chosen)
+    path, said = await orders.inspect(chosen)
     assert (path, said["crop"]) == ("", True)
     assert "it must be between 2:5 and 5:2" in said["rejected"]
-    path, said = await desk.inspect(chosen, crop=True)
+    path, said = await orders.inspect(chosen, crop=True)
     with Image.open(path) as cropped:
         assert cropped.size == (1000, 400)
     assert "cropped to fit" in said["facts"]
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", str(PORTRAIT), "", "..", "\0", "s2v_core/wire.py"])
-async def test_only_what_was_uploaded_is_opened(desk: Desk, cache: Path, path: str) -> None:
+async def test_only_what_was_uploaded_is_opened(orders: Orders, cache: Path, path: str) -> None:
     cache.mkdir(exist_ok=True)
     for asked in (path, f"{cache}/../{path}"):
         with pytest.raises(ImageRejected):
-            await desk.order(Order(photo=asked, prompt=PROMPT, service="simulator"))
-        assert (await desk.inspect(asked))[0] == ""
+            await orders.order(Order(photo=asked, prompt=PROMPT, service="simulator"))
+        assert (await orders.inspect(asked))[0] == ""
 
 
 @pytest.mark.parametrize(
@@ -108,14 +108,14 @@ async def test_only_what_was_uploaded_is_opened(desk: Desk, cache: Path, path: s
     ids=lambda value: value if isinstance(value, str) else "",
 )
 async def test_what_cannot_be_done_is_said_and_nothing_is_sent(
-    desk: Desk, service: Service, order: Order, says: str
+    orders: Orders, service: Service, order: Order, says: str
 ) -> None:
     with pytest.raises(InputRejected, match=says):
-        await desk.order(order)
+        await orders.order(order)
     assert service.requests == []
 
 
-async def test_one_wish_in_other_words_is_one_charge(desk: Desk, service: Service) -> None:
+async def test_one_wish_in_other_words_is_one_charge(orders: Orders, service: Service) -> None:
     service.submit[0].stall = 1.0
     link = "https://photos.example/Face.jpg?Size=2"
     wish = Order(link=link, prompt="Léa laughs,\nsoftly.", consent=True, service="live")
@@ -127,13 +127,13 @@ async def test_one_wish_in_other_words_is_one_charge(desk: Desk, service: Servic
         *({"link": link.replace(".example/", host)} for host in (".EXAMPLE:443/", ".example:/")),
         {"consent": "yes"},
     ]  # fmt: skip
-    jobs = [await desk.order(replace(wish, **other)) for other in same]
+    jobs = [await orders.order(replace(wish, **other)) for other in same]
     assert len({job.ticket for job in jobs}) == 1
     other = [{"prompt_optimizer": value} for value in (False, 0, "no", "off", "False")]
-    jobs += [await desk.order(replace(wish, **change)) for change in other]
+    jobs += [await orders.order(replace(wish, **change)) for change in other]
     assert len({job.ticket for job in jobs}) == 2
     for change in ({"link": link.lower()}, {"prompt": "Léa laughs.\nSoftly."}):
-        jobs.append(await desk.order(replace(wish, **change)))
+        jobs.append(await orders.order(replace(wish, **change)))
     assert len({job.ticket for job in jobs}) == 4
     while len(service.calls("submit")) < 3:
         await asyncio.sleep(0.01)
@@ -143,9 +143,9 @@ async def test_one_wish_in_other_words_is_one_charge(desk: Desk, service: Servic
 
 
 @pytest.mark.parametrize("consent", ["false", "no", "", "0", None, 0, "maybe", [False], {}, 2])
-async def test_consent_is_a_true_yes(desk: Desk, service: Service, consent: Any) -> None:
+async def test_consent_is_a_true_yes(orders: Orders, service: Service, consent: Any) -> None:
     with pytest.raises(InputRejected, match="Not ticked yet"):
-        await desk.order(Order(link="https://a.example/b.jpg", prompt=PROMPT, service="live", consent=consent))
+        await orders.order(Order(link="https://a.example/b.jpg", prompt=PROMPT, service="live", consent=consent))
     assert service.requests == []
 
 
@@ -164,18 +164,18 @@ async def test_consent_is_a_true_yes(desk: Desk, service: Service, consent: Any)
     ids=str,
 )
 async def test_values_of_another_kind_are_told_in_a_sentence(
-    desk: Desk, service: Service, values: dict[str, Any], says: str
+    orders: Orders, service: Service, values: dict[str, Any], says: str
 ) -> None:
     order = Order(link="https://a.example/b.jpg", prompt=PROMPT, service="simulator")
     with pytest.raises(InputRejected, match=says):
-        await desk.order(replace(order, **values))
+        await orders.order(replace(order, **values))
 
 
-async def test_an_own_key_pays_for_the_order_and_never_the_owners(desk: Desk, service: Service) -> None:
+async def test_an_own_key_pays_for_the_order_and_never_the_owners(orders: Orders, service: Service) -> None:
     link = "https://a.example/b.jpg"
-    job = await desk.order(Order(link=link, prompt=PROMPT, service="own", key=OWN, consent=True))
+    job = await orders.order(Order(link=link, prompt=PROMPT, service="own", key=OWN, consent=True))
     assert job.payer == "visitor"
-    job = await desk.order(Order(link=link, prompt="Another.", service="live", key=OWN, consent=True))
+    job = await orders.order(Order(link=link, prompt="Another.", service="live", key=OWN, consent=True))
     assert job.payer == "owner"
     while len(service.calls("submit")) < 2:
         await asyncio.sleep(0.01)
@@ -183,62 +183,62 @@ async def test_an_own_key_pays_for_the_order_and_never_the_owners(desk: Desk, se
     assert paid == {PROMPT: f"Bearer {OWN.text}", "Another.": f"Bearer {KEY}"}
 
 
-async def test_the_services_say_what_is_left_and_whose_key_pays(desk: Desk, service: Service) -> None:
+async def test_the_services_say_what_is_left_and_whose_key_pays(orders: Orders, service: Service) -> None:
     host = service.base_url.split("/")[2]
-    assert await desk.choices("", OWN) == [
+    assert await orders.choices("", OWN) == [
         ("SIMULATOR · free", "simulator"),
         (f"{host} · 20 of 20 clips left today", "live"),
         (f"{host} · your key sk-…ffee", "own"),
     ]
-    assert desk.price("simulator") == "free"
-    assert desk.price("own") == f"priced by {host}"
+    assert orders.price("simulator") == "free"
+    assert orders.price("own") == f"priced by {host}"
 
 
-async def done(desk: Desk, cache: Path) -> Job:
-    job = await desk.order(Order(photo=upload(cache), prompt=PROMPT, consent=True, service="live"))
-    async for seen, _ in desk.watch(job.ticket):
+async def done(orders: Orders, cache: Path) -> Job:
+    job = await orders.order(Order(photo=upload(cache), prompt=PROMPT, consent=True, service="live"))
+    async for seen, _ in orders.watch(job.ticket):
         job = seen
     assert job.state is State.DONE
     return job
 
 
-async def test_a_clip_is_published_again_where_the_public_copy_was_removed(desk: Desk, cache: Path) -> None:
-    job = await done(desk, cache)
-    copy = Path(str(await desk.clip(job)))
+async def test_a_clip_is_published_again_where_the_public_copy_was_removed(orders: Orders, cache: Path) -> None:
+    job = await done(orders, cache)
+    copy = Path(str(await orders.clip(job)))
     shutil.rmtree(cache)
-    assert await desk.clip(job) == str(copy)
+    assert await orders.clip(job) == str(copy)
     assert copy.is_file()
 
 
-async def test_a_clip_whose_file_goes_is_told_and_comes_back(desk: Desk, cache: Path, tmp_path: Path) -> None:
-    job = await done(desk, cache)
+async def test_a_clip_whose_file_goes_is_told_and_comes_back(orders: Orders, cache: Path, tmp_path: Path) -> None:
+    job = await done(orders, cache)
     shutil.rmtree(cache)
     (tmp_path / job.clip).unlink()
-    assert await desk.clip(job) is None
-    cards = [card async for _, card in desk.watch(job.ticket)]
+    assert await orders.clip(job) is None
+    cards = [card async for _, card in orders.watch(job.ticket)]
     assert (cards[0]["state"], cards[0]["line"].partition(".")[0]) == ("fetching", "The clip's file is no longer here")
     assert cards[-1]["title"] == "Your clip is ready"
 
 
 async def test_a_picture_that_cannot_be_made_takes_nothing_from_the_clip(
-    desk: Desk, cache: Path, tmp_path: Path
+    orders: Orders, cache: Path, tmp_path: Path
 ) -> None:
-    job = await done(desk, cache)
+    job = await done(orders, cache)
     photo = tmp_path / job.photo
     jpeg = bytearray(photo.read_bytes())
     # So many pixels that Pillow refuses them, with an error of its own kind.
     at = jpeg.index(b"\xff\xc0") + 5
     jpeg[at : at + 4] = b"\xf0" * 4
     photo.write_bytes(jpeg)
-    assert (await desk.pictures(job))["prompt"] == PROMPT
-    assert [card["ticket"] for card in (await desk.cards([job.ticket]))["clips"]] == [job.ticket]
+    assert (await orders.pictures(job))["prompt"] == PROMPT
+    assert [card["ticket"] for card in (await orders.cards([job.ticket]))["clips"]] == [job.ticket]
 
 
-async def test_cards_are_shown_of_tickets_that_are_known_alone(desk: Desk) -> None:
-    job = await desk.order(Order(link="https://a.example/b.jpg", prompt=PROMPT, consent=True, service="live"))
-    cards = (await desk.cards(["s2v_nobody", job.ticket]))["clips"]
+async def test_cards_are_shown_of_tickets_that_are_known_alone(orders: Orders) -> None:
+    job = await orders.order(Order(link="https://a.example/b.jpg", prompt=PROMPT, consent=True, service="live"))
+    cards = (await orders.cards(["s2v_nobody", job.ticket]))["clips"]
     assert [(card["ticket"], card["prompt"]) for card in cards] == [(job.ticket, PROMPT)]
-    async for seen, card in desk.watch(job.ticket):
+    async for seen, card in orders.watch(job.ticket):
         assert card["ticket"] == job.ticket
         if seen.state is not State.QUEUED:
             break
@@ -276,13 +276,13 @@ def test_the_log_says_where_an_error_came_from_and_none_of_its_words(caplog: pyt
     assert words not in caplog.text
 
 
-async def test_a_clip_can_be_made_once_more_with_the_same_photo_or_link(desk: Desk, cache: Path) -> None:
+async def test_a_clip_can_be_made_once_more_with_the_same_photo_or_link(orders: Orders, cache: Path) -> None:
     live = {"consent": True, "service": "live"}
-    first = await desk.order(Order(photo=upload(cache), prompt=PROMPT, prompt_optimizer=False, **live))
-    job, said, photo, link = await desk.again(first.ticket)
+    first = await orders.order(Order(photo=upload(cache), prompt=PROMPT, prompt_optimizer=False, **live))
+    job, said, photo, link = await orders.again(first.ticket)
     assert (job.prompt, job.prompt_optimizer, link) == (PROMPT, False, "")
     assert said["facts"][0] == "512 × 512 px"
-    second = await desk.order(Order(photo=str(photo), prompt="She waves.", **live))
+    second = await orders.order(Order(photo=str(photo), prompt="She waves.", **live))
     assert second.ticket != first.ticket
-    other = await desk.order(Order(link="https://example.com/a.jpg", prompt=PROMPT, **live))
-    assert (await desk.again(other.ticket))[1:] == ({}, None, "https://example.com/a.jpg")
+    other = await orders.order(Order(link="https://example.com/a.jpg", prompt=PROMPT, **live))
+    assert (await orders.again(other.ticket))[1:] == ({}, None, "https://example.com/a.jpg")
