@@ -27,12 +27,12 @@ from s2v_core.errors import ImageRejected, InputRejected, S2VError, SettingsErro
 from s2v_core.jobs.studio import Studio
 from s2v_core.page import cards
 from s2v_core.page.orders import Order, Orders, report
-from s2v_core.server.compression import Frontend
+from s2v_core.server.compression import Compression
 from s2v_core.server.connections import Connections
 from s2v_core.server.guard import Guard
 from s2v_core.server.signals import AWAITED, heard
 from s2v_core.server.start import aside
-from s2v_core.server.streams import Sessions, Streams
+from s2v_core.server.streams import Sessions, StreamGrace
 from s2v_core.settings import Key, Settings
 
 ASSETS, CACHE = Path(__file__).parent / "assets", Path(get_upload_folder())
@@ -245,7 +245,7 @@ def serve(demo: gr.Blocks, studio: Studio, settings: Settings, theme: gr.themes.
         ssr_mode=False,  # else a proxy of Gradio's own stands before the guard
         app_kwargs={
             "lifespan": lifespan,
-            "middleware": [guard, Middleware(Streams, sessions), Middleware(Frontend)],
+            "middleware": [guard, Middleware(StreamGrace, sessions), Middleware(Compression)],
             "routes": [Route("/manifest.json", _manifest)],
             "docs_url": None,
             "redoc_url": None,

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 _NAME = re.compile(r"/assets/[\w.-]+")
 
 
-class Frontend:
+class Compression:
     """For files in `/assets/`, whose names carry a hash of their content; what is not there is not kept."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..atomic import evict
 from ..errors import ImageRejected
-from .uploads import TOO_LARGE, UPLOAD_BYTES, Refusal, Upload, arrives
+from .uploads import TOO_LARGE, UPLOAD_BYTES, HttpRefusal, Upload, arrives
 
 _log = logging.getLogger(__name__)
 
@@ -129,18 +129,18 @@ class Guard:
                 await RedirectResponse(f"{self._root}/")(scope, receive, answer)
                 return
             if not kind or "deep_link" in parse_qs(query.decode("latin-1"), keep_blank_values=True):
-                raise Refusal(404, "There is nothing here.")
+                raise HttpRefusal(404, "There is nothing here.")
             if kind in self._a_minute:
                 self._count(kind, who)
             if kind == "call" and self._busy(who) >= _CALLS:
-                raise Refusal(429, f"From your address {_CALLS} calls are under way: wait a little, and try again.")
+                raise HttpRefusal(429, f"From your address {_CALLS} calls are under way: wait a little, and try again.")
             with self._place(kind, who):
                 if kind == "upload":
                     await self._upload(scope, receive, answer)
                 else:
                     body = await _read(receive, self._call_seconds) if kind == "call" else receive
                     await self._app(scope, body, answer)
-        except Refusal as refusal:
+        except HttpRefusal as refusal:
             told = JSONResponse({"detail": str(refusal)}) if kind == "call" else PlainTextResponse(str(refusal))
             told.status_code = refusal.status
             await told(scope, receive, answer)
@@ -148,7 +148,7 @@ class Guard:
             if not started:
                 await PlainTextResponse("Something went wrong here.", 500)(scope, receive, answer)
             # Gradio fails at much that anybody can ask for; the log has the first of these in a minute.
-            with suppress(Refusal):
+            with suppress(HttpRefusal):
                 self._count("error", "")
                 raise
 
@@ -159,7 +159,7 @@ class Guard:
         """
         host, asked = headers.getlist("host"), headers.getlist("x-forwarded-host")
         if len(host) != 1 or not self._serves(host[0]):
-            raise Refusal(421, _UNKNOWN)
+            raise HttpRefusal(421, _UNKNOWN)
         del headers["x-gradio-server"]
         public = ",".join(asked).split(",")[0].strip() if self._hops else ""
         if not public or not self._serves(public):
@@ -172,7 +172,7 @@ class Guard:
         # What a browser says of it holds behind a proxy, too, that passes on another host than it was asked for.
         same = {"same-origin": True, None: same}.get(headers.get("sec-fetch-site"), False)
         if not self._serves(page) or not (same or _split(page)[0] in self._hosts):
-            raise Refusal(403, _FOREIGN)
+            raise HttpRefusal(403, _FOREIGN)
         if _split(page) != _split(public) and not self._told:
             self._told = True
             _log.warning(
@@ -192,7 +192,7 @@ class Guard:
         kind = kind if kind in self._places else ""
         most, what = self._places.get(kind, (200, "requests are open"))
         if self._open[kind, who] >= most:
-            raise Refusal(429, f"From your address {most} {what} already: wait for one to end, and try again.")
+            raise HttpRefusal(429, f"From your address {most} {what} already: wait for one to end, and try again.")
         self._open[kind, who] += 1
         try:
             yield
@@ -211,7 +211,7 @@ class Guard:
         if len(self._times) > self._visitors or (self._times[first] and self._times[first][-1] <= now - 60):
             del self._times[first]
         if len(times) >= self._a_minute[kind]:
-            raise Refusal(429, f"There were {len(times)} {kind}s within a minute: wait a little, and try again.")
+            raise HttpRefusal(429, f"There were {len(times)} {kind}s within a minute: wait a little, and try again.")
         times.append(now)
 
     async def _upload(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -219,9 +219,9 @@ class Guard:
         upload = Upload(receive, headers.get("content-type", ""))
         coming = int(headers.get("content-length", UPLOAD_BYTES))
         if coming > UPLOAD_BYTES:
-            raise Refusal(413, TOO_LARGE)
+            raise HttpRefusal(413, TOO_LARGE)
         if self._coming + coming > self._cache_bytes:
-            raise Refusal(503, "Too much is being uploaded at once: try again in a minute.")
+            raise HttpRefusal(503, "Too much is being uploaded at once: try again in a minute.")
         del headers["content-length"]
         headers["content-type"] = f"multipart/form-data; boundary={upload.boundary}"
 
@@ -251,9 +251,9 @@ async def _read(receive: Receive, seconds: float) -> Receive:
                 body += message.get("body", b"")
                 more = message.get("more_body", False)
                 if len(body) > _CALL_BYTES:
-                    raise Refusal(413, f"A request is at most {_CALL_BYTES // 1000} kB.")
+                    raise HttpRefusal(413, f"A request is at most {_CALL_BYTES // 1000} kB.")
     except TimeoutError:
-        raise Refusal(408, f"The request took longer than {seconds:g} seconds.") from None
+        raise HttpRefusal(408, f"The request took longer than {seconds:g} seconds.") from None
     given = iter([{"type": "http.request", "body": bytes(body)}])
 
     async def again() -> Message:

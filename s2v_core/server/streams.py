@@ -54,7 +54,7 @@ class Sessions:
                 self.use(session)
 
 
-class Streams:
+class StreamGrace:
     """`pause` is how many seconds the end of a stream has to arrive."""
 
     def __init__(self, app: ASGIApp, sessions: Sessions, pause: float = 0.25) -> None:

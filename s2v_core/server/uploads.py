@@ -21,7 +21,7 @@ _FILENAME = re.compile(rb"filename\*?\s*=(?:.*?(\.(?:jpe?g|png|webp))\b)?", re.I
 _ARRIVING = re.compile(r"tmp\w{8}")
 
 
-class Refusal(Exception):
+class HttpRefusal(Exception):
     """Ends a request with a status and a sentence."""
 
     def __init__(self, status: int, sentence: str) -> None:
@@ -36,9 +36,9 @@ class Upload:
         kind, options = parse_options_header(content_type)
         boundary = options.get(b"boundary", b"")
         if kind != b"multipart/form-data" or not 0 < len(boundary) <= 70:
-            raise Refusal(400, _NOT_ONE)
+            raise HttpRefusal(400, _NOT_ONE)
         self.boundary = secrets.token_hex(16)
-        self.refusal: Refusal | None = None
+        self.refusal: HttpRefusal | None = None
         self._receive, self._until = receive, time.monotonic() + UPLOAD_SECONDS
         self._received = self._parts = self._size = 0
         self._head, self._out = bytearray(), bytearray()
@@ -61,10 +61,10 @@ class Upload:
         try:
             return await self._next()
         except FormParserError:
-            self.refusal = Refusal(400, _NOT_ONE)
+            self.refusal = HttpRefusal(400, _NOT_ONE)
         except TimeoutError:
-            self.refusal = Refusal(408, f"The upload took longer than {UPLOAD_SECONDS:g} seconds.")
-        except Refusal as refusal:
+            self.refusal = HttpRefusal(408, f"The upload took longer than {UPLOAD_SECONDS:g} seconds.")
+        except HttpRefusal as refusal:
             self.refusal = refusal
         self._ended = True
         # At a part without a name Gradio gives up, and removes what it has written of the file.
@@ -77,11 +77,11 @@ class Upload:
         data = message.get("body", b"")
         self._received += len(data)
         if self._received > UPLOAD_BYTES:
-            raise Refusal(413, TOO_LARGE)
+            raise HttpRefusal(413, TOO_LARGE)
         self._parser.write(data)
         if not message.get("more_body"):
             if not self._whole:
-                raise Refusal(400, _NOT_ONE)
+                raise HttpRefusal(400, _NOT_ONE)
             self._ended = True
             self._out.extend(f"\r\n--{self.boundary}--\r\n".encode())
         return {"type": "http.request", "body": bytes(self._out), "more_body": not self._ended}
@@ -89,11 +89,11 @@ class Upload:
     def _begin(self) -> None:
         self._parts += 1
         if self._parts > 1:
-            raise Refusal(413, "One photo at a time.")
+            raise HttpRefusal(413, "One photo at a time.")
 
     def _rename(self) -> None:
         if not (name := _FILENAME.search(self._head)):
-            raise Refusal(400, _NOT_ONE)
+            raise HttpRefusal(400, _NOT_ONE)
         own = secrets.token_hex(16) + (name[1] or b"").decode().lower()
         head = f'--{self.boundary}\r\nContent-Disposition: form-data; name="files"; filename="{own}"\r\n\r\n'
         self._out.extend(head.encode())
@@ -101,7 +101,7 @@ class Upload:
     def _take(self, data: bytes, start: int, end: int) -> None:
         self._size += end - start
         if self._size > wire.PHOTO_BYTES:
-            raise Refusal(413, TOO_LARGE)
+            raise HttpRefusal(413, TOO_LARGE)
         self._out.extend(data[start:end])
 
     def _end(self) -> None:

@@ -41,7 +41,7 @@ _OURS = re.compile(r"[0-9]{15,18}\.(json|jpg|mp4)(\.[0-9a-f]+\.part)?")
 _OK = {"status_code": 0, "status_msg": "success"}
 
 
-class _Refused(Exception):
+class _ServiceError(Exception):
     """Ends a call with a code of the service, at HTTP 200."""
 
     def __init__(self, message: str, code: int = 2013) -> None:
@@ -98,7 +98,7 @@ class Simulator:
 
     def forget(self, task_id: str) -> None:
         """The task leaves the disk, and its photo, prompt and clip with it."""
-        with suppress(_Refused):
+        with suppress(_ServiceError):
             task = self._load(task_id)
             for path in (self._record(task.id), self._photo(task), self._clip(task)):
                 path.unlink(missing_ok=True)
@@ -112,7 +112,7 @@ class Simulator:
                 return no_key()
             try:
                 return await answer(request)
-            except _Refused as refused:
+            except _ServiceError as refused:
                 return JSONResponse({"base_resp": {"status_code": refused.code, "status_msg": str(refused)}})
 
         return endpoint
@@ -142,7 +142,7 @@ class Simulator:
     async def _retrieve(self, request: Request) -> Response:
         task = self._find(request.query_params.get("file_id", ""))
         if self._status(task) is not wire.Status.SUCCESS:
-            raise _Refused("The file is not there yet.")
+            raise _ServiceError("The file is not there yet.")
         expires = str(int(time.time() + self._link_seconds))
         query = {"Expires": expires, "OSSAccessKeyId": "simulator", "Signature": _signature(task, expires)}
         file = {
@@ -159,7 +159,7 @@ class Simulator:
         expires, signature = (request.query_params.get(name, "") for name in ("Expires", "Signature"))
         try:
             task = self._find(request.path_params["file_id"])
-        except _Refused:
+        except _ServiceError:
             return _storage_error(404, "NoSuchKey", "The specified key does not exist.")
         if not hmac.compare_digest(_signature(task, expires).encode(), signature.encode()):
             return _storage_error(403, "SignatureDoesNotMatch", "The request signature we calculated does not match.")
@@ -181,13 +181,13 @@ class Simulator:
         with suppress(FileNotFoundError):
             if re.fullmatch("[0-9]{15,18}", task_id):
                 return _Task(**json.loads(self._record(task_id).read_bytes()))
-        raise _Refused("There is no such task.")
+        raise _ServiceError("There is no such task.")
 
     def _find(self, file_id: str) -> _Task:
         for path in self._folder.glob("*.json"):
             if (task := self._load(path.stem)).file_id == file_id:
                 return task
-        raise _Refused("There is no such file.")
+        raise _ServiceError("There is no such file.")
 
     def _status(self, task: _Task) -> wire.Status:
         part = (time.time() - task.created) / self._seconds
@@ -229,30 +229,30 @@ def _check(body: bytes) -> tuple[str, bytes]:
     try:
         asked = json.loads(body)
     except (ValueError, RecursionError):
-        raise _Refused("The body is not JSON.") from None
+        raise _ServiceError("The body is not JSON.") from None
     match asked:
         case {"model": wire.MODEL, "subject_reference": [{"type": "character", "image": [str(image)]}]}:
             pass
         case _:
-            raise _Refused(
+            raise _ServiceError(
                 f'It takes "model": "{wire.MODEL}" and one subject_reference: '
                 '{"type": "character", "image": ["one data URL or https URL"]}.'
             )
     prompt, optimizer = asked.get("prompt", ""), asked.get("prompt_optimizer", True)
     if not isinstance(prompt, str) or len(prompt) > wire.PROMPT_CHARACTERS:
-        raise _Refused(f"The prompt is a string of at most {wire.PROMPT_CHARACTERS} characters.")
+        raise _ServiceError(f"The prompt is a string of at most {wire.PROMPT_CHARACTERS} characters.")
     if not isinstance(optimizer, bool):
-        raise _Refused("The prompt_optimizer is true or false.")
+        raise _ServiceError("The prompt_optimizer is true or false.")
     invisible = sum(unicodedata.category(c) == "Cf" for c in prompt)
     if 2 * invisible > len("".join(prompt.split())):
-        raise _Refused("The prompt has too many invisible characters.", 1042)
+        raise _ServiceError("The prompt has too many invisible characters.", 1042)
     try:
         if image.lower().startswith("https://"):
             public_link(image)
             return prompt, stand_in()
         return prompt, prepare(from_data_url(image)).jpeg
     except ImageRejected as rejected:
-        raise _Refused(str(rejected)) from None
+        raise _ServiceError(str(rejected)) from None
 
 
 def _new_id() -> str:

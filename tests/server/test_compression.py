@@ -13,7 +13,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Message, Receive, Scope, Send
 
-from s2v_core.server.compression import Frontend
+from s2v_core.server.compression import Compression
 
 SCRIPT = "let place = 'here';\n" * 500
 
@@ -31,7 +31,7 @@ async def client(asked: list[str]) -> AsyncIterator[httpx.AsyncClient]:
         there = request.path_params["path"].endswith("here.js")
         return PlainTextResponse(SCRIPT, media_type="text/javascript") if there else PlainTextResponse("no", 404)
 
-    app = Frontend(Starlette(routes=[Route("/{folder}/{path:path}", file)]))
+    app = Compression(Starlette(routes=[Route("/{folder}/{path:path}", file)]))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://page") as client:
         yield client
 
@@ -49,7 +49,7 @@ async def test_a_script_is_read_once_and_arrives_whole_each_time(client: httpx.A
 
 async def test_a_browser_that_leaves_midway_leaves_no_half_file_behind(tmp_path: Path) -> None:
     (tmp_path / "here.js").write_text(SCRIPT * 50)
-    app = Frontend(Starlette(routes=[Mount("/assets", StaticFiles(directory=tmp_path))]))
+    app = Compression(Starlette(routes=[Mount("/assets", StaticFiles(directory=tmp_path))]))
     coming: list[Message] = [{"type": "http.request"}]
 
     async def leave() -> Message:
@@ -99,5 +99,5 @@ async def test_the_start_of_the_server_passes() -> None:
 
     async def nothing(*_: object) -> None: ...
 
-    await Frontend(server)({"type": "lifespan"}, nothing, nothing)
+    await Compression(server)({"type": "lifespan"}, nothing, nothing)
     assert passed == ["lifespan"]

@@ -6,7 +6,7 @@ import time
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from s2v_core.server.streams import Sessions, Streams
+from s2v_core.server.streams import Sessions, StreamGrace
 
 CLOSE = b'data: {"msg":"close_stream","event_id":null}\n\n'
 
@@ -20,11 +20,11 @@ async def gradio(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body"})
 
 
-def streams(pause: float) -> Streams:
-    return Streams(gradio, Sessions(lambda _: None), pause)
+def streams(pause: float) -> StreamGrace:
+    return StreamGrace(gradio, Sessions(lambda _: None), pause)
 
 
-async def ask(app: Streams, path: str, *, query: bytes = b"", body: bytes = b"") -> None:
+async def ask(app: StreamGrace, path: str, *, query: bytes = b"", body: bytes = b"") -> None:
     answered: list[Message] = []
 
     async def receive() -> Message:
@@ -112,7 +112,7 @@ async def test_the_session_of_a_call_goes_with_its_answer(call: str) -> None:
         seen.append(list(forgotten))
 
     scope = {"type": "http", "method": "GET", "path": f"/gradio_api/{call}/{'0f' * 16}", "query_string": b""}
-    await Streams(gradio, sessions)(scope, gradio, gradio)
+    await StreamGrace(gradio, sessions)(scope, gradio, gradio)
     assert (seen, forgotten) == ([[]], ["0f" * 16])
 
 
@@ -124,5 +124,5 @@ async def test_a_heartbeat_holds_its_page_open() -> None:
         sessions.use("page")
         assert forgotten == []
 
-    await Streams(gradio, sessions)({"type": "http", "path": "/gradio_api/heartbeat/page"}, gradio, gradio)
+    await StreamGrace(gradio, sessions)({"type": "http", "path": "/gradio_api/heartbeat/page"}, gradio, gradio)
     assert forgotten == ["page"]
