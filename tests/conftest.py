@@ -23,7 +23,7 @@ if hasattr(signal, "SIGHUP"):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # As in production, but for the waiting.
-HURRY = Timing(submit=20.0, read=10.0, poll=0.01, slow_poll=0.02, watch=30.0, overdue=0.6, backoff=0.01)
+FAST = Timing(submit=20.0, read=10.0, poll=0.01, slow_poll=0.02, watch=30.0, overdue=0.6, backoff=0.01)
 # How long it takes is measured in tests/bench: here a page has all the time that a busy machine needs.
 expect.set_options(timeout=30_000)
 

@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from s2v_core.jobs.ledger import Ledger
 from s2v_core.jobs.model import Limits
 
-from ..jobs.test_ledger import Book
+from ..jobs.test_ledger import LedgerDriver
 
 FILL = """
 INSERT INTO jobs (
@@ -119,9 +119,9 @@ def listening(engine: sa.Engine) -> Iterator[Asked]:
         sa.event.remove(engine, "after_cursor_execute", after)
 
 
-def questions(book: Book) -> dict[str, Callable[[], object]]:
+def questions(driver: LedgerDriver) -> dict[str, Callable[[], object]]:
     """What a submit asks, a watcher, a claim, and what is asked now and then; each as often as one likes."""
-    numbers, ledger = count(), book.ledger
+    numbers, ledger = count(), driver.ledger
     # Wide, and all are counted.
     limits = Limits(per_day=10**6, per_visitor=10**6, concurrent=10**6, per_minute=10**6, waiting=10**6)
     usual: dict[str, Any] = {"worker": "bench", "key": "key", "visitor": "visitor1", "limits": limits}
@@ -129,16 +129,16 @@ def questions(book: Book) -> dict[str, Callable[[], object]]:
 
     def enter() -> None:
         # Of a key of its own, so that nobody waits behind it.
-        book.enter(f"bench{next(numbers)}", **usual | {"key": "another"})
+        driver.enter(f"bench{next(numbers)}", **usual | {"key": "another"})
 
     def admit() -> None:
         ticket = f"bench{next(numbers)}"
-        book.enter(ticket, **usual)
-        assert book.admit(ticket, limits, worker="bench").state == "sending"
+        driver.enter(ticket, **usual)
+        assert driver.admit(ticket, limits, worker="bench").state == "sending"
 
     def claim() -> None:
         # One whose key is not here: it stays free.
-        book.ago(watched[0], leased_until=1)
+        driver.ago(watched[0], leased_until=1)
         ledger.claim("bench", ["none"])
 
     return {
@@ -177,15 +177,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         url = arguments.url or f"sqlite:///{Path(folder) / 'ledger.db'}"
         print(f"{arguments.rows} jobs; the next start, which makes the indexes: {fill(url, arguments.rows):.1f} s")
-        with closing(Book(url)) as book:
+        with closing(LedgerDriver(url)) as driver:
             told: dict[str, dict[str, Any]] = {}
             print(f"\n{'question':26}{'statements':>12}{'slowest':>12}{'in all':>12}")
-            for name, ask in questions(book).items():
+            for name, ask in questions(driver).items():
                 ask()
                 spent, slowest = [], []
                 for _ in range(arguments.times):
                     began = time.perf_counter()
-                    with listening(book.ledger._engine) as asked:
+                    with listening(driver.ledger._engine) as asked:
                         ask()
                     spent.append(1000 * (time.perf_counter() - began))
                     slowest.append(1000 * max(asked.seconds))
@@ -193,7 +193,7 @@ def main() -> None:
                 middle = [statistics.median(each) for each in (slowest, spent)]
                 print(f"{name:26}{len(asked.seconds):12}{middle[0]:9.2f} ms{middle[1]:9.2f} ms", flush=True)
             seen = set()
-            with book.engine.connect() as connection:
+            with driver.engine.connect() as connection:
                 for name, statements in told.items():
                     for statement, parameters in statements.items():
                         if statement not in seen and not statement.startswith(("BEGIN", "SELECT 1")):

@@ -19,11 +19,11 @@ from pathlib import Path
 from s2v_core import Timing
 from s2v_core.jobs.model import State
 
-from ..jobs.chaos import Till, open_studio, small_clip, small_photo
+from ..jobs.chaos import PaidService, open_studio, small_clip, small_photo
 from ..support.service import Answer, task
 
 
-class Slow(Till):
+class Slow(PaidService):
     """Renders for ever; a status is the moment since when it holds, and holds for `holds` seconds."""
 
     holds = 6.0

@@ -22,7 +22,7 @@ from s2v_core.jobs.studio import Studio
 from s2v_core.photo.prepare import public_link
 from s2v_core.simulator.service import Simulator
 
-from ..conftest import HURRY
+from ..conftest import FAST
 from ..support.pages import KEY, PROMPT
 from ..support.service import FILE, TASK, Answer, Service
 
@@ -505,7 +505,7 @@ async def test_the_payment_and_its_clip_go_by_the_same_proxy(
     server = await asyncio.start_server(service._serve, "127.0.0.1", ssl=context)
     proxy.behind.port = server.sockets[0].getsockname()[1]
     service.origin = "https://clips.test"
-    async with server, Client("https://api.test/minimaxi/v1", KEY, timing=HURRY) as client:
+    async with server, Client("https://api.test/minimaxi/v1", KEY, timing=FAST) as client:
         assert await client.submit(photo, PROMPT) == TASK
         await client.fetch(FILE, tmp_path / "clip.mp4")
     assert (tmp_path / "clip.mp4").read_bytes() == clip
@@ -698,7 +698,7 @@ async def test_a_network_in_the_settings_reaches_the_download_of_a_job(
     settings = Settings(
         api_key=KEY, base_url=service.base_url, data_dir=tmp_path, file_networks=(ip_network("127.0.0.0/8"),)
     )
-    async with Studio(settings, simulator=Simulator(tmp_path / "simulator"), timing=HURRY) as studio:
+    async with Studio(settings, simulator=Simulator(tmp_path / "simulator"), timing=FAST) as studio:
         job = await studio.submit(photo, PROMPT)
         async for seen in studio.watch(job.ticket):
             if seen.waits:
@@ -787,7 +787,7 @@ async def test_a_clip_behind_a_refused_link_is_paid_and_fetchable_later(
     door = await open_door("127.0.0.1")
     link = f"http://127.0.0.1:{door.port}/a?Signature=canary"
     service.retrieve = [lambda: service.link(download_url=link, backup_download_url=link)]
-    async with Client(service.base_url, KEY, timing=HURRY) as client:
+    async with Client(service.base_url, KEY, timing=FAST) as client:
         with pytest.raises(NotDownloaded, match=r"not plain https on port 443.*It is paid.*Fetch it later") as caught:
             await client.fetch(FILE, tmp_path / "clip.mp4", task_id=TASK)
     assert (len(service.calls("retrieve")), door.visits) == (4, 0)

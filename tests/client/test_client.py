@@ -28,13 +28,13 @@ from s2v_core import (
 )
 from s2v_core.wire import PollFailed
 
-from ..conftest import HURRY, Whereabouts
+from ..conftest import FAST, Whereabouts
 from ..support.pages import KEY, PORTRAIT, PROMPT
 from ..support.service import FILE, TASK, Answer, Service, code, gateway, good, task
 
 
 def client_of(service: Service) -> Client:
-    return Client(service.base_url, KEY, timing=HURRY)
+    return Client(service.base_url, KEY, timing=FAST)
 
 
 async def statuses(client: Client) -> list[str]:
@@ -127,7 +127,7 @@ async def test_an_unclear_submit_is_sent_once_and_told(
     answer: Callable[[], Answer], service: Service, photo: Photo
 ) -> None:
     service.submit = [answer(), good(task_id="a second charge")]
-    async with Client(service.base_url, KEY, timing=replace(HURRY, submit=2.0)) as client:
+    async with Client(service.base_url, KEY, timing=replace(FAST, submit=2.0)) as client:
         with pytest.raises(ChargeUnknown, match=r"may have been charged.*not sent again"):
             await client.submit(photo, PROMPT)
     assert len(service.requests) == 1
@@ -170,7 +170,7 @@ async def test_a_rate_limit_is_tried_again_twice_and_no_more(answer: Answer, ser
 async def test_a_service_that_cannot_be_reached_is_tried_three_times_and_not_charged(photo: Photo) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    async with Client(f"http://127.0.0.1:{port}/v1", KEY, timing=HURRY) as client:
+    async with Client(f"http://127.0.0.1:{port}/v1", KEY, timing=FAST) as client:
         with pytest.raises(Refused, match=r"could not be reached\. Nothing was charged"):
             await client.submit(photo, PROMPT)
 
@@ -203,7 +203,7 @@ async def test_each_error_of_the_transport_has_its_row_in_the_charge_table(
         sent.append(request)
         raise error("a reason")
 
-    async with Client("https://api.example/v1", KEY, transport=httpx.MockTransport(fail), timing=HURRY) as client:
+    async with Client("https://api.example/v1", KEY, transport=httpx.MockTransport(fail), timing=FAST) as client:
         with pytest.raises(outcome):
             await client.submit(photo, PROMPT)
     assert len(sent) == tries
@@ -243,7 +243,7 @@ async def test_polling_rides_out_every_kind_of_bad_answer(service: Service) -> N
     ]  # fmt: skip
     assert len(bad) >= 30
     service.query = [*bad, task("Success", file_id=int(FILE))]
-    async with Client(service.base_url, KEY, timing=replace(HURRY, read=1.0)) as client:
+    async with Client(service.base_url, KEY, timing=replace(FAST, read=1.0)) as client:
         seen = [task async for task in client.watch(TASK)]
     assert seen[-1].file_id == FILE
     assert len(service.requests) > len(bad)
@@ -253,14 +253,14 @@ async def test_a_query_over_broken_encryption_is_no_news() -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         raise ssl.SSLError(1, "wrong version number")
 
-    async with Client("https://api.example/v1", KEY, transport=httpx.MockTransport(answer), timing=HURRY) as client:
+    async with Client("https://api.example/v1", KEY, transport=httpx.MockTransport(answer), timing=FAST) as client:
         with pytest.raises(PollFailed, match=r"did not answer \(SSLError\)"):
             await client.query(TASK)
 
 
 async def test_polling_stops_at_the_deadline_and_keeps_the_task(service: Service) -> None:
     service.query = [task("Processing")]
-    async with Client(service.base_url, KEY, timing=HURRY.__class__(poll=0.01, watch=0.2)) as client:
+    async with Client(service.base_url, KEY, timing=FAST.__class__(poll=0.01, watch=0.2)) as client:
         with pytest.raises(NotDownloaded, match="It is paid") as caught:
             await statuses(client)
     assert caught.value.task_id == TASK

@@ -29,7 +29,7 @@ from ..support.forks import PROCESSES
 from ..support.service import Answer, Service, good, task
 
 KEY = "sk-canary-chaos"
-HURRY = Timing(submit=20.0, read=5.0, poll=0.05, slow_poll=0.2, watch=600.0, overdue=0.6, backoff=0.05)
+FAST = Timing(submit=20.0, read=5.0, poll=0.05, slow_poll=0.2, watch=600.0, overdue=0.6, backoff=0.05)
 WIDE = Limits(per_day=100_000, concurrent=1000, per_minute=100_000, waiting=10_000)
 # Where some wait for a place.
 NARROW = replace(WIDE, concurrent=6)
@@ -46,7 +46,7 @@ class Charge:
     stall: float
 
 
-class Till(Service):
+class PaidService(Service):
     """A service with a task of its own for every POST, which renders for `renders` seconds and forgets no charge.
 
     Each answer takes about `stall` seconds, and that to a submit `thinks` more.
@@ -127,7 +127,7 @@ def leasing(seconds: float) -> Pace:
 
 
 def open_studio(
-    data: Path, base_url: str, limits: Limits = WIDE, *, timing: Timing = HURRY, pace: Pace | None = None
+    data: Path, base_url: str, limits: Limits = WIDE, *, timing: Timing = FAST, pace: Pace | None = None
 ) -> studio.Studio:
     async def no_simulator(*_: object) -> None:
         raise AssertionError("nobody asked for the simulator")
@@ -281,7 +281,7 @@ async def chaos(
     """
     chance, began, clip, report = random.Random(seed), time.monotonic(), small_clip(), Report()
     ended: dict[str, float] = {}
-    async with Till(clip, seed=seed) as service:
+    async with PaidService(clip, seed=seed) as service:
         for turn, number in zip(range(kills), itertools.cycle(signals), strict=False):
             order = Work(name=f"w{turn}", jobs=10**6, pace=pace, lease=lease, seed=seed + turn)
             if number is not signal.SIGKILL:
@@ -316,7 +316,7 @@ def rows(data: Path) -> list[sqlite3.Row]:
         return connection.execute("SELECT * FROM jobs").fetchall()
 
 
-def count(report: Report, data: Path, service: Till, ended: dict[str, float], clip: bytes) -> None:
+def count(report: Report, data: Path, service: PaidService, ended: dict[str, float], clip: bytes) -> None:
     # Only a kill leaves one of which nobody knows whether it was sent; a stop calls off what is being taken.
     wrong, killed = report.wrong, signal.SIGKILL.name in report.ends
     ends = ("done", "unknown") if killed else ("done", "cancelled")

@@ -19,7 +19,7 @@ from s2v_core.jobs.model import Charge, Job, Limits, Pace, State
 from s2v_core.jobs.studio import Studio
 
 from ..support.service import Answer, Service, code, gateway, good
-from .chaos import HURRY, STOPS, Till, Work, Worker, chaos, leasing, open_studio
+from .chaos import FAST, STOPS, PaidService, Work, Worker, chaos, leasing, open_studio
 
 LEASE = 3.0
 
@@ -69,7 +69,7 @@ async def test_stopped_by_a_signal_every_payment_has_its_answer_and_what_waited_
 
 
 async def test_what_was_being_taken_when_it_stopped_is_called_off(tmp_path: Path, clip: bytes, photo: Photo) -> None:
-    async with Till(clip) as service:
+    async with PaidService(clip) as service:
         async with open_studio(tmp_path, service.base_url) as here:
             lock = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)
             lock.execute("BEGIN IMMEDIATE")
@@ -85,7 +85,7 @@ async def test_what_was_being_taken_when_it_stopped_is_called_off(tmp_path: Path
 
 async def test_what_a_killed_process_left_rendering_the_other_finishes(tmp_path: Path, clip: bytes) -> None:
     async with (
-        Till(clip, renders=4.0, stall=0) as service,
+        PaidService(clip, renders=4.0, stall=0) as service,
         open_studio(tmp_path, service.base_url, pace=leasing(LEASE)) as here,
     ):
         order = Work(name="killed", jobs=10, pace=0.05, lease=LEASE)
@@ -99,7 +99,7 @@ async def test_what_a_killed_process_left_rendering_the_other_finishes(tmp_path:
 
 async def test_frozen_during_its_payment_and_woken_it_still_has_its_clip(tmp_path: Path, clip: bytes) -> None:
     async with (
-        Till(clip, stall=0, thinks=1.0) as service,
+        PaidService(clip, stall=0, thinks=1.0) as service,
         open_studio(tmp_path, service.base_url, pace=leasing(LEASE)),
         Worker(tmp_path, service, Work(name="frozen", jobs=1, lease=LEASE)) as worker,
     ):
@@ -115,7 +115,7 @@ async def test_frozen_during_its_payment_and_woken_it_still_has_its_clip(tmp_pat
 async def test_frozen_while_it_waited_in_line_and_woken_it_does_not_pay_again(tmp_path: Path, clip: bytes) -> None:
     limits = Limits(concurrent=1, per_minute=99)
     async with (
-        Till(clip, renders=1.0, stall=0, thinks=2.0) as service,
+        PaidService(clip, renders=1.0, stall=0, thinks=2.0) as service,
         Worker(tmp_path, service, Work(name="frozen", jobs=2, lease=LEASE, limits=limits)) as worker,
     ):
         await until(lambda: rows(tmp_path, "state") == ["rendering", "queued"])
@@ -140,7 +140,7 @@ def spoiled(jobs: list[Job], cap: int) -> list[Job]:
 
 async def test_200_at_once_against_a_cap_of_10_are_10_payments(tmp_path: Path, clip: bytes, photo: Photo) -> None:
     limits = Limits(per_day=10, concurrent=1000, per_minute=1000, waiting=100)
-    async with Till(clip, stall=0) as service, open_studio(tmp_path, service.base_url, limits) as here:
+    async with PaidService(clip, stall=0) as service, open_studio(tmp_path, service.base_url, limits) as here:
         jobs = await asyncio.gather(*(here.submit(photo, f"{number}") for number in range(200)))
         ends = await asyncio.gather(*(end(here, job) for job in jobs))
         assert await here.left_today() == 0
@@ -153,7 +153,7 @@ async def test_200_at_once_against_a_cap_of_10_are_10_payments(tmp_path: Path, c
 async def test_the_cap_holds_over_two_processes_and_a_restart(tmp_path: Path, clip: bytes) -> None:
     limits = Limits(per_day=10, concurrent=1000, per_minute=1000, waiting=100)
     order = {"jobs": 50, "at_a_time": 50, "limits": limits, "lease": LEASE}
-    async with Till(clip, stall=0) as service:
+    async with PaidService(clip, stall=0) as service:
         async with (
             Worker(tmp_path, service, Work(name="one", **order)) as one,
             Worker(tmp_path, service, Work(name="two", **order)) as two,
@@ -176,7 +176,7 @@ async def test_so_many_at_once_also_when_who_sent_them_is_dead(tmp_path: Path, c
     limits, most = Limits(per_day=1000, concurrent=3, per_minute=1000), 0
     # They outlast the lease of who sent them.
     async with (
-        Till(clip, renders=LEASE + 2, stall=0) as service,
+        PaidService(clip, renders=LEASE + 2, stall=0) as service,
         open_studio(tmp_path, service.base_url, limits, pace=leasing(LEASE)) as here,
     ):
         order = Work(name="other", jobs=3, at_a_time=3, limits=limits, lease=LEASE)
@@ -198,7 +198,7 @@ async def test_so_many_at_once_also_when_who_sent_them_is_dead(tmp_path: Path, c
 
 async def test_a_sixth_within_a_minute_waits_and_says_so(tmp_path: Path, clip: bytes, photo: Photo) -> None:
     limits = Limits(per_day=1000, concurrent=1000, per_minute=5)
-    async with Till(clip, stall=0) as service, open_studio(tmp_path, service.base_url, limits) as here:
+    async with PaidService(clip, stall=0) as service, open_studio(tmp_path, service.base_url, limits) as here:
         for number in range(8):
             await here.submit(photo, f"{number}")
         await until(lambda: rows(tmp_path, "state").count("done") == 5)
@@ -259,7 +259,7 @@ TIMES = 3
 async def test_every_fault_of_a_submit_is_told_and_nothing_is_sent_twice(
     answer: Answer, state: State, posts: int, service: Service, tmp_path: Path, photo: Photo,
 ) -> None:  # fmt: skip
-    hurry = replace(HURRY, submit=0.5 if answer.stall else 20.0, poll=0.01, backoff=0.01)
+    hurry = replace(FAST, submit=0.5 if answer.stall else 20.0, poll=0.01, backoff=0.01)
     service.submit = [answer]
     service.query = [good(task_id=TASK["task_id"], status="Success", file_id="427071051673913")]
     async with open_studio(tmp_path, service.base_url, timing=hurry, pace=Pace(look=0.05)) as opened:
@@ -292,7 +292,7 @@ async def test_where_the_clip_cannot_be_written_it_waits_says_so_and_goes_on(
     tmp_path: Path, clip: bytes, photo: Photo
 ) -> None:
     folder = tmp_path / "clips"
-    async with Till(clip, stall=0) as service, open_studio(tmp_path, service.base_url) as here:
+    async with PaidService(clip, stall=0) as service, open_studio(tmp_path, service.base_url) as here:
         folder.rmdir()
         folder.touch()
         ticket = (await here.submit(photo, "She waits for room.")).ticket
@@ -313,7 +313,7 @@ async def test_a_ledger_that_is_away_when_the_task_id_comes_gets_it_afterwards(
     tmp_path: Path, clip: bytes, photo: Photo, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "s2v_core")
-    async with Till(clip, stall=0, thinks=0.7) as service, open_studio(tmp_path, service.base_url) as here:
+    async with PaidService(clip, stall=0, thinks=0.7) as service, open_studio(tmp_path, service.base_url) as here:
         sa.event.listen(here._ledger._engine, "checkout", lambda raw, *_: raw.execute("PRAGMA busy_timeout = 200"))
         job = await here.submit(photo, "She knocks.")
         await until(lambda: len(service.charges) == 1)

@@ -16,7 +16,7 @@ from s2v_core.jobs.model import Job, Limits, Pace, State
 from s2v_core.jobs.studio import Studio
 from s2v_core.simulator.service import Simulator
 
-from ..conftest import HURRY
+from ..conftest import FAST
 from ..support.pages import KEY, PROMPT
 from ..support.service import TASK, Answer, Service, code, task
 
@@ -24,7 +24,7 @@ from ..support.service import TASK, Answer, Service, code, task
 def studio_at(service: Service, folder: Path, **options: object) -> Studio:
     settings = Settings(api_key=KEY, base_url=service.base_url, data_dir=folder, simulator_seconds=0.8)
     simulator = Simulator(folder / "simulator", seconds=0.8)
-    return Studio(settings, simulator=simulator, **{"timing": HURRY} | options)
+    return Studio(settings, simulator=simulator, **{"timing": FAST} | options)
 
 
 async def until(there: Callable[[], object]) -> None:
@@ -80,7 +80,7 @@ async def test_an_answer_that_does_not_come_while_it_is_waited_for_is_unknown(
     service: Service, photo: Photo, tmp_path: Path
 ) -> None:
     service.submit[0].stall = 3.0
-    async with studio_at(service, tmp_path, pace=Pace(last_answer=0.3), timing=HURRY) as studio:
+    async with studio_at(service, tmp_path, pace=Pace(last_answer=0.3), timing=FAST) as studio:
         await studio.submit(photo, PROMPT)
         await until(lambda: service.calls("submit"))
     assert rows(tmp_path) == [("unknown", "")]
@@ -109,7 +109,7 @@ async def test_a_stop_between_two_tries_is_told_as_not_charged(
 ) -> None:
     caplog.set_level("INFO", "s2v_core")
     service.submit = [code(1002)]
-    timing = replace(HURRY, backoff=30.0)
+    timing = replace(FAST, backoff=30.0)
     async with studio_at(service, tmp_path, pace=Pace(last_answer=0.1), timing=timing) as studio:
         await studio.submit(photo, PROMPT)
         await until(lambda: "submit not taken" in caplog.text)

@@ -21,9 +21,9 @@ from s2v_core.jobs.ledger import Ledger
 
 from ..bench.ledger import fill, listening, plan, questions
 from . import test_ledger
-from .test_ledger import POSTGRESQL, Book
+from .test_ledger import POSTGRESQL, LedgerDriver
 
-url, book = test_ledger.url, test_ledger.book
+url, driver = test_ledger.url, test_ledger.driver
 Server = Callable[[Callable[[socket.socket], None]], int]
 
 
@@ -129,16 +129,16 @@ def test_who_froze_in_its_turn_loses_it() -> None:
 
 
 def test_neither_an_error_of_the_database_nor_its_log_says_what_is_in_a_row(
-    book: Book, caplog: pytest.LogCaptureFixture
+    driver: LedgerDriver, caplog: pytest.LogCaptureFixture
 ) -> None:
     canaries = {"ticket": "s2v_canary", "prompt": "She tells a secret.", "photo": "https://photos.example/?signed"}
     caplog.set_level(logging.INFO)
     caplog.set_level(logging.INFO, "sqlalchemy.engine")
-    book.enter(request="one", **canaries)
+    driver.enter(request="one", **canaries)
     with pytest.raises(DatabaseUnavailable) as twice:
-        book.enter(request="another", **canaries)
+        driver.enter(request="another", **canaries)
     with pytest.raises((DatabaseUnavailable, sa.exc.StatementError)) as unfit:
-        book.ledger.advance(canaries["ticket"], "a", ended_at=canaries["prompt"])
+        driver.ledger.advance(canaries["ticket"], "a", ended_at=canaries["prompt"])
     told = [line for each in (twice, unfit) for line in traceback.format_exception(each.value)]
     log = "".join(told) + twice.value.reason + getattr(unfit.value, "reason", "") + caplog.text
     assert "INSERT INTO jobs" in log
@@ -165,11 +165,11 @@ def test_a_url_that_cannot_work_is_named_and_not_shown(url: str) -> None:
 def test_no_question_reads_all_jobs(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'ledger.db'}"
     fill(url, 2000)
-    with contextlib.closing(Book(url)) as book:
-        for name, ask in questions(book).items():
-            with listening(book.ledger._engine) as asked:
+    with contextlib.closing(LedgerDriver(url)) as driver:
+        for name, ask in questions(driver).items():
+            with listening(driver.ledger._engine) as asked:
                 ask()
-            with book.engine.connect() as connection:
+            with driver.engine.connect() as connection:
                 steps = [step for statement in asked.statements.items() for step in plan(connection, *statement)]
             assert not [step for step in steps if step.startswith("SCAN jobs") and "jobs_newest" not in step], name
             assert not [step for step in steps if "ORDER BY" in step], name
@@ -199,9 +199,9 @@ def test_an_earlier_ledger_gets_its_indexes_whoever_opens_it(url: str) -> None:
     assert len(usual) > 5
 
 
-def test_the_newest_jobs_come_first_and_only_as_many_as_are_asked_for(book: Book) -> None:
+def test_the_newest_jobs_come_first_and_only_as_many_as_are_asked_for(driver: LedgerDriver) -> None:
     for number in range(5):
-        book.enter(f"{number}")
-        book.ago(f"{number}", queued_at=10 - number)
-    assert [job.ticket for job in book.ledger.jobs(2)] == ["4", "3"]
-    assert [job.ticket for job in book.ledger.jobs()] == ["4", "3", "2", "1", "0"]
+        driver.enter(f"{number}")
+        driver.ago(f"{number}", queued_at=10 - number)
+    assert [job.ticket for job in driver.ledger.jobs(2)] == ["4", "3"]
+    assert [job.ticket for job in driver.ledger.jobs()] == ["4", "3", "2", "1", "0"]

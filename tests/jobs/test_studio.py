@@ -14,7 +14,7 @@ from s2v_core.jobs.model import Job, Limits, Pace, Stage, State
 from s2v_core.jobs.studio import Studio
 from s2v_core.simulator.service import Simulator
 
-from ..conftest import HURRY, Whereabouts
+from ..conftest import FAST, Whereabouts
 from ..support.pages import KEY, PORTRAIT, PROMPT
 from ..support.service import TASK, Answer, Service, code, task
 
@@ -22,7 +22,7 @@ from ..support.service import TASK, Answer, Service, code, task
 def studio_at(service: Service, folder: Path, **options: object) -> Studio:
     settings = Settings(api_key=KEY, base_url=service.base_url, data_dir=folder, simulator_seconds=0.8)
     simulator = Simulator(folder / "simulator", seconds=0.8)
-    return Studio(settings, simulator=simulator, **{"timing": HURRY} | options)
+    return Studio(settings, simulator=simulator, **{"timing": FAST} | options)
 
 
 @pytest.fixture
@@ -183,7 +183,7 @@ async def test_without_its_key_a_job_waits_and_says_so(service: Service, photo: 
         while not service.calls("query"):
             await asyncio.sleep(0.01)
     service.query = [task("Success", file_id="1")]
-    keyless = Studio(Settings(data_dir=tmp_path), simulator=Simulator(tmp_path / "simulator"), timing=HURRY)
+    keyless = Studio(Settings(data_dir=tmp_path), simulator=Simulator(tmp_path / "simulator"), timing=FAST)
     async with keyless as studio:
         async for seen in studio.watch(job.ticket):
             if seen.waits:
@@ -267,7 +267,7 @@ async def test_after_the_keeping_time_the_row_stays_without_photo_clip_and_promp
     async with studio_at(service, tmp_path) as studio:
         job = (await watched(studio, await studio.submit(photo, PROMPT)))[-1]
     settings = Settings(data_dir=tmp_path, keep_hours=1e-6)
-    async with Studio(settings, simulator=Simulator(tmp_path / "simulator"), timing=HURRY) as studio:
+    async with Studio(settings, simulator=Simulator(tmp_path / "simulator"), timing=FAST) as studio:
         while (kept := await studio.job(job.ticket)).prompt or await studio._ledger.ask(studio._ledger.erased):
             await asyncio.sleep(0.05)
     assert (kept.state, kept.photo, kept.clip, kept.amount) == (State.DONE, "", "", None)

@@ -17,7 +17,7 @@ from s2v_core.page.orders import Order, Orders, newest, promise, report
 from s2v_core.settings import Key
 from s2v_core.simulator.service import Simulator
 
-from ..conftest import HURRY
+from ..conftest import FAST
 from ..support.pages import KEY, PORTRAIT, PROMPT
 from ..support.service import Service
 
@@ -32,7 +32,7 @@ def cache(tmp_path: Path) -> Path:
 @pytest.fixture
 async def orders(service: Service, tmp_path: Path, cache: Path) -> AsyncIterator[Orders]:
     settings = Settings(api_key=KEY, base_url=service.base_url, data_dir=tmp_path)
-    studio = Studio(settings, simulator=Simulator(tmp_path / "simulator"), public_dir=cache, timing=HURRY)
+    studio = Studio(settings, simulator=Simulator(tmp_path / "simulator"), public_dir=cache, timing=FAST)
     async with studio:
         yield Orders(studio, settings, cache)
 

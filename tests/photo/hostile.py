@@ -544,10 +544,10 @@ class Trial:
     seconds: float
 
 
-class Court:
+class Sandbox:
     """A small process that tries each file in a fork of its own; the kernel counts time and memory of the fork."""
 
-    def __enter__(self) -> "Court":
+    def __enter__(self) -> "Sandbox":
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.photo.hostile"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )

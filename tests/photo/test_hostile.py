@@ -10,7 +10,7 @@ from PIL import Image, ImageFile
 from s2v_core.errors import ImageRejected
 from s2v_core.photo.prepare import JPEG_BYTES, prepare
 
-from .hostile import ADVICE, FILES, Court, File, encoded, face, jpeg, png, profile, segment
+from .hostile import ADVICE, FILES, File, Sandbox, encoded, face, jpeg, png, profile, segment
 
 pytestmark = pytest.mark.long
 
@@ -18,14 +18,14 @@ CPU_SECONDS, MEGABYTES = 3.0, 300
 
 
 @pytest.fixture(scope="module")
-def court() -> Iterator[Court]:
-    with Court() as court:
-        yield court
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as sandbox:
+        yield sandbox
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
-def test_a_hostile_file_has_its_verdict_in_little_time_and_memory(file: File, court: Court) -> None:
-    trial = court.tries(file.make())
+def test_a_hostile_file_has_its_verdict_in_little_time_and_memory(file: File, sandbox: Sandbox) -> None:
+    trial = sandbox.tries(file.make())
     if file.says is None:
         assert (trial.verdict, trial.size) == ("good", file.size)
         assert len(trial.jpeg) <= JPEG_BYTES
@@ -41,9 +41,9 @@ def test_there_are_many_hostile_files() -> None:
     assert len({file.name for file in FILES}) == len(FILES) >= 60
 
 
-def test_the_court_sees_what_a_file_costs(court: Court) -> None:
+def test_the_court_sees_what_a_file_costs(sandbox: Sandbox) -> None:
     """Else the figures above would say nothing: the same pixels, few and many."""
-    small, large = (court.tries(encoded(Image.new("RGB", size), "PNG")) for size in ((320, 320), (6000, 6000)))
+    small, large = (sandbox.tries(encoded(Image.new("RGB", size), "PNG")) for size in ((320, 320), (6000, 6000)))
     assert small.verdict == large.verdict == "good"
     assert small.megabytes < 90
     assert large.megabytes > small.megabytes + 6000 * 6000 * 4 / 2**20

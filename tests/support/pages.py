@@ -18,7 +18,7 @@ from .service import Service
 ASSETS = ROOT / "assets"
 PORTRAIT = ASSETS / "portraits" / "astronaut.png"
 KEY = "sk-canary-4f9d2c77e1"
-PROMPT = "She looks up from a book and smiles, warm evening light."
+PROMPT = "She looks up from a driver and smiles, warm evening light."
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
