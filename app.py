@@ -13,7 +13,7 @@ from typing import Any
 
 import gradio as gr
 
-from s2v_core import wire
+from s2v_core import providers
 from s2v_core.errors import S2VError, SettingsError, UnknownTicket
 from s2v_core.jobs.model import UNDER_WAY, State
 from s2v_core.jobs.studio import Studio
@@ -21,6 +21,7 @@ from s2v_core.page import cards
 from s2v_core.page.orders import Order, Orders, limit, newest, promise
 from s2v_core.settings import Key
 from s2v_core.simulator.service import Simulator
+from s2v_core.text import PROMPT_CHARACTERS, PROMPT_WORDS
 from web import ASSETS, CACHE, PORTRAITS, Page, offer, serve, who
 
 Update = dict[Any, Any]  # what a handler changes of the page
@@ -144,7 +145,10 @@ with Page(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 86400
     with gr.Accordion("Recover a clip by its ticket", open=False, elem_id="recovery"):
         ticket = gr.Textbox(label="Ticket", placeholder="s2v_…", max_lines=1, elem_id="ticket")
         recover = gr.Button("Recover", elem_id="recover")
-    part("foot", {"price": wire.price_words(wire.BASE_URL), "key": first == "live", "provider": studio.live.label})
+    part(
+        "foot",
+        {"price": providers.price_words(settings.base_url), "key": first == "live", "provider": studio.live.label},
+    )
 
     async def inspect(photo: dict[str, Any] | None, *, cropped: bool = False) -> Update:
         path = (photo or {}).get("path") or ""
@@ -280,7 +284,7 @@ with Page(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 86400
         button.click(partial(sample, file, scene), None, [*ready, prompt], **watching)
     for chip, idea in zip(ideas, IDEAS, strict=True):
         chip.click(None, prompt, prompt, js=f"(text) => s2v.add(text, {idea!r})", **private)
-    counted = f"(text) => s2v.count(text, {wire.PROMPT_CHARACTERS}, {wire.PROMPT_WORDS})"
+    counted = f"(text) => s2v.count(text, {PROMPT_CHARACTERS}, {PROMPT_WORDS})"
     gr.on([demo.load, prompt.change], None, prompt, js=counted, **private)
     gr.on([demo.load, subject.change], None, subject, js="(photo) => s2v.backdrop(photo)", **private)
 

@@ -16,9 +16,11 @@ from .atomic import destination, fill_standard_streams, put
 from .errors import (
     ChargeUnknown,
     DatabaseUnavailable,
+    DownloadFailed,
     Failed,
     InputRejected,
     NotDownloaded,
+    PollFailed,
     Refused,
     S2VError,
     SettingsError,
@@ -35,8 +37,8 @@ if TYPE_CHECKING:
     from .simulator.service import Simulator
 
 _EXITS = {
-    DatabaseUnavailable: 1, SettingsError: 2, InputRejected: 2, UnknownTicket: 2, Refused: 3, Failed: 4,
-    ChargeUnknown: 5, NotDownloaded: 6,
+    DatabaseUnavailable: 1, PollFailed: 1, SettingsError: 2, InputRejected: 2, UnknownTicket: 2, Refused: 3, Failed: 4,
+    ChargeUnknown: 5, NotDownloaded: 6, DownloadFailed: 6,
 }  # fmt: skip
 _ENDS = {"refused": 3, "cancelled": 3, "failed": 4, "unknown": 5}
 _UNCLEAR, _UNDER_WAY = 5, 6
@@ -231,7 +233,7 @@ def _end(settings: Settings, seen: "Job", output: Path | None, named: Path | Non
         return _hand_over(job, settings.data_dir / job.clip, output, named)
     what = job.what or job.waits or "It is under way."
     task = f"Task {job.task_id}." if job.task_id else ""
-    words = [what, job.charge.sentence, task, f"Ticket {job.ticket}.", job.advice]
+    words = [what, job.charge.sentence(), task, f"Ticket {job.ticket}.", job.advice]
     _say(" ".join(word for word in words if word))
     return _ENDS.get(job.state, _UNDER_WAY)
 
@@ -314,7 +316,7 @@ async def _check(settings: Settings) -> int:
         _tell(*_ledger_lines(settings))
         return 0
     from .client import Client
-    from .wire import PollFailed, price_words
+    from .providers import price_words
 
     async with Client(settings.base_url, settings.api_key, file_networks=settings.file_networks) as client:
         way, refused = await client.way()

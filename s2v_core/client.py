@@ -12,14 +12,16 @@ from typing import Self
 
 import httpx
 
-from . import wire
+from . import providers, wire
 from .addresses import Network, is_loopback
-from .download import DownloadFailed, download, way
-from .errors import Busy, ChargeUnknown, Failed, NotDownloaded, Refused, S2VError
+from .download import download, way
+from .errors import Busy, ChargeUnknown, DownloadFailed, Failed, NotDownloaded, PollFailed, Refused, S2VError
 from .network import certificates, check_network
 from .photo.prepare import Photo, Source, accept_async
+from .reasons import Reason
 from .settings import check_base_url, check_key
-from .wire import Link, PollFailed, Task
+from .text import check_optimizer, check_prompt
+from .wire import Link, Task
 
 _log = logging.getLogger(__name__)
 
@@ -111,7 +113,7 @@ class Client:
         `photo` is a `Photo`, what makes one, or a public https link.
         Raises `InputRejected`, `Refused` (not charged) or `ChargeUnknown` (may be charged; never send it again).
         """
-        prompt, prompt_optimizer = wire.check_prompt(prompt), wire.check_optimizer(prompt_optimizer)
+        prompt, prompt_optimizer = check_prompt(prompt), check_optimizer(prompt_optimizer)
         subject = await accept_async(photo)
         image = subject.data_url if isinstance(subject, Photo) else subject
         body = wire.submit_body(image, prompt, prompt_optimizer=prompt_optimizer)
@@ -140,16 +142,12 @@ class Client:
                     if len(received) > _ANSWER_BYTES:
                         break
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout):
-            raise _NotSent(
-                f"{self.provider} could not be reached.", advice="Check the connection and try again."
-            ) from None
+            raise _NotSent(Reason.NOT_REACHED, {"provider": self.provider}) from None
         except (httpx.ProxyError, httpx.UnsupportedProtocol, httpx.LocalProtocolError) as error:
-            raise Refused(f"The request could not be sent ({type(error).__name__}).") from None
+            raise Refused(Reason.NOT_SENT, {"kind": type(error).__name__}) from None
         except (httpx.HTTPError, ssl.SSLError, TimeoutError):
             if not status:
-                raise ChargeUnknown(
-                    f"The connection broke after the request was sent and before {self.provider} answered."
-                ) from None
+                raise ChargeUnknown(Reason.ANSWER_LOST, {"provider": self.provider}) from None
         # Cut off or whole: a status that refuses has refused, and a task id that came is a fact.
         with self._key_hidden():
             return wire.read_submit(status, bytes(received))
@@ -172,7 +170,7 @@ class Client:
             # assumed: no task has this id, and the key is looked at first
             await self.query("1")
         except NotDownloaded as error:
-            raise Refused(error.what, advice=error.advice) from None
+            raise Refused(error.reason or error.what, error.facts) from None
         except Failed:
             return
         except PollFailed as news:
@@ -193,7 +191,7 @@ class Client:
             except PollFailed as news:
                 _log.info("task %s: %s", task_id, news)
                 if news.unknown_task and time.monotonic() - heard > _UNKNOWN_TASK_SECONDS:
-                    raise NotDownloaded(f"{self.provider} does not know this task.", task_id=task_id) from None
+                    raise NotDownloaded(Reason.UNKNOWN_TASK, {"provider": self.provider}, task_id=task_id) from None
                 pause = timing.slow_poll if news.slow else min(1.5 * pause, timing.slow_poll)
             else:
                 yield task
@@ -201,14 +199,13 @@ class Client:
                     return
                 heard, pause = time.monotonic(), timing.poll
             if time.monotonic() + pause > began + timing.watch:
-                minutes = timing.watch / 60
-                raise NotDownloaded(f"There is no clip after {minutes:.0f} minutes.", task_id=task_id)
+                raise NotDownloaded(Reason.NO_CLIP_YET, {"minutes": round(timing.watch / 60)}, task_id=task_id)
             await asyncio.sleep(pause)
 
     async def fetch(self, file_id: str, path: str | Path, *, task_id: str | None = None) -> Path:
         """Save the clip, whole, as `path`. Raises `NotDownloaded`."""
         path = Path(path)
-        link, reason = Link(""), ""
+        link, detail = Link(""), ""
         try:
             for attempt in range(_MORE_DOWNLOADS + 1):
                 if attempt:
@@ -217,21 +214,21 @@ class Client:
                     link = await self.retrieve(file_id)
                     await self._download(link.url, path)
                 except (PollFailed, DownloadFailed) as error:
-                    reason = str(error)
-                    _log.info("file %s: %s", file_id, reason)
+                    detail = str(error).removesuffix(".")
+                    _log.info("file %s: %s", file_id, detail)
                 else:
                     return path
             if link.backup_url:
                 await self._download(link.backup_url, path)
                 return path
         except DownloadFailed as error:
-            reason = str(error)
+            detail = str(error)
         except OSError as error:
-            reason = f"it cannot be written here ({error.strerror})"
+            raise NotDownloaded(Reason.NOT_WRITTEN, {"detail": str(error.strerror)}, task_id=task_id) from None
         except NotDownloaded as error:
             error.task_id = task_id
             raise
-        raise NotDownloaded(f"The clip is rendered, but it could not be downloaded: {reason}.", task_id=task_id)
+        raise NotDownloaded(Reason.NOT_DOWNLOADED, {"detail": detail}, task_id=task_id)
 
     async def way(self) -> tuple[str, str]:
         """How clips come here, and what would be refused of them, empty if nothing is: sentences for people."""
@@ -242,7 +239,7 @@ class Client:
 
     @property
     def provider(self) -> str:
-        return wire.provider(self.base_url)
+        return providers.provider(self.base_url)
 
     async def _get(self, path: str, **params: str) -> tuple[int, bytes]:
         received = bytearray()
@@ -256,7 +253,7 @@ class Client:
                     if len(received) > _ANSWER_BYTES:
                         break
         except (httpx.HTTPError, ssl.SSLError, TimeoutError) as error:
-            raise PollFailed(f"{self.provider} did not answer ({type(error).__name__}).") from None
+            raise PollFailed(Reason.NO_ANSWER, {"provider": self.provider, "kind": type(error).__name__}) from None
         return response.status_code, bytes(received)
 
     @contextmanager
@@ -264,11 +261,12 @@ class Client:
         # A service may repeat the key in its message, and messages are shown, at times cut.
         try:
             yield
-        except (S2VError, PollFailed) as error:
-            text = str(error.args[0]).replace(self._key, "[key]")
+        except S2VError as error:
+            said = str(error.facts.get("said", "")).replace(self._key, "[key]")
             for length in range(len(self._key) - 1, 7, -1):
-                text = text.replace(self._key[:length] + "…", "[key]…")
-            error.args = (text,)
+                said = said.replace(self._key[:length] + "…", "[key]…")
+            if said:
+                error.facts["said"] = said
             raise
 
 

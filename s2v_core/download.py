@@ -22,6 +22,7 @@ from .addresses import (
     tunnels,
 )
 from .atomic import commit, temporary_for
+from .errors import DownloadFailed
 from .network import certificates
 
 MAX_BYTES = 200_000_000
@@ -32,10 +33,6 @@ _CONNECT_SECONDS = 10.0
 _REDIRECTS = 3
 # Of a clip at its top: a few hundred at most.
 _BOXES = 100_000
-
-
-class DownloadFailed(Exception):
-    """This attempt brought no whole clip; says why."""
 
 
 async def download(

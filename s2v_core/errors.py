@@ -2,7 +2,7 @@
 
 S2VError
 ├── SettingsError        a setting cannot work; the program does not start
-├── DatabaseUnavailable                 the ledger does not answer; what is in it stays
+├── DatabaseUnavailable  the ledger does not answer; what is in it stays
 ├── UnknownTicket        names no job here
 ├── InputRejected        nothing was sent
 │   ├── ImageRejected
@@ -10,13 +10,17 @@ S2VError
 │   └── PromptRejected
 ├── Refused              turned down, or never left this machine: not charged
 │   └── Busy             too many requests; the same submit may be sent again, later
-├── ChargeUnknown              the submit may have been charged, and is never sent again
+├── ChargeUnknown        the submit may have been charged, and is never sent again
 ├── Failed               the provider gave up on the task and decides about the charge
-└── NotDownloaded           paid, and not here yet; reading it again is free
+├── NotDownloaded        paid, and not here yet; reading it again is free
+├── PollFailed           a free call told us nothing; it is asked again
+└── DownloadFailed       one attempt brought no whole clip; it is tried again
 """
 
 from enum import StrEnum
 from typing import ClassVar
+
+from .reasons import Facts, Reason, what_happened, what_to_do
 
 
 class Charge(StrEnum):
@@ -27,81 +31,79 @@ class Charge(StrEnum):
     UNKNOWN = "unknown"
     PROVIDER = "provider"
 
-    @property
-    def sentence(self) -> str:
-        return _SENTENCES[self]
-
-
-_SENTENCES = {
-    Charge.NONE: "Nothing was charged.",
-    Charge.SPENT: "It is paid.",
-    Charge.UNKNOWN: "It may have been charged: it counts as spent and was not sent again.",
-    Charge.PROVIDER: "Whether it is charged is the provider's decision.",
-}
+    def sentence(self, price: str = "", provider: str = "The provider") -> str:
+        """For people; with a `price` such as `0.7 PTC` and the `provider`, as far as they are known."""
+        match self:
+            case Charge.NONE:
+                return "Nothing was charged."
+            case Charge.SPENT:
+                return f"It is paid: {price}." if price else "It is paid."
+            case Charge.UNKNOWN:
+                return f"{price or 'It'} may have been charged: it counts as spent and was not sent again."
+            case _:
+                return f"{provider} decides; it may charge {price or 'for it'}."
 
 
 class S2VError(Exception):
     """The base of all; `str()` is what a person reads.
 
-    `what` happened and the `advice` are sentences; `task_id` is the provider's, where there is one.
+    `what` happened and the `advice` are sentences. They come from the `reason` and its `facts`; without a reason they
+    are what the error was made with. `task_id` is the provider's, where there is one.
     """
 
     charge: ClassVar[Charge] = Charge.NONE
+    # Where nothing can have been charged, nobody needs to hear that.
+    says_charge: ClassVar[bool] = True
     advice: str = ""
-    task_id: str | None = None
 
-    def __init__(self, what: str, *, advice: str = "", task_id: str | None = None) -> None:
-        super().__init__(what)
-        self.advice = advice or self.advice
+    def __init__(
+        self, why: Reason | str, facts: Facts | None = None, *, advice: str = "", task_id: str | None = None
+    ) -> None:
+        super().__init__(why)
+        self.reason = why if isinstance(why, Reason) else None
+        self.facts = dict(facts or {})
+        self.advice = advice or (what_to_do(self.reason) if self.reason else "") or self.advice
         self.task_id = task_id
 
     @property
     def what(self) -> str:
-        return str(self.args[0])
+        return what_happened(self.reason, self.facts) if self.reason else str(self.args[0])
 
     def __str__(self) -> str:
-        return self.told(self.charge)
-
-    def told(self, charge: Charge) -> str:
-        """The whole sentence, for a job about whose charge more is known: a simulated one costs nothing."""
         task = f"Task {self.task_id}." if self.task_id else ""
-        return " ".join(part for part in (self.what, charge.sentence, task, self.advice) if part)
+        charge = self.charge.sentence() if self.says_charge else ""
+        return " ".join(part for part in (self.what, charge, task, self.advice) if part)
 
 
 class SettingsError(S2VError):
     """Names the variable, never its content."""
 
-    def __str__(self) -> str:
-        return self.what
+    says_charge = False
 
 
 class DatabaseUnavailable(S2VError):
-    """The ledger's database does not answer, is full or locked for too long; the `reason` is for the log alone."""
+    """The ledger's database does not answer, is full or locked for too long; the `cause` is for the log alone."""
 
-    advice = "Nothing that is in it is lost: try again in a minute."
+    says_charge = False
 
-    def __init__(self, reason: str) -> None:
-        super().__init__("The list of clips cannot be reached right now.")
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return f"{self.what} {self.advice}"
+    def __init__(self, cause: str) -> None:
+        super().__init__(Reason.LEDGER_AWAY)
+        self.cause = cause
 
 
 class UnknownTicket(S2VError):
     """Whoever has a job's ticket may see it, and nobody else."""
 
-    advice = "Check that the ticket is complete, and that this is where it was made."
+    says_charge = False
 
-    def __str__(self) -> str:
-        return f"{self.what} {self.advice}"
+    def __init__(self) -> None:
+        super().__init__(Reason.UNKNOWN_TICKET)
 
 
 class InputRejected(S2VError):
     """The photo or the prompt cannot be sent as it is."""
 
-    def __str__(self) -> str:
-        return self.what
+    says_charge = False
 
 
 class ImageRejected(InputRejected):
@@ -147,3 +149,22 @@ class NotDownloaded(S2VError):
 
     charge = Charge.SPENT
     advice = "Fetch it later: that is free."
+
+
+class PollFailed(S2VError):
+    """A free call told us nothing. `slow` asks for longer pauses."""
+
+    says_charge = False
+
+    def __init__(
+        self, why: Reason, facts: Facts | None = None, *, slow: bool = False, unknown_task: bool = False
+    ) -> None:
+        super().__init__(why, facts)
+        self.slow = slow
+        self.unknown_task = unknown_task
+
+
+class DownloadFailed(S2VError):
+    """Says which part of it went wrong, in lower case and without a full stop."""
+
+    says_charge = False

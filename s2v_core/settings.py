@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from . import wire
+from . import providers
 from .addresses import Network, is_loopback
 from .errors import SettingsError
 
@@ -27,7 +27,7 @@ class Settings:
     """What the owner of an installation can turn. Seconds are floats."""
 
     api_key: str = field(default="", repr=False)
-    base_url: str = wire.BASE_URL
+    base_url: str = providers.BASE_URL
     data_dir: Path = Path("data")
     database_url: str = field(default="", repr=False)
     clips_per_day: int = 20

@@ -148,7 +148,7 @@ BAD: dict[str, tuple[dict[str, list[Answer]], int, str]] = {
     "sensitive": ({"submit": [code(1026)]}, 3, "Nothing was charged"),
     "no balance": ({"submit": [code(1008)]}, 3, "balance"),
     "no channel": ({"submit": [gateway(-10008, 503)]}, 3, "no capacity"),
-    "failed": ({"query": [task("Fail")]}, 4, "provider's decision"),
+    "failed": ({"query": [task("Fail")]}, 4, "provider decides"),
     "judged sensitive": ({"query": [task("Processing"), code(1027, status="Fail")]}, 4, TASK),
     "connection lost": ({"submit": [Answer(reset=True)]}, 5, "may have been charged"),
     "HTTP 500": ({"submit": [Answer(status=500)]}, 5, "may have been charged"),

@@ -200,7 +200,7 @@ class Ledger:
             try:
                 return await self.ask(act, *arguments, **named)
             except DatabaseUnavailable as error:
-                _log.warning("the ledger is away (%s)", error.reason)
+                _log.warning("the ledger is away (%s)", error.cause)
                 await asyncio.sleep(_AGAIN_SECONDS)
 
     def fingerprint(self, *parts: str) -> str:

@@ -52,7 +52,7 @@ class Loops:
                 self._ran[name], self._trouble[name] = time.monotonic(), ""
             except DatabaseUnavailable as error:
                 if not self._trouble[name]:
-                    _log.warning("%s: the ledger is away (%s)", name, error.reason)
+                    _log.warning("%s: the ledger is away (%s)", name, error.cause)
                 self._trouble[name] = "the ledger is away"
             # Without its loops a process lets its jobs lapse in silence.
             except Exception as error:  # noqa: BLE001

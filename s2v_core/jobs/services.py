@@ -4,7 +4,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
-from .. import wire
+from .. import providers
 from ..client import Client
 
 
@@ -18,7 +18,7 @@ class Service:
 
     @classmethod
     def at(cls, name: str, base_url: str) -> "Service":
-        return cls(name, wire.provider(base_url), wire.price(base_url))
+        return cls(name, providers.provider(base_url), providers.price(base_url))
 
 
 class KeyRing:

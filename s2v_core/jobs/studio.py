@@ -16,12 +16,12 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
-from .. import wire
 from ..client import Client, Timing
 from ..clip import pictures
 from ..errors import Busy, DatabaseUnavailable, InputRejected, Refused, UnknownTicket
 from ..photo.prepare import Photo, Source, accept_async, is_link
 from ..settings import Settings
+from ..text import check_optimizer, check_prompt
 from .driver import Driver, Simulated
 from .ledger import Full, Ledger, TooLate
 from .loops import Loops, sentences
@@ -170,7 +170,7 @@ class Studio:
 
         Raises `InputRejected`, `SettingsError` (the key) or `Refused` (no more is taken) before anything is sent.
         """
-        prompt, prompt_optimizer = wire.check_prompt(prompt), wire.check_optimizer(prompt_optimizer)
+        prompt, prompt_optimizer = check_prompt(prompt), check_optimizer(prompt_optimizer)
         subject = await accept_async(photo)
         chosen = self.live if key else self._service(service)
         await self._check_open(chosen)
@@ -209,7 +209,7 @@ class Studio:
         """Raises `UnknownTicket`."""
         job = await self._ledger.ask(self._ledger.job, ticket)
         if job is None:
-            raise UnknownTicket("There is no such ticket here.")
+            raise UnknownTicket()
         if job.state is State.DONE and job.clip and not await asyncio.to_thread(self.store.has, job.clip):
             return await self._miss(job)
         return job

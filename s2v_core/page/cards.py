@@ -4,9 +4,10 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from .. import wire
+from .. import providers, wire
 from ..errors import Charge, InputRejected, PromptRejected, RatioRejected, S2VError
 from ..jobs.model import UNDER_WAY, Job, Stage, State, TypicalDurations
+from ..reasons import Reason, what_happened
 
 # What to do, as a list of steps or as one sentence.
 Ending = list[tuple[str, str | list[str]]]
@@ -85,22 +86,15 @@ def preparing_card() -> dict[str, Any]:
 
 def charged(job: Job) -> str:
     """What is known about the money, with the amount."""
-    cost = "" if job.amount is None else f" {price(job.amount, job.provider)}"
-    match job.charge:
-        case Charge.NONE:
-            return "Nothing: the simulator is free." if job.amount == 0 else "Nothing was charged."
-        case Charge.SPENT:
-            return f"Yes,{cost}." if cost else f"Yes, {price(None, job.provider)}."
-        case Charge.UNKNOWN:
-            return f"Perhaps: it may have been charged{cost}. It counts as spent and was not sent again."
-        case _:
-            return f"That is the provider's decision: {job.provider} may charge{cost or ' it'} or not."
+    if job.amount == 0:
+        return "Nothing: the simulator is free."
+    return job.charge.sentence("" if job.amount is None else price(job.amount, job.provider), job.provider)
 
 
 def rejection_card(error: S2VError) -> dict[str, Any]:
     """The ending of a click from which no job came."""
     advice = error.advice or "Put that right and click again; what you entered is still here."
-    ending: Ending = [("What happened", error.what), ("Charged?", error.charge.sentence), ("What to do", advice)]
+    ending: Ending = [("What happened", error.what), ("Charged?", error.charge.sentence()), ("What to do", advice)]
     where: dict[type[S2VError], tuple[str, str]] = {
         PromptRejected: ("Write the scene", "#prompt textarea"),
         RatioRejected: ("Crop to fit", "#crop"),
@@ -222,7 +216,7 @@ def _running(job: Job, title: str, typical: TypicalDurations | None) -> tuple[st
 
 
 def _over(job: Job, title: str, space: str) -> tuple[str, Ending, list[tuple[str, str]]]:
-    _, charges = wire.console(job.provider)
+    _, charges = providers.console(job.provider)
     what, advice = job.what, job.advice or "Make another when you like."
     to_do: str | list[str] = advice
     actions: list[tuple[str, str]] = []
@@ -231,7 +225,7 @@ def _over(job: Job, title: str, space: str) -> tuple[str, Ending, list[tuple[str
         title, to_do = "The clip is not here", _without_file(job)
     elif job.state is State.DONE:
         what, to_do = "The clip was deleted here.", "Make another."
-    elif job.what.startswith(wire.KEY_NOT_ACCEPTED):
+    elif job.what.startswith(what_happened(Reason.KEY, {})):
         to_do, actions = key_steps(job.provider, space, own=job.payer == "visitor")
     elif job.state is State.UNKNOWN and job.charge is Charge.UNKNOWN:
         sent = datetime.fromtimestamp(job.began.get(Stage.SEND, job.queued), UTC)
@@ -265,7 +259,7 @@ def _without_file(job: Job) -> str:
 
 def key_steps(provider: str, space: str, *, own: bool) -> tuple[list[str], list[tuple[str, str]]]:
     """The three steps that bring a key that works, and where they lead."""
-    keys, _ = wire.console(provider)
+    keys, _ = providers.console(provider)
     where = "Put it into this Space's settings as the secret S2V_API_KEY." if space else (
         "Start the page with it: export S2V_API_KEY=…"
     )  # fmt: skip

@@ -19,6 +19,7 @@ from ..photo.advice import warnings
 from ..photo.prepare import Photo, prepare_async, public_link
 from ..server.guard import uploaded
 from ..settings import Key, Settings
+from ..text import meant
 from . import cards
 
 _log = logging.getLogger(__name__)
@@ -125,7 +126,7 @@ class Orders:
         source = await self._source(order)
         if order.service == "own" and not order.key:
             raise InputRejected("Your key is not here any more: type it again under “Use your key”.")
-        if order.service != "simulator" and not wire.meant(order.consent):
+        if order.service != "simulator" and not meant(order.consent):
             raise InputRejected("Not ticked yet: that you have the right to use this face (over HTTP: consent=True).")
         own = order.key.text if order.key and order.service == "own" else None
         return await self._studio.submit(

@@ -14,6 +14,7 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont, ImageOps
 
 from .. import wire
 from ..clip import pictures
+from ..text import plain
 
 _Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
@@ -97,7 +98,7 @@ def _overlay(prompt: str) -> tuple[Image.Image, Image.Image]:
 
 def _lettering(prompt: str, size: float) -> tuple[_Font, str]:
     """The font that can draw most of the text, and what it can draw; an é becomes an e where need be."""
-    text = wire.plain(prompt, 400)
+    text = plain(prompt, 400)
     best, most = ImageFont.load_default(size), -1
     for name in ("", *_FONTS):
         with suppress(OSError):
@@ -107,8 +108,8 @@ def _lettering(prompt: str, size: float) -> tuple[_Font, str]:
                 best, most = font, can_draw
             if can_draw == len(text):
                 break
-    plain = (c if _draws(best, c) else unicodedata.normalize("NFKD", c)[0] for c in text)
-    return best, " ".join("".join(c for c in plain if _draws(best, c)).split())
+    drawable = (c if _draws(best, c) else unicodedata.normalize("NFKD", c)[0] for c in text)
+    return best, " ".join("".join(c for c in drawable if _draws(best, c)).split())
 
 
 def _draws(font: _Font, character: str) -> bool:

@@ -30,6 +30,7 @@ from .. import wire
 from ..atomic import atomic_write, evict
 from ..errors import ImageRejected
 from ..photo.prepare import from_data_url, prepare, public_link
+from ..text import PROMPT_CHARACTERS
 from .film import film, stand_in
 
 Fault: TypeAlias = Callable[[str, Request], Awaitable[Response | None]]
@@ -239,8 +240,8 @@ def _check(body: bytes) -> tuple[str, bytes]:
                 '{"type": "character", "image": ["one data URL or https URL"]}.'
             )
     prompt, optimizer = asked.get("prompt", ""), asked.get("prompt_optimizer", True)
-    if not isinstance(prompt, str) or len(prompt) > wire.PROMPT_CHARACTERS:
-        raise _ServiceError(f"The prompt is a string of at most {wire.PROMPT_CHARACTERS} characters.")
+    if not isinstance(prompt, str) or len(prompt) > PROMPT_CHARACTERS:
+        raise _ServiceError(f"The prompt is a string of at most {PROMPT_CHARACTERS} characters.")
     if not isinstance(optimizer, bool):
         raise _ServiceError("The prompt_optimizer is true or false.")
     invisible = sum(unicodedata.category(c) == "Cf" for c in prompt)

@@ -227,8 +227,8 @@ def test_each_ending_tells_what_happened_the_charge_the_ticket_and_what_to_do(
     page.locator("#consent input").check()
     ends: list[tuple[dict[str, list[Answer]], str, str, str]] = [
         ({"submit": [code(1026)]}, "refused", "none", "Nothing was charged."),
-        ({"submit": [Answer(reset=True)]}, "unknown", "unknown", "it may have been charged"),
-        ({"query": [task("Fail")]}, "failed", "provider", "provider's decision"),
+        ({"submit": [Answer(reset=True)]}, "unknown", "unknown", "may have been charged"),
+        ({"query": [task("Fail")]}, "failed", "provider", "decides; it may charge"),
         ({"query": [code(1026, "<img src=x onerror=alert(1)>")]}, "failed", "provider", "<img src=x"),
     ]
     fine = service.submit

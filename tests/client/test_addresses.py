@@ -17,7 +17,8 @@ import trustme
 from s2v_core import Client, ImageRejected, NotDownloaded, Photo, Settings, addresses
 from s2v_core.__main__ import _check
 from s2v_core.addresses import NotPublic, PublicTransport, check_public, is_public, proxy_for
-from s2v_core.download import DownloadFailed, download, way
+from s2v_core.download import download, way
+from s2v_core.errors import DownloadFailed
 from s2v_core.jobs.studio import Studio
 from s2v_core.photo.prepare import public_link
 from s2v_core.simulator.service import Simulator

@@ -26,7 +26,7 @@ from s2v_core import (
     Refused,
     SettingsError,
 )
-from s2v_core.wire import PollFailed
+from s2v_core.errors import PollFailed
 
 from ..conftest import FAST, Whereabouts
 from ..support.pages import KEY, PORTRAIT, PROMPT
@@ -270,7 +270,7 @@ async def test_polling_stops_at_the_deadline_and_keeps_the_task(service: Service
 async def test_a_failed_task_ends_the_watch(answer: Answer, service: Service) -> None:
     service.query = [task("Processing"), answer]
     async with client_of(service) as client:
-        with pytest.raises(Failed, match="provider's decision") as caught:
+        with pytest.raises(Failed, match="provider decides") as caught:
             await statuses(client)
     assert caught.value.task_id == TASK
     assert len(service.requests) == 2

@@ -10,7 +10,8 @@ import pytest
 import trustme
 
 from s2v_core.addresses import PublicTransport
-from s2v_core.download import DownloadFailed, check_whole, download
+from s2v_core.download import check_whole, download
+from s2v_core.errors import DownloadFailed
 
 from ..support.service import Answer, Service
 

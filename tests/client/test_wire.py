@@ -10,8 +10,19 @@ from typing import Any
 
 import pytest
 
-from s2v_core import wire
-from s2v_core.errors import Busy, ChargeUnknown, Failed, InputRejected, NotDownloaded, PromptRejected, Refused, S2VError
+from s2v_core import providers, wire
+from s2v_core.errors import (
+    Busy,
+    ChargeUnknown,
+    Failed,
+    InputRejected,
+    NotDownloaded,
+    PollFailed,
+    PromptRejected,
+    Refused,
+    S2VError,
+)
+from s2v_core.text import check_optimizer, check_prompt, plain
 
 SAMPLES = Path(__file__).parent / "samples"
 TASK = "427144058097923"
@@ -35,7 +46,7 @@ def check(sample: dict[str, Any], read: Any) -> None:
         answer = read()
         assert {name: getattr(answer, name) for name in expected} == expected
         return
-    with pytest.raises((S2VError, wire.PollFailed)) as caught:
+    with pytest.raises(S2VError) as caught:
         read()
     assert type(caught.value).__name__ == error
     assert says in str(caught.value)
@@ -60,12 +71,12 @@ def test_a_retrieve_is_a_link_an_end_or_no_news(sample: dict[str, Any]) -> None:
     check(sample, lambda: wire.read_retrieve(sample["http"], body_of(sample)))
 
 
-UNCLEAR, AGAIN = (ChargeUnknown, None), (wire.PollFailed, False)
+UNCLEAR, AGAIN = (ChargeUnknown, None), (PollFailed, False)
 STOP = (Refused, None), (NotDownloaded, None), (NotDownloaded, None)
 # On submit, on query, on retrieve; PollFailed with whether to ask more slowly.
 CODES: dict[int, tuple[Any, Any, Any]] = {
     **dict.fromkeys((1042, *range(2000, 3000)), ((Refused, None), AGAIN, AGAIN)),
-    **dict.fromkeys((1002, 1039, 1041, 2045), ((Busy, None), (wire.PollFailed, True), (wire.PollFailed, True))),
+    **dict.fromkeys((1002, 1039, 1041, 2045), ((Busy, None), (PollFailed, True), (PollFailed, True))),
     **dict.fromkeys((1004, 1008, 2049, 2056, 2061, 2062), STOP),
     1026: ((Refused, None), (Failed, None), AGAIN),
     1027: (UNCLEAR, (Failed, None), AGAIN),
@@ -75,7 +86,7 @@ CODES: dict[int, tuple[Any, Any, Any]] = {
 def outcome(read: Callable[..., object], *answer: object) -> tuple[type[Exception] | None, bool | None]:
     try:
         read(*answer)
-    except (S2VError, wire.PollFailed) as error:
+    except S2VError as error:
         return type(error), getattr(error, "slow", None)
     return None, None
 
@@ -115,7 +126,7 @@ def test_an_answer_of_5_mb_gives_a_message_of_one_short_line() -> None:
 
 
 def test_a_nested_bomb_of_json_is_no_answer() -> None:
-    with pytest.raises(wire.PollFailed):
+    with pytest.raises(PollFailed):
         wire.read_query(TASK, 200, b"[" * 200_000)
 
 
@@ -165,11 +176,11 @@ def test_no_answer_raises_anything_but_what_is_documented(http: int) -> None:
             task = wire.read_query(TASK, http, body)
             assert (task.file_id + "x").isascii()
             assert len(task.status) <= 40
-        except (Failed, NotDownloaded, wire.PollFailed) as error:
+        except (Failed, NotDownloaded, PollFailed) as error:
             said += str(error)
         try:
             wire.read_retrieve(http, body)
-        except (NotDownloaded, wire.PollFailed) as error:
+        except (NotDownloaded, PollFailed) as error:
             said += str(error)
         assert len(said) < 1500
         assert not {unicodedata.category(c) for c in said} & {"Cc", "Cs", "Co"}, body[:80]
@@ -228,9 +239,9 @@ NOTHING = {
 @pytest.mark.parametrize("prompt", NOTHING.values(), ids=NOTHING)
 def test_a_prompt_that_shows_nothing_is_rejected(prompt: object) -> None:
     with pytest.raises(PromptRejected, match="empty"):
-        wire.check_prompt(prompt)
+        check_prompt(prompt)
     if isinstance(prompt, str):
-        assert wire.plain(prompt) == ""
+        assert plain(prompt) == ""
         body = json.dumps({"status": prompt, "base_resp": {"status_code": 2013, "status_msg": prompt}}).encode()
         with pytest.raises(Refused) as caught:
             wire.read_submit(200, body)
@@ -253,16 +264,16 @@ JOINED = [
 
 @pytest.mark.parametrize("prompt", JOINED)
 def test_what_joins_emoji_and_letters_survives(prompt: str) -> None:
-    assert wire.check_prompt(f" {prompt}\n") == prompt
-    assert wire.check_prompt(f"She {prompt} smiles.") == f"She {prompt} smiles."
+    assert check_prompt(f" {prompt}\n") == prompt
+    assert check_prompt(f"She {prompt} smiles.") == f"She {prompt} smiles."
     if "Cn" not in map(unicodedata.category, prompt):
-        assert wire.plain(prompt) == prompt
+        assert plain(prompt) == prompt
 
 
 @pytest.mark.parametrize("cut", "\v\f\r\x1c\x1d\x1e\x1f\x85\u2028\u2029", ids=ascii)
 def test_a_control_that_breaks_a_line_joins_no_words(cut: str) -> None:
-    assert wire.check_prompt(f"She smiles.{cut}She waves.") == "She smiles. She waves."
-    assert wire.plain(f"She smiles.{cut}She waves.") == "She smiles. She waves."
+    assert check_prompt(f"She smiles.{cut}She waves.") == "She smiles. She waves."
+    assert plain(f"She smiles.{cut}She waves.") == "She smiles. She waves."
 
 
 @pytest.mark.parametrize(
@@ -275,7 +286,7 @@ def test_a_control_that_breaks_a_line_joins_no_words(cut: str) -> None:
     ids=["CRLF", "space around", "a mark of byte order", "decomposed", "a control character", "more around"],
 )  # fmt: skip
 def test_a_prompt_is_the_same_however_it_was_typed(typed: str) -> None:
-    assert wire.check_prompt(typed) == "Léa laughs,\nsoftly."
+    assert check_prompt(typed) == "Léa laughs,\nsoftly."
 
 
 def test_a_prompt_that_was_checked_is_not_changed_again() -> None:
@@ -285,27 +296,27 @@ def test_a_prompt_that_was_checked_is_not_changed_again() -> None:
     ]
     for _ in range(3000):
         try:
-            prompt = wire.check_prompt("".join(dice.choices(letters, k=dice.randrange(1, 12))))
+            prompt = check_prompt("".join(dice.choices(letters, k=dice.randrange(1, 12))))
         except PromptRejected:
             continue
-        assert wire.check_prompt(prompt) == prompt
+        assert check_prompt(prompt) == prompt
 
 
 def test_a_prompt_of_100_kb_of_marks_is_rejected_at_once() -> None:
     began = time.process_time()
     with pytest.raises(PromptRejected, match="shorten it"):
-        wire.check_prompt("a" + "\u0301\u0323" * 50_000)
+        check_prompt("a" + "\u0301\u0323" * 50_000)
     assert time.process_time() - began < 0.5
 
 
 @pytest.mark.parametrize("value", [True, 1, 1.0, None, "true", " True ", "YES", "on", "1"])
 def test_what_means_yes_to_the_optimizer_is_true(value: object) -> None:
-    assert wire.check_optimizer(value) is True
+    assert check_optimizer(value) is True
 
 
 @pytest.mark.parametrize("value", [False, 0, 0.0, -0.0, "false", "No\n", "OFF", "0"])
 def test_what_means_no_to_the_optimizer_is_false(value: object) -> None:
-    assert wire.check_optimizer(value) is False
+    assert check_optimizer(value) is False
 
 
 NEITHER = ["", " ", "maybe", "null", 2, -1, 0.5, float("nan"), float("inf"), 10**400, [], [True], {}, {"a": 1}, b"true"]
@@ -314,17 +325,17 @@ NEITHER = ["", " ", "maybe", "null", 2, -1, 0.5, float("nan"), float("inf"), 10*
 @pytest.mark.parametrize("value", NEITHER, ids=lambda value: ascii(value)[:12])
 def test_what_means_neither_yes_nor_no_is_rejected(value: object) -> None:
     with pytest.raises(InputRejected, match=r"^prompt_optimizer is true or false"):
-        wire.check_optimizer(value)
+        check_optimizer(value)
 
 
 def test_a_prompt_of_2000_characters_passes_and_one_of_2001_does_not() -> None:
-    assert wire.check_prompt("é" * 2000) == "é" * 2000
+    assert check_prompt("é" * 2000) == "é" * 2000
     with pytest.raises(PromptRejected, match=r"2001 characters.*2000"):
-        wire.check_prompt("é" * 2001)
+        check_prompt("é" * 2001)
 
 
 def test_lone_surrogates_and_control_characters_leave_a_prompt() -> None:
-    assert wire.check_prompt(" a\ud800\x00b\n👩‍🚀 ") == "ab\n👩‍🚀"
+    assert check_prompt(" a\ud800\x00b\n👩‍🚀 ") == "ab\n👩‍🚀"
 
 
 @pytest.mark.parametrize(
@@ -337,4 +348,4 @@ def test_lone_surrogates_and_control_characters_leave_a_prompt() -> None:
     ],
 )
 def test_the_base_url_tells_the_provider_and_the_price(base_url: str, name: str, words: str) -> None:
-    assert (wire.provider(base_url), wire.price_words(base_url)) == (name, words)
+    assert (providers.provider(base_url), providers.price_words(base_url)) == (name, words)

@@ -67,7 +67,7 @@ async def test_a_silent_database_is_away_in_bounded_time(
         await asyncio.to_thread(Ledger, f"postgresql://somebody:hidden@127.0.0.1:{server(answer)}/any", patience=0.3)
     # The driver knows no shorter time for connecting than two seconds.
     assert time.monotonic() - began < 5
-    assert "hidden" not in told.value.reason
+    assert "hidden" not in told.value.cause
 
 
 async def test_who_waits_for_the_ledger_holds_up_nobody_else(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_neither_an_error_of_the_database_nor_its_log_says_what_is_in_a_row(
     with pytest.raises((DatabaseUnavailable, sa.exc.StatementError)) as unfit:
         driver.ledger.advance(canaries["ticket"], "a", ended_at=canaries["prompt"])
     told = [line for each in (twice, unfit) for line in traceback.format_exception(each.value)]
-    log = "".join(told) + twice.value.reason + getattr(unfit.value, "reason", "") + caplog.text
+    log = "".join(told) + twice.value.cause + getattr(unfit.value, "cause", "") + caplog.text
     assert "INSERT INTO jobs" in log
     assert "IntegrityError" in log or "UniqueViolation" in log
     assert [canary for canary in canaries.values() if canary in log] == []

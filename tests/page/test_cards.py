@@ -7,7 +7,7 @@ import pytest
 from s2v_core.errors import Charge, ChargeUnknown, InputRejected, PromptRejected, RatioRejected
 from s2v_core.jobs.model import Job, Stage, State, TypicalDurations
 from s2v_core.page import cards
-from s2v_core.wire import KEY_NOT_ACCEPTED
+from s2v_core.reasons import Reason, what_happened
 
 BEGAN = {Stage.PREPARE: 1000.0, Stage.SEND: 1001.0, Stage.QUEUE: 1003.0, Stage.RENDER: 1010.0}
 
@@ -38,12 +38,12 @@ def test_every_ending_has_four_parts_and_a_button(state: State) -> None:
     [
         (State.REFUSED, 700, "Nothing was charged."),
         (State.CANCELLED, 700, "Nothing was charged."),
-        (State.UNKNOWN, 700, "it may have been charged 0.7 PTC. It counts as spent and was not sent again."),
-        (State.UNKNOWN, None, "it may have been charged. It counts as spent"),
-        (State.FAILED, 700, "302.AI may charge 0.7 PTC or not"),
+        (State.UNKNOWN, 700, "0.7 PTC may have been charged: it counts as spent and was not sent again."),
+        (State.UNKNOWN, None, "It may have been charged: it counts as spent"),
+        (State.FAILED, 700, "302.AI decides; it may charge 0.7 PTC."),
         (State.UNKNOWN, 0, "Nothing: the simulator is free."),
-        (State.DONE, 700, "Yes, 0.7 PTC."),
-        (State.DONE, None, "Yes, priced by 302.AI."),
+        (State.DONE, 700, "It is paid: 0.7 PTC."),
+        (State.DONE, None, "It is paid."),
     ],
 )
 def test_the_charge_is_told_with_its_amount(state: State, amount: int | None, says: str) -> None:
@@ -69,7 +69,9 @@ def test_an_unclear_charge_leads_to_the_usage_page_with_the_time_and_the_price_o
     ],
 )
 def test_a_key_that_is_not_accepted_gets_the_three_steps_that_fix_it(space: str, payer: str, links: list[str]) -> None:
-    card = cards.job_card(job(State.REFUSED, what=f"{KEY_NOT_ACCEPTED} It said: no.", payer=payer), space=space)
+    card = cards.job_card(
+        job(State.REFUSED, what=f"{what_happened(Reason.KEY, {})} It said: no.", payer=payer), space=space
+    )
     assert len(dict(card["ending"])["What to do"]) == 3
     assert [target for _, target in card["actions"] if target.startswith("https")] == links
 
@@ -159,7 +161,7 @@ def test_an_error_that_nobody_foresaw_is_told_with_what_is_known_of_the_charge()
 def test_a_refusal_that_knows_more_of_the_charge_says_it() -> None:
     assert (
         dict(cards.rejection_card(ChargeUnknown("The answer was lost."))["ending"])["Charged?"]
-        == Charge.UNKNOWN.sentence
+        == Charge.UNKNOWN.sentence()
     )
 
 

@@ -1,0 +1,117 @@
+"""Why something did not work, or not yet: each reason with what happened and what to do, as a person reads it.
+
+A reason and its facts go from where they are found into the job's row and onto the page, where they become words; a
+sentence is never read back. `{}` in a sentence is a fact.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import TypeAlias
+
+# What JSON keeps, so that a row can.
+Facts: TypeAlias = Mapping[str, str | int | float]
+
+
+class Reason(StrEnum):
+    """The values stand in rows and in answers to programs: they stay."""
+
+    # The service answered.
+    KEY = "key"
+    BALANCE = "balance"
+    QUOTA = "quota"
+    PLAN = "plan"
+    BUSY = "busy"
+    CAPACITY = "capacity"
+    TROUBLE = "trouble"
+    INVALID = "invalid"
+    INVISIBLE = "invisible_characters"
+    SENSITIVE_INPUT = "sensitive_input"
+    SENSITIVE_CLIP = "sensitive_clip"
+    TURNED_DOWN = "turned_down"
+    NO_TASK = "no_task"
+    NO_NEWS = "no_news"
+    GAVE_UP = "gave_up"
+    NO_REASON = "no_reason"
+    # It did not.
+    NOT_REACHED = "not_reached"
+    NOT_SENT = "not_sent"
+    ANSWER_LOST = "answer_lost"
+    NO_ANSWER = "no_answer"
+    UNKNOWN_TASK = "unknown_task"
+    NO_CLIP_YET = "no_clip_yet"
+    NOT_DOWNLOADED = "not_downloaded"
+    NOT_WRITTEN = "not_written"
+    # The prompt.
+    PROMPT_EMPTY = "prompt_empty"
+    PROMPT_LONG = "prompt_long"
+    OPTIMIZER = "optimizer"
+    # The ledger.
+    UNKNOWN_TICKET = "unknown_ticket"
+    LEDGER_AWAY = "ledger_away"
+
+
+_CHANGE = "Change the prompt or the photo."
+
+_WORDS: Mapping[Reason, tuple[str, str]] = {
+    Reason.KEY: (
+        "The service does not accept this key.",
+        "Check that the key is complete, and that it belongs to this provider and region.",
+    ),
+    Reason.BALANCE: ("The account's balance is too low.", "Top up the account, then try again."),
+    Reason.QUOTA: ("The key has reached its usage limit.", "Raise the limit or wait until it renews."),
+    Reason.PLAN: (
+        "The plan does not include this model, or its extra usage is off.",
+        "Change the plan, or use another key.",
+    ),
+    Reason.BUSY: ("The service is taking no more requests just now.", "Wait a minute and try again."),
+    Reason.CAPACITY: ("The service has no capacity for this model just now.", "Try again in a few minutes."),
+    Reason.TROUBLE: ("The service had an internal error.", ""),
+    Reason.INVALID: ("The service did not accept the request.", "Change the photo or the prompt."),
+    Reason.INVISIBLE: ("The prompt has too many invisible characters.", "Type the prompt again."),
+    Reason.SENSITIVE_INPUT: ("The service judged the prompt or the photo to be sensitive.", _CHANGE),
+    Reason.SENSITIVE_CLIP: ("The service judged the finished video to be sensitive.", _CHANGE),
+    Reason.TURNED_DOWN: ("The service refused the request.", "Put right what it names, then try again."),
+    Reason.NO_TASK: ("The service answered, but not with a task.", ""),
+    Reason.NO_NEWS: ("The service's answer says nothing.", ""),
+    Reason.GAVE_UP: ("The service gave up on this clip.", ""),
+    Reason.NO_REASON: ("It gave no reason.", ""),
+    Reason.NOT_REACHED: ("{provider} could not be reached.", "Check the connection and try again."),
+    Reason.NOT_SENT: ("The request could not be sent ({kind}).", ""),
+    Reason.ANSWER_LOST: ("The connection broke after the request was sent and before {provider} answered.", ""),
+    Reason.NO_ANSWER: ("{provider} did not answer ({kind}).", ""),
+    Reason.UNKNOWN_TASK: ("{provider} does not know this task.", ""),
+    Reason.NO_CLIP_YET: ("There is no clip after {minutes} minutes.", ""),
+    Reason.NOT_DOWNLOADED: ("The clip is rendered, but it could not be downloaded: {detail}.", ""),
+    Reason.NOT_WRITTEN: ("The clip is rendered, but it cannot be written here ({detail}).", ""),
+    Reason.PROMPT_EMPTY: ("The prompt is empty: write what the person does, and where.", ""),
+    Reason.PROMPT_LONG: ("The prompt has {count} characters; the service takes {most}: shorten it.", ""),
+    Reason.UNKNOWN_TICKET: (
+        "There is no such ticket here.",
+        "Check that the ticket is complete, and that this is where it was made.",
+    ),
+    Reason.LEDGER_AWAY: (
+        "The list of clips cannot be reached right now.",
+        "Nothing that is in it is lost: try again in a minute.",
+    ),
+    Reason.OPTIMIZER: ("prompt_optimizer is true or false: whether the service may rewrite the prompt.", ""),
+}
+
+
+def what_happened(reason: Reason, facts: Facts) -> str:
+    """The sentence, and after it what the service itself `said`, or else its `http` status."""
+    said = str(facts.get("said", ""))
+    return " ".join(
+        filter(
+            None,
+            (
+                _WORDS[reason][0].format_map(facts),
+                _WORDS[Reason(str(facts["why"]))][0] if "why" in facts else "",
+                f"It said: “{said}”." if said else f"It answered HTTP {facts['http']}." if "http" in facts else "",
+            ),
+        )
+    )
+
+
+def what_to_do(reason: Reason) -> str:
+    """Empty where the reason adds nothing to what its kind of error advises."""
+    return _WORDS[reason][1]
