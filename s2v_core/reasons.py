@@ -31,7 +31,7 @@ class Reason(StrEnum):
     NO_TASK = "no_task"
     NO_NEWS = "no_news"
     GAVE_UP = "gave_up"
-    NO_REASON = "no_reason"
+    GAVE_UP_SILENTLY = "gave_up_silently"
     # It did not.
     NOT_REACHED = "not_reached"
     NOT_SENT = "not_sent"
@@ -71,10 +71,10 @@ _WORDS: Mapping[Reason, tuple[str, str]] = {
     Reason.SENSITIVE_INPUT: ("The service judged the prompt or the photo to be sensitive.", _CHANGE),
     Reason.SENSITIVE_CLIP: ("The service judged the finished video to be sensitive.", _CHANGE),
     Reason.TURNED_DOWN: ("The service refused the request.", "Put right what it names, then try again."),
-    Reason.NO_TASK: ("The service answered, but not with a task.", ""),
+    Reason.NO_TASK: ("The service's answer names no task, so we do not know whether it took the job.", ""),
     Reason.NO_NEWS: ("The service's answer says nothing.", ""),
     Reason.GAVE_UP: ("The service gave up on this clip.", ""),
-    Reason.NO_REASON: ("It gave no reason.", ""),
+    Reason.GAVE_UP_SILENTLY: ("The service gave up on this clip and gave no reason.", ""),
     Reason.NOT_REACHED: ("{provider} could not be reached.", "Check the connection and try again."),
     Reason.NOT_SENT: ("The request could not be sent ({kind}).", ""),
     Reason.ANSWER_LOST: ("The connection broke after the request was sent and before {provider} answered.", ""),
@@ -99,17 +99,10 @@ _WORDS: Mapping[Reason, tuple[str, str]] = {
 
 def what_happened(reason: Reason, facts: Facts) -> str:
     """The sentence, and after it what the service itself `said`, or else its `http` status."""
-    said = str(facts.get("said", ""))
-    return " ".join(
-        filter(
-            None,
-            (
-                _WORDS[reason][0].format_map(facts),
-                _WORDS[Reason(str(facts["why"]))][0] if "why" in facts else "",
-                f"It said: “{said}”." if said else f"It answered HTTP {facts['http']}." if "http" in facts else "",
-            ),
-        )
-    )
+    happened = _WORDS[reason][0].format_map(facts)
+    if said := facts.get("said"):
+        return f"{happened} It said: “{said}”."
+    return f"{happened} It answered HTTP {facts['http']}." if "http" in facts else happened
 
 
 def what_to_do(reason: Reason) -> str:

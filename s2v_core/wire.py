@@ -168,9 +168,8 @@ def read_query(task_id: str, http_status: int, body: bytes) -> Task:
     # Envelopes of errors have a word "fail" too, and name no task.
     failed = status == Status.FAIL and (answered or _id(answer.get("task_id")))
     if failed or on_poll is OnPoll.FAILED:
-        if why := outcome.reason if outcome else None if code else Reason.NO_REASON:
-            said = {"why": why, **said}
-        raise Failed(Reason.GAVE_UP, said, task_id=task_id)
+        without = Reason.GAVE_UP if code else Reason.GAVE_UP_SILENTLY
+        raise Failed(outcome.reason if outcome else without, said, task_id=task_id)
     if file_id := _id(answer.get("file_id")):
         return Task(task_id, Status.SUCCESS, file_id)
     if outcome and on_poll is OnPoll.STOP:
