@@ -12,15 +12,15 @@ from ..reasons import Reason, what_happened
 # What to do, as a list of steps or as one sentence.
 Ending = list[tuple[str, str | list[str]]]
 
-_BROKEN = "Something went wrong here."
-_BACK = "You can close this tab: the ticket brings it back."
+_BROKEN = "Something went wrong on this server."
+_BACK = "You can close this tab; it will be under “Your clips”."
 _TITLES = {
     State.QUEUED: "Preparing",
     State.SENDING: "Sending",
     State.FETCHING: "Saving",
     State.DONE: "Your clip is ready",
     State.FAILED: "The service gave up on this clip",
-    State.REFUSED: "No clip, and no charge",
+    State.REFUSED: "No clip, and nothing charged",
     State.UNKNOWN: "We do not know whether this was charged",
     State.CANCELLED: "Cancelled",
 }
@@ -67,8 +67,8 @@ def price(amount: int | None, provider: str) -> str:
 def takes(service: str, typical: TypicalDurations | None = None) -> str:
     """How long a clip takes, as far as anybody knows."""
     if typical:
-        return f"Half of {typical.count} clips took {minutes(typical.quarter)} to {minutes(typical.three_quarters)}."
-    return "About ten seconds." if service == "simulator" else "One to four minutes, at times ten and more."
+        return f"Usually {minutes(typical.quarter)} to {minutes(typical.three_quarters)}."
+    return "About ten seconds." if service == "simulator" else "One to four minutes, sometimes over ten."
 
 
 def idle_card(service: str) -> dict[str, Any]:
@@ -93,25 +93,25 @@ def charged(job: Job) -> str:
 
 def rejection_card(error: S2VError) -> dict[str, Any]:
     """The ending of a click from which no job came."""
-    advice = error.advice or "Put that right and click again; what you entered is still here."
+    advice = error.advice or "Then click again."
     ending: Ending = [("What happened", error.what), ("Charged?", error.charge.sentence()), ("What to do", advice)]
     where: dict[type[S2VError], tuple[str, str]] = {
         PromptRejected: ("Write the scene", "#prompt textarea"),
         RatioRejected: ("Crop to fit", "#crop"),
     }
     actions = [where[type(error)]] if type(error) in where else []
-    title = "This cannot be done yet" if isinstance(error, InputRejected) else _TITLES[State.REFUSED]
+    title = "One thing is missing" if isinstance(error, InputRejected) else _TITLES[State.REFUSED]
     return card(State.REFUSED, title, ending=ending, actions=actions)
 
 
 def broken_card(ticket: str = "") -> dict[str, Any]:
     """The card after an error that nobody foresaw; the `ticket` of the job that was on show, where there was one."""
-    ending: Ending = [("What happened", "This server could not do that; its log says why.")]
+    ending: Ending = [("What happened", "This server could not do that. Its log says why.")]
     if not ticket:
-        ending += [("Charged?", "No: nothing was sent."), ("What to do", "Try again; what you entered is still here.")]
+        ending += [("Charged?", "Nothing was charged."), ("What to do", "Try again. What you entered is still here.")]
         return card(State.REFUSED, _BROKEN[:-1], ending=ending, actions=[("Try again", "#generate")])
     ending += [
-        ("Charged?", "What was begun goes on by itself; its ticket says whether it was charged."),
+        ("Charged?", "Whatever had begun goes on by itself; its ticket says whether it was charged."),
         ("Ticket", ticket),
         ("What to do", "Look at it again in a minute, or reload the page."),
     ]
@@ -123,7 +123,7 @@ def broken_card(ticket: str = "") -> dict[str, Any]:
 
 def sentence(error: Exception) -> str:
     """An error for a program."""
-    return str(error) if isinstance(error, S2VError) else f"{_BROKEN} Nothing was charged by this call: try it again."
+    return str(error) if isinstance(error, S2VError) else f"{_BROKEN} This call charged nothing. Try it again."
 
 
 def job_card(
@@ -136,7 +136,7 @@ def job_card(
     cost = price(job.amount, job.provider)
     called = "Simulator" if job.service == "simulator" else f"{job.provider} · {wire.MODEL}"
     if job.state is State.DONE and job.clip:
-        line = "Simulated from your photo: the service was not asked." if job.service == "simulator" else ""
+        line = "Simulated from your portrait; the service was not asked." if job.service == "simulator" else ""
         taken = "prompt improved" if job.prompt_optimizer else "taken literally"
         # The page fills the empty one in with what the clip says of itself.
         took = minutes(job.seconds.get(Stage.RENDER) or job.seconds.get(Stage.QUEUE, 0))
@@ -147,7 +147,7 @@ def job_card(
         if job.task_id:
             stage = ("Paid, on its way" if paid else "On its way", "")
         else:
-            stage = ("It counts as spent from now on" if paid else "Nothing is spent yet", "")
+            stage = ("Counted as spent from now on" if paid else "Nothing spent yet", "")
         facts = [called, f"{cost} spent" if paid and job.amount else cost]
     else:
         title, ending, actions = _over(job, title, space)
@@ -170,8 +170,9 @@ def job_card(
 
 def background_card(job: Job) -> dict[str, Any]:
     """What changes on the card of a job that goes on when nobody watches it."""
-    paid = "" if job.charge is Charge.NONE else " and is already paid"
-    return {"title": "Not watching", "line": f"It keeps rendering{paid}. The ticket brings it back.", "running": False}
+    paid = "" if job.charge is Charge.NONE else "It is paid. "
+    line = f"{paid}It goes on and will appear under “Your clips”."
+    return {"title": "Running in the background", "line": line, "running": False}
 
 
 def as_json(job: Job) -> dict[str, Any]:
@@ -204,10 +205,10 @@ def _running(job: Job, title: str, typical: TypicalDurations | None) -> tuple[st
         title = "Rendering" if Stage.RENDER in job.began else "Waiting in the queue"
     if job.overdue:
         title = "Overdue"
-        return title, job.waits or f"Longer than 20 minutes, and still asked for. {_BACK}"
+        return title, job.waits or f"It has taken over 20 minutes. We keep asking. {_BACK}"
     since = job.now - job.began.get(Stage.SEND, job.now)
     if typical and since > typical.nine_tenths:
-        line = f"Slower than 9 of 10. {_BACK}"
+        line = f"Slower than 9 out of 10 so far. {_BACK}"
     else:
         line = f"{takes(job.service, typical)} {_BACK}"
     if job.state is State.RENDERING and job.status:
@@ -217,7 +218,7 @@ def _running(job: Job, title: str, typical: TypicalDurations | None) -> tuple[st
 
 def _over(job: Job, title: str, space: str) -> tuple[str, Ending, list[tuple[str, str]]]:
     _, charges = providers.console(job.provider)
-    what, advice = job.what, job.advice or "Make another when you like."
+    what, advice = job.what, job.advice or "Make another whenever you like."
     to_do: str | list[str] = advice
     actions: list[tuple[str, str]] = []
     again = ("Make it again", "#generate")
@@ -229,12 +230,10 @@ def _over(job: Job, title: str, space: str) -> tuple[str, Ending, list[tuple[str
         to_do, actions = key_steps(job.provider, space, own=job.payer == "visitor")
     elif job.state is State.UNKNOWN and job.charge is Charge.UNKNOWN:
         sent = datetime.fromtimestamp(job.began.get(Stage.SEND, job.queued), UTC)
-        to_do = (
-            f"Look at the usage page of {job.provider}. If there is no call at {sent:%H:%M} UTC, make the clip again."
-        )
+        to_do = f"Look at {job.provider}'s usage page. If it shows no call at {sent:%H:%M} UTC, make the clip again."
         actions = [(f"Open {job.provider} usage", charges)] if charges else []
         cost = "" if job.amount is None else f" {price(job.amount, job.provider)}"
-        again = (f"Make it again, may cost{cost} more", "#generate")
+        again = (f"Make it again; may cost{cost} more", "#generate")
     elif job.state is State.FAILED:
         actions = [("Change the scene", "#prompt textarea")]
     if job.state is State.UNKNOWN and job.charge is Charge.NONE:
@@ -254,21 +253,21 @@ def _without_file(job: Job) -> str:
     if job.amount == 0:
         return "Make it again: that is free."
     task = f", or {job.provider} for the result of task {job.task_id}" if job.task_id else ""
-    return f"Ask whoever runs this page to put the file back{task}. To make it again costs once more."
+    return f"Ask whoever runs this page to restore the file{task}. Making it again costs once more."
 
 
 def key_steps(provider: str, space: str, *, own: bool) -> tuple[list[str], list[tuple[str, str]]]:
     """The three steps that bring a key that works, and where they lead."""
     keys, _ = providers.console(provider)
-    where = "Put it into this Space's settings as the secret S2V_API_KEY." if space else (
+    where = "Add it to this Space's settings as the secret S2V_API_KEY." if space else (
         "Start the page with it: export S2V_API_KEY=…"
     )  # fmt: skip
     steps = [
-        f"Copy a key of {provider} from its page of keys; one of another provider or region is not accepted.",
-        "Type it under “Use your key”." if own else where,
+        f"Copy a {provider} key from its page of keys. A key from another provider or region does not work.",
+        "Enter it under “Use your key”." if own else where,
         "Make the clip again: nothing was charged.",
     ]
-    actions = [(f"Keys of {provider}", keys)] if keys else []
+    actions = [(f"Get a {provider} key", keys)] if keys else []
     if space and not own:
         actions.append(("This Space's settings", f"https://huggingface.co/spaces/{space}/settings"))
     return steps, [*actions, ("Use your key", "#own-key .label-wrap")]
@@ -278,4 +277,4 @@ def _kept(job: Job, keep_hours: float | None) -> str:
     if keep_hours is None or job.ended is None:
         return ""
     left = max(0, int(job.ended + keep_hours * 3600 - job.now)) // 60
-    return f"deleted here in {left // 60} h {left % 60} min"
+    return f"will be deleted here in {left // 60} h {left % 60} min"

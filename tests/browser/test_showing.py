@@ -305,7 +305,7 @@ def test_the_buttons_of_an_ending_do_what_they_say(live: str, service: Service, 
     start(page)
     expect_state(page, "unknown")
     service.submit = fine
-    page.get_by_role("button", name="Make it again, may cost more").click()
+    page.get_by_role("button", name="Make it again; may cost more").click()
     expect_state(page, "done")
     assert len(service.calls("submit")) == 2
     say(page, "")

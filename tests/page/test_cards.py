@@ -56,7 +56,7 @@ def test_an_unclear_charge_leads_to_the_usage_page_with_the_time_and_the_price_o
     assert "no call at 00:16 UTC" in dict(card["ending"])["What to do"]
     assert card["actions"] == [
         ("Open 302.AI usage", "https://dash.302.ai/charge"),
-        ("Make it again, may cost 0.7 PTC more", "#generate"),
+        ("Make it again; may cost 0.7 PTC more", "#generate"),
     ]
 
 
@@ -88,9 +88,9 @@ def test_under_five_clips_nothing_is_said_of_how_long_they_take() -> None:
 def test_the_band_is_told_and_past_it_that_this_one_is_slow() -> None:
     band = TypicalDurations(37, 160.0, 250.0, 600.0)
     rendering = job(State.RENDERING, task_id="1", status="Processing")
-    assert "Half of 37 clips took 2:40 to 4:10." in cards.job_card(rendering, typical=band)["line"]
+    assert "Usually 2:40 to 4:10." in cards.job_card(rendering, typical=band)["line"]
     late = job(State.RENDERING, task_id="1", status="Processing", now=1001.0 + 601)
-    assert "Slower than 9 of 10." in cards.job_card(late, typical=band)["line"]
+    assert "Slower than 9 out of 10 so far." in cards.job_card(late, typical=band)["line"]
     assert "Slower" not in cards.job_card(late)["line"]
     assert "%" not in str(cards.job_card(late, typical=band))
 
@@ -98,7 +98,7 @@ def test_the_band_is_told_and_past_it_that_this_one_is_slow() -> None:
 def test_an_overdue_job_is_still_asked_for_and_no_failure() -> None:
     card = cards.job_card(job(State.RENDERING, task_id="1", now=1003.0 + 1201))
     assert (card["title"], card["running"]) == ("Overdue", True)
-    assert "still asked for" in card["line"]
+    assert "We keep asking" in card["line"]
 
 
 def test_what_a_job_waits_for_is_said_before_all_else() -> None:
@@ -109,11 +109,11 @@ def test_what_a_job_waits_for_is_said_before_all_else() -> None:
 @pytest.mark.parametrize(
     ("state", "amount", "task", "says"),
     [
-        (State.QUEUED, 700, "", "Nothing is spent yet"),
-        (State.SENDING, 700, "", "It counts as spent from now on"),
+        (State.QUEUED, 700, "", "Nothing spent yet"),
+        (State.SENDING, 700, "", "Counted as spent from now on"),
         (State.RENDERING, 700, "1", "Paid, on its way"),
         (State.RENDERING, 0, "1", "On its way"),
-        (State.SENDING, 0, "", "Nothing is spent yet"),
+        (State.SENDING, 0, "", "Nothing spent yet"),
     ],
 )
 def test_the_stage_never_says_more_of_the_money_than_is_known(state: State, amount: int, task: str, says: str) -> None:
@@ -129,7 +129,7 @@ def test_a_ready_clip_says_how_it_was_made_and_how_long_it_stays() -> None:
         "",
         "prompt improved",
         "0.7 PTC",
-        "deleted here in 23 h 59 min",
+        "will be deleted here in 23 h 59 min",
     ]
     assert cards.job_card(job(State.DONE, deleted=True, ended=1100.0))["ending"][0][1] == "The clip was deleted here."
 
@@ -152,7 +152,7 @@ def test_a_click_without_a_job_says_what_to_put_right(error: InputRejected, acti
 def test_an_error_that_nobody_foresaw_is_told_with_what_is_known_of_the_charge() -> None:
     before, after = cards.broken_card(), cards.broken_card("s2v_x")
     assert (before["charge"], after["charge"]) == (Charge.NONE, Charge.UNKNOWN)
-    assert dict(before["ending"])["Charged?"] == "No: nothing was sent."
+    assert dict(before["ending"])["Charged?"] == "Nothing was charged."
     assert [term for term, _ in after["ending"]] == ["What happened", "Charged?", "Ticket", "What to do"]
     assert before["actions"]
     assert after["actions"] == [("Look again", '#history [data-ticket="s2v_x"] .open')]
@@ -167,7 +167,7 @@ def test_a_refusal_that_knows_more_of_the_charge_says_it() -> None:
 
 @pytest.mark.parametrize(
     ("amount", "says"),
-    [(700, "302.AI for the result of task 17. To make it again costs once more."), (0, "Make it again: that is free.")],
+    [(700, "302.AI for the result of task 17. Making it again costs once more."), (0, "Make it again: that is free.")],
 )
 def test_a_clip_without_its_file_keeps_its_charge_and_says_who_can_help(amount: int, says: str) -> None:
     lost = job(State.DONE, task_id="17", amount=amount, what="The clip's file is no longer here.")
