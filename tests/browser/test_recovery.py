@@ -125,7 +125,7 @@ def test_a_ticket_recovers_a_clip_in_another_browser_and_a_wrong_one_does_not(
     ticket = page.locator("#status .ticket code").get_attribute("title")
     assert ticket
     page.locator("#stop").click()
-    expect(page.locator("#status .line")).to_contain_text("The ticket brings it back.")
+    expect(page.locator("#status .line")).to_contain_text("It goes on and will appear under")
     expect(page.locator("#stop")).to_be_hidden()
     service.query = good
     with browser.new_context() as stranger:
