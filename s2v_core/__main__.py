@@ -2,17 +2,14 @@
 
 import argparse
 import asyncio
-import io
 import os
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
-from .atomic import destination, fill_standard_streams, put
 from .errors import (
     ChargeUnknown,
     DatabaseUnavailable,
@@ -26,6 +23,7 @@ from .errors import (
     SettingsError,
     UnknownTicket,
 )
+from .output import destination, is_stdout, put, standard_streams, write
 from .photo.prepare import is_link
 from .server.signals import AWAITED, heard, interrupting
 from .settings import Settings
@@ -49,7 +47,7 @@ _FIRST_ANSWER = 10.0
 
 
 def main() -> int:
-    with _streams():
+    with standard_streams():
         try:
             with interrupting():
                 return _run(_parser().parse_args())
@@ -79,7 +77,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 class _Parser(argparse.ArgumentParser):
     def _print_message(self, message: str, file: Any = None) -> None:
-        _write(message, file or sys.stderr)
+        write(message, file or sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -242,7 +240,7 @@ def _hand_over(job: "Job", clip: Path, output: Path | None, named: Path | None) 
     shown = clip
     try:
         if output:
-            onto_stdout = _is_stdout(output)
+            onto_stdout = is_stdout(output)
             put(clip, output)
             if onto_stdout:
                 return 0
@@ -251,7 +249,7 @@ def _hand_over(job: "Job", clip: Path, output: Path | None, named: Path | None) 
         _say(f"It could not be written as {named} ({error.strerror}). The clip is {clip}. Ticket {job.ticket}.")
     except KeyboardInterrupt:
         _say(f"Stopped before it was written as {named}. The clip is {clip}. Ticket {job.ticket}.")
-    if trouble := _write(f"{shown}\n", sys.stdout):
+    if trouble := write(f"{shown}\n", sys.stdout):
         _say(f"Its path could not be written ({trouble.strerror}). The clip is {shown}. Ticket {job.ticket}.")
     return 0
 
@@ -277,7 +275,7 @@ def _jobs(settings: Settings, arguments: argparse.Namespace) -> int:
         jobs = ledger.jobs(None if arguments.all else _NEWEST)
     finally:
         ledger.close()
-    trouble = _write("".join(f"{_line(job)}\n" for job in jobs), sys.stdout)
+    trouble = write("".join(f"{_line(job)}\n" for job in jobs), sys.stdout)
     if trouble and not isinstance(trouble, BrokenPipeError):
         raise SettingsError(f"The list could not be written ({trouble.strerror}).")
     return 0
@@ -303,7 +301,7 @@ def _simulate(settings: Settings, arguments: argparse.Namespace) -> int:
         ) from None
     simulator = _simulator(settings)
     for prefix in ("/minimaxi/v1", "/v1"):
-        _write(f"S2V_BASE_URL=http://127.0.0.1:{arguments.port}{prefix}\n", sys.stdout)
+        write(f"S2V_BASE_URL=http://127.0.0.1:{arguments.port}{prefix}\n", sys.stdout)
     server = uvicorn.Server(uvicorn.Config(simulator, log_level="warning", timeout_graceful_shutdown=5))
     with suppress(KeyboardInterrupt):
         server.run([listener])
@@ -356,7 +354,7 @@ def _show(job: "Job") -> None:
     stage, elapsed = list(seconds)[-1], round(sum(seconds.values()))
     status = f" ({job.status})" if job.status else ""
     line = job.waits or f"{job.provider}: {stage}{status}"
-    _write("\r\x1b[K" if job.ended else f"\r\x1b[K{line} {elapsed // 60}:{elapsed % 60:02}", sys.stderr)
+    write("\r\x1b[K" if job.ended else f"\r\x1b[K{line} {elapsed // 60}:{elapsed % 60:02}", sys.stderr)
 
 
 def _destination(path: Path) -> Path:
@@ -370,44 +368,12 @@ def _destination(path: Path) -> Path:
         ) from None
 
 
-def _is_stdout(path: Path) -> bool:
-    try:
-        return os.path.samestat(path.stat(), os.fstat(sys.stdout.fileno()))
-    except (OSError, ValueError):
-        return False
-
-
-@contextmanager
-def _streams() -> Iterator[None]:
-    """Standard output and error that are there, and that take every character; nothing is left in them at the end."""
-    fill_standard_streams()
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-    try:
-        yield
-    finally:
-        _write("", sys.stdout)
-
-
 def _tell(*lines: str) -> None:
-    _write("".join(f"{line}\n" for line in lines), sys.stdout)
+    write("".join(f"{line}\n" for line in lines), sys.stdout)
 
 
 def _say(words: object) -> None:
-    _write(f"{words}\n", sys.stderr)
-
-
-def _write(text: str, stream: IO[str]) -> OSError | None:
-    """Write it at once; what went wrong, after which the stream swallows all."""
-    try:
-        stream.write(text)
-        stream.flush()
-    except OSError as error:
-        with suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-        return error
-    return None
+    write(f"{words}\n", sys.stderr)
 
 
 if __name__ == "__main__":

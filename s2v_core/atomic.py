@@ -1,17 +1,10 @@
-"""A file appears whole or not at all, and where it was said."""
+"""A file appears whole or not at all."""
 
-import errno
 import os
 import secrets
-import shutil
-import stat
-import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-
-_READER_SECONDS = 10.0
 
 
 @contextmanager
@@ -56,59 +49,3 @@ def evict(folder: Path, most: int, *, spare: Callable[[str, float], bool] = lamb
             excess -= size
             if place != str(folder):
                 os.rmdir(place)
-
-
-def destination(path: Path) -> Path:
-    """The file that `path` stands for, absolute and behind all links. Raises `OSError` if it cannot be written."""
-    path = path.absolute()
-    try:
-        mode = path.stat().st_mode
-    except FileNotFoundError:
-        mode = 0
-    if stat.S_ISDIR(mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-    if mode and not os.access(path, os.W_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-    # Links of /proc to a pipe lead to no name.
-    path = path if _takes_bytes(mode) else path.resolve()
-    if not _takes_bytes(mode):
-        part = temporary_for(path)
-        part.touch(exist_ok=False)
-        part.unlink()
-    return path
-
-
-def put(source: Path, path: Path, *, reader_seconds: float = _READER_SECONDS) -> None:
-    """A copy of `source` as `path`, or into the pipe or device that it names. Raises `OSError`."""
-    if path.exists() and _takes_bytes(path.stat().st_mode):
-        with source.open("rb") as clip, open(_read_end_open(path, reader_seconds), "wb") as file:
-            shutil.copyfileobj(clip, file)
-    else:
-        with atomic_write(path) as part:
-            shutil.copyfile(source, part)
-
-
-def fill_standard_streams() -> None:
-    """Whichever of the three this process was started without leads nowhere, instead of into the next open file."""
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:
-            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
-
-
-def _takes_bytes(mode: int) -> bool:
-    return bool(mode) and not stat.S_ISREG(mode)
-
-
-def _read_end_open(path: Path, seconds: float) -> int:
-    # An `open` that waits for a reader would wait for ever.
-    until = time.monotonic() + seconds
-    while True:
-        try:
-            opened = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
-        except OSError as error:
-            if error.errno != errno.ENXIO or time.monotonic() > until:
-                raise
-            time.sleep(0.05)
-        else:
-            os.set_blocking(opened, True)
-            return opened

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from tempfile import gettempdir
 
-from ..atomic import fill_standard_streams
 from ..errors import SettingsError
 from ..network import VARIABLES, check_network
+from ..output import fill_standard_streams
 from ..settings import Settings, check_folder, usual_folder
 
 # Whole numbers to Gradio, each with what it may be.
