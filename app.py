@@ -46,10 +46,10 @@ first = studio.default_service.name
 
 def part(name: str, value: Any = None) -> gr.HTML:
     """A part of the page with a template and a script of its own, which fills the value in as text."""
-    script = ASSETS / f"{name}.js"
+    script = ASSETS / "parts" / f"{name}.js"
     return gr.HTML(
         value,
-        html_template=(ASSETS / f"{name}.html").read_text("utf-8"),
+        html_template=(ASSETS / "parts" / f"{name}.html").read_text("utf-8"),
         js_on_load=script.read_text("utf-8") if script.is_file() else None,
         apply_default_css=False,
         elem_id=name,

@@ -228,10 +228,11 @@ def serve(demo: gr.Blocks, studio: Studio, settings: Settings, theme: gr.themes.
         trusted_hops=settings.trusted_hops,
         busy=busy,
     )
+    sheets = (ASSETS / "page.css", *sorted((ASSETS / "parts").glob("*.css")))
     launch = partial(
         demo.launch,
         theme=theme,
-        head=f"<style>{(ASSETS / 'style.css').read_text('utf-8')}</style>",
+        head=f"<style>{''.join(sheet.read_text('utf-8') for sheet in sheets)}</style>",
         js=(ASSETS / "page.js").read_text("utf-8"),
         favicon_path=ASSETS / "favicon.svg",
         footer_links=["api"],
