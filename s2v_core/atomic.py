@@ -2,8 +2,8 @@
 
 import os
 import secrets
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -28,24 +28,3 @@ def commit(part: Path, path: Path) -> None:
     with part.open("rb+") as file:
         os.fsync(file.fileno())
     part.replace(path)
-
-
-def evict(folder: Path, most: int, *, spare: Callable[[str, float], bool] = lambda name, changed: False) -> None:
-    """Remove the oldest files until the rest takes `most` bytes; of each `spare` is asked by its name and its age."""
-    files = []
-    for place, _, names in os.walk(folder):
-        for name in names:
-            with suppress(OSError):
-                facts = os.lstat(os.path.join(place, name))
-                if not spare(name, facts.st_ctime):
-                    # The smallest takes a block of the disk, and its folder another.
-                    files.append((facts.st_ctime, facts.st_size + 8192, place, name))
-    excess = sum(size for _, size, _, _ in files) - most
-    for _, size, place, name in sorted(files):
-        if excess <= 0:
-            return
-        with suppress(OSError):
-            os.unlink(os.path.join(place, name))
-            excess -= size
-            if place != str(folder):
-                os.rmdir(place)

@@ -16,9 +16,8 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..atomic import evict
 from ..errors import ImageRejected
-from .uploads import TOO_LARGE, UPLOAD_BYTES, HttpRefusal, Upload, arrives
+from .uploads import TOO_LARGE, UPLOAD_BYTES, HttpRefusal, Upload, arrives, evict
 
 _log = logging.getLogger(__name__)
 

@@ -1,9 +1,13 @@
 """Uploads on their way into a folder: one file a request, under a name that nobody can guess, within a bound."""
 
 import asyncio
+import os
 import re
 import secrets
 import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -111,3 +115,24 @@ class Upload:
 def arrives(name: str, changed: float) -> bool:
     """Whether this is a file that Gradio is still writing."""
     return bool(_ARRIVING.fullmatch(name)) and changed > time.time() - 2 * UPLOAD_SECONDS
+
+
+def evict(folder: Path, most: int, *, spare: Callable[[str, float], bool] = lambda name, changed: False) -> None:
+    """Remove the oldest files until the rest takes `most` bytes; of each `spare` is asked by its name and its age."""
+    files = []
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                facts = os.lstat(os.path.join(place, name))
+                if not spare(name, facts.st_ctime):
+                    # The smallest takes a block of the disk, and its folder another.
+                    files.append((facts.st_ctime, facts.st_size + 8192, place, name))
+    excess = sum(size for _, size, _, _ in files) - most
+    for _, size, place, name in sorted(files):
+        if excess <= 0:
+            return
+        with suppress(OSError):
+            os.unlink(os.path.join(place, name))
+            excess -= size
+            if place != str(folder):
+                os.rmdir(place)

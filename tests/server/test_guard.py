@@ -20,9 +20,8 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from s2v_core import ImageRejected
-from s2v_core.atomic import evict
 from s2v_core.server.guard import Guard, uploaded, visitor
-from s2v_core.server.uploads import arrives
+from s2v_core.server.uploads import arrives, evict
 
 from ..support.pages import PORTRAIT, PROMPT, kept_uploads, served
 
