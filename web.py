@@ -30,6 +30,7 @@ from s2v_core.page.orders import Order, Orders, report
 from s2v_core.server.compression import Compression
 from s2v_core.server.connections import Connections
 from s2v_core.server.guard import Guard
+from s2v_core.server.limits import USUAL, ServerLimits
 from s2v_core.server.signals import AWAITED, heard
 from s2v_core.server.start import aside
 from s2v_core.server.streams import Sessions, StreamGrace
@@ -191,7 +192,9 @@ def _forget(blocks: gr.Blocks, session: str) -> None:
         each.pop(session, None)
 
 
-def serve(demo: gr.Blocks, studio: Studio, settings: Settings, theme: gr.themes.Base) -> None:
+def serve(
+    demo: gr.Blocks, studio: Studio, settings: Settings, theme: gr.themes.Base, limits: ServerLimits = USUAL
+) -> None:
     """Until a signal ends it; what keeps it from starting ends the process with its sentence."""
     logging.basicConfig(level=logging.WARNING)
     logging.getLogger("s2v_core").setLevel(logging.INFO)
@@ -204,7 +207,7 @@ def serve(demo: gr.Blocks, studio: Studio, settings: Settings, theme: gr.themes.
     os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(filter(None, around))
     loops: list[asyncio.AbstractEventLoop] = []
     failed: list[Exception] = []
-    sessions, connections = Sessions(lambda session: _forget(demo, session)), Connections()
+    sessions, connections = Sessions(lambda session: _forget(demo, session), most=limits.sessions), Connections()
 
     @asynccontextmanager
     async def lifespan(_: Any) -> AsyncIterator[None]:
@@ -227,6 +230,7 @@ def serve(demo: gr.Blocks, studio: Studio, settings: Settings, theme: gr.themes.
         root=urlsplit(os.environ.get("GRADIO_ROOT_PATH", "")).path.rstrip("/"),
         trusted_hops=settings.trusted_hops,
         busy=busy,
+        limits=limits,
     )
     sheets = (ASSETS / "page.css", *sorted((ASSETS / "parts").glob("*.css")))
     launch = partial(
@@ -246,7 +250,7 @@ def serve(demo: gr.Blocks, studio: Studio, settings: Settings, theme: gr.themes.
         ssr_mode=False,  # else a proxy of Gradio's own stands before the guard
         app_kwargs={
             "lifespan": lifespan,
-            "middleware": [guard, Middleware(StreamGrace, sessions), Middleware(Compression)],
+            "middleware": [guard, Middleware(StreamGrace, sessions, limits.stream_pause), Middleware(Compression)],
             "routes": [Route("/manifest.json", _manifest)],
             "docs_url": None,
             "redoc_url": None,

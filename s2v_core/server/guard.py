@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..errors import ImageRejected
+from .limits import USUAL, ServerLimits
 from .uploads import TOO_LARGE, UPLOAD_BYTES, HttpRefusal, Upload, arrives, evict
 
 _log = logging.getLogger(__name__)
@@ -41,9 +42,6 @@ _FOREIGN = (
     "This call comes from a page of another site: nothing was sent, and nothing was charged. "
     "If that site is this page under another name, its owner can add the name to S2V_HOSTS."
 )
-# All visitors' calls share a thousand places.
-_CALLS = 50
-_CALL_BYTES = 64_000
 _AUTHORITY = re.compile(r"(\[[\da-f:.]+\]|[\w.-]+?)\.?(?::(\d+))?", re.ASCII)
 _MACHINE = socket.gethostname().lower()
 _OWN = {"localhost", _MACHINE, _MACHINE.split(".")[0], f"{_MACHINE.split('.')[0]}.local"}
@@ -66,23 +64,17 @@ class Guard:
         root: str = "",
         trusted_hops: int = 0,
         busy: Callable[[str], int] = lambda _: 0,
-        cache_bytes: int = 500_000_000,
-        uploads_a_minute: int = 10,
-        calls_a_minute: int = 600,
-        call_seconds: float = 30.0,
-        streams: int = 4,
-        visitors: int = 10_000,
+        limits: ServerLimits = USUAL,
     ) -> None:
         self._app, self._folder, self._hops = app, folder, trusted_hops
         self._hosts, self._root, self._busy = frozenset(hosts), root, busy
-        self._cache_bytes, self._call_seconds, self._visitors = cache_bytes, call_seconds, visitors
+        self._limits = limits
         self._headers = _HEADERS | {"Content-Security-Policy": " ".join(["frame-ancestors", *(framers or ["'none'"])])}
-        self._a_minute = {"upload": uploads_a_minute, "call": calls_a_minute, "error": 20}
-        # A page holds a heartbeat as long as it is open, and a stream only while it waits for a clip.
+        self._a_minute = {"upload": limits.uploads_per_minute, "call": limits.calls_per_minute, "error": 20}
         self._places = {
-            "stream": (streams, "clips are watched"),
-            "heartbeat": (4 * streams, "pages are open"),
-            "upload": (streams, "photos are on their way"),
+            "stream": (limits.streams, "clips are watched"),
+            "heartbeat": (limits.heartbeats, "pages are open"),
+            "upload": (limits.uploads, "photos are on their way"),
         }
         self._open: Counter[tuple[str, str]] = Counter()
         self._times: dict[tuple[str, str], deque[float]] = {}
@@ -131,13 +123,13 @@ class Guard:
                 raise HttpRefusal(404, "There is nothing here.")
             if kind in self._a_minute:
                 self._count(kind, who)
-            if kind == "call" and self._busy(who) >= _CALLS:
-                raise HttpRefusal(429, f"From your address {_CALLS} calls are under way: wait a little, and try again.")
+            if kind == "call" and self._busy(who) >= (most := self._limits.concurrent_calls):
+                raise HttpRefusal(429, f"From your address {most} calls are under way: wait a little, and try again.")
             with self._place(kind, who):
                 if kind == "upload":
                     await self._upload(scope, receive, answer)
                 else:
-                    body = await _read(receive, self._call_seconds) if kind == "call" else receive
+                    body = await _read(receive, self._limits) if kind == "call" else receive
                     await self._app(scope, body, answer)
         except HttpRefusal as refusal:
             told = JSONResponse({"detail": str(refusal)}) if kind == "call" else PlainTextResponse(str(refusal))
@@ -189,7 +181,7 @@ class Guard:
     @contextmanager
     def _place(self, kind: str, who: str) -> Iterator[None]:
         kind = kind if kind in self._places else ""
-        most, what = self._places.get(kind, (200, "requests are open"))
+        most, what = self._places.get(kind, (self._limits.requests, "requests are open"))
         if self._open[kind, who] >= most:
             raise HttpRefusal(429, f"From your address {most} {what} already: wait for one to end, and try again.")
         self._open[kind, who] += 1
@@ -207,7 +199,7 @@ class Guard:
         while times and times[0] <= now - 60:
             times.popleft()
         first = next(iter(self._times))
-        if len(self._times) > self._visitors or (self._times[first] and self._times[first][-1] <= now - 60):
+        if len(self._times) > self._limits.visitors or (self._times[first] and self._times[first][-1] <= now - 60):
             del self._times[first]
         if len(times) >= self._a_minute[kind]:
             raise HttpRefusal(429, f"There were {len(times)} {kind}s within a minute: wait a little, and try again.")
@@ -215,11 +207,11 @@ class Guard:
 
     async def _upload(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = MutableHeaders(raw=list(scope["headers"]))
-        upload = Upload(receive, headers.get("content-type", ""))
+        upload = Upload(receive, headers.get("content-type", ""), self._limits.upload_seconds)
         coming = int(headers.get("content-length", UPLOAD_BYTES))
         if coming > UPLOAD_BYTES:
             raise HttpRefusal(413, TOO_LARGE)
-        if self._coming + coming > self._cache_bytes:
+        if self._coming + coming > self._limits.cache_bytes:
             raise HttpRefusal(503, "Too much is being uploaded at once: try again in a minute.")
         del headers["content-length"]
         headers["content-type"] = f"multipart/form-data; boundary={upload.boundary}"
@@ -231,7 +223,7 @@ class Guard:
         self._coming += coming
         try:
             async with self._evicting:
-                await asyncio.to_thread(evict, self._folder, self._cache_bytes - self._coming, spare=arrives)
+                await asyncio.to_thread(evict, self._folder, self._limits.cache_bytes - self._coming, spare=arrives)
             # Without a query: progress would be told under the new name, and kept for ever where nobody asks for it.
             await self._app({**scope, "headers": headers.raw, "query_string": b""}, upload.receive, answer)
         finally:
@@ -240,19 +232,19 @@ class Guard:
             raise upload.refusal
 
 
-async def _read(receive: Receive, seconds: float) -> Receive:
+async def _read(receive: Receive, limits: ServerLimits) -> Receive:
     """A body that fits, read to its end."""
     body, more = bytearray(), True
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(limits.call_seconds):
             while more:
                 message = await receive()
                 body += message.get("body", b"")
                 more = message.get("more_body", False)
-                if len(body) > _CALL_BYTES:
-                    raise HttpRefusal(413, f"A request is at most {_CALL_BYTES // 1000} kB.")
+                if len(body) > limits.call_bytes:
+                    raise HttpRefusal(413, f"A request is at most {limits.call_bytes // 1000} kB.")
     except TimeoutError:
-        raise HttpRefusal(408, f"The request took longer than {seconds:g} seconds.") from None
+        raise HttpRefusal(408, f"The request took longer than {limits.call_seconds:g} seconds.") from None
     given = iter([{"type": "http.request", "body": bytes(body)}])
 
     async def again() -> Message:

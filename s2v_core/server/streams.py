@@ -23,7 +23,7 @@ _SESSION = re.compile(rb'"session_hash":\s*"(\w+)"')
 class Sessions:
     """In use is what a page or a stream holds open. Of the others `most` are kept, those used last."""
 
-    def __init__(self, forget: Callable[[str], None], *, most: int = 500) -> None:
+    def __init__(self, forget: Callable[[str], None], *, most: int) -> None:
         self._forget, self._most = forget, most
         self._open: Counter[str] = Counter()
         self._idle: dict[str, None] = {}
@@ -57,7 +57,7 @@ class Sessions:
 class StreamGrace:
     """`pause` is how many seconds the end of a stream has to arrive."""
 
-    def __init__(self, app: ASGIApp, sessions: Sessions, pause: float = 0.25) -> None:
+    def __init__(self, app: ASGIApp, sessions: Sessions, pause: float) -> None:
         self._app, self._sessions, self._pause = app, sessions, pause
         self._pauses: dict[str, asyncio.Task[None]] = {}
 

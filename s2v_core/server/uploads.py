@@ -17,7 +17,6 @@ from .. import wire
 
 # A photo and its frame.
 UPLOAD_BYTES = wire.PHOTO_BYTES + 64_000
-UPLOAD_SECONDS = 120.0
 TOO_LARGE = f"A photo is at most {wire.PHOTO_BYTES // 1_000_000} MB."
 _NOT_ONE = "This is not the upload of one photo."
 _FILENAME = re.compile(rb"filename\*?\s*=(?:.*?(\.(?:jpe?g|png|webp))\b)?", re.IGNORECASE)
@@ -36,14 +35,15 @@ class HttpRefusal(Exception):
 class Upload:
     """One file on its way, in a form of our own: what remains of the sender's is the bytes and a picture's ending."""
 
-    def __init__(self, receive: Receive, content_type: str) -> None:
+    def __init__(self, receive: Receive, content_type: str, seconds: float) -> None:
         kind, options = parse_options_header(content_type)
         boundary = options.get(b"boundary", b"")
         if kind != b"multipart/form-data" or not 0 < len(boundary) <= 70:
             raise HttpRefusal(400, _NOT_ONE)
         self.boundary = secrets.token_hex(16)
         self.refusal: HttpRefusal | None = None
-        self._receive, self._until = receive, time.monotonic() + UPLOAD_SECONDS
+        self._receive, self._seconds = receive, seconds
+        self._until = time.monotonic() + seconds
         self._received = self._parts = self._size = 0
         self._head, self._out = bytearray(), bytearray()
         self._whole = self._ended = False
@@ -67,7 +67,7 @@ class Upload:
         except FormParserError:
             self.refusal = HttpRefusal(400, _NOT_ONE)
         except TimeoutError:
-            self.refusal = HttpRefusal(408, f"The upload took longer than {UPLOAD_SECONDS:g} seconds.")
+            self.refusal = HttpRefusal(408, f"The upload took longer than {self._seconds:g} seconds.")
         except HttpRefusal as refusal:
             self.refusal = refusal
         self._ended = True
@@ -114,7 +114,7 @@ class Upload:
 
 def arrives(name: str, changed: float) -> bool:
     """Whether this is a file that Gradio is still writing."""
-    return bool(_ARRIVING.fullmatch(name)) and changed > time.time() - 2 * UPLOAD_SECONDS
+    return bool(_ARRIVING.fullmatch(name)) and changed > time.time() - 240.0
 
 
 def evict(folder: Path, most: int, *, spare: Callable[[str, float], bool] = lambda name, changed: False) -> None:

@@ -21,22 +21,14 @@ from starlette.types import Message, Receive, Scope, Send
 
 from s2v_core import ImageRejected
 from s2v_core.server.guard import Guard, uploaded, visitor
+from s2v_core.server.limits import ServerLimits
 from s2v_core.server.uploads import arrives, evict
 
 from ..support.pages import PORTRAIT, PROMPT, kept_uploads, served
 
 RANDOM = re.compile(r"[0-9a-f]{32}(\.jpg|\.jpeg|\.png|\.webp)?")
-# The same page with limits that a test can reach.
-SMALL = """
-import runpy
-from s2v_core.server import guard
-from s2v_core.server import streams as streams
-from s2v_core.server import uploads
-guard.Guard.__init__.__kwdefaults__.update(cache_bytes=300_000, uploads_a_minute=2, visitors=3)
-streams.Sessions.__init__.__kwdefaults__.update(most=3)
-uploads.UPLOAD_SECONDS = 1.0
-runpy.run_path("app.py", run_name="__main__")
-"""
+# The limits of a page whose ends a test can reach.
+SMALL = ServerLimits(cache_bytes=300_000, uploads_per_minute=2, upload_seconds=1.0, visitors=3, sessions=3)
 FILE = 'form-data; name="files"; filename="a.jpg"'
 addresses = (f"198.51.{number // 250}.{number % 250}" for number in count(1))
 
@@ -60,7 +52,7 @@ def small_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def small(small_folder: Path) -> Iterator[str]:
-    with served(small_folder, program=("-c", SMALL), S2V_TRUSTED_HOPS="1") as url:
+    with served(small_folder, limits=SMALL, S2V_TRUSTED_HOPS="1") as url:
         yield url
 
 
@@ -478,9 +470,9 @@ def test_the_interface_is_not_told_under_the_host_of_another(http: httpx.Client,
 class Behind:
     """What a guard lets through."""
 
-    def __init__(self, **limits: object) -> None:
+    def __init__(self, **settings: object) -> None:
         self.seen: list[dict[str, str]] = []
-        self.guard = Guard(self._take, folder=Path(), hosts=("page.example",), **limits)
+        self.guard = Guard(self._take, folder=Path(), hosts=("page.example",), **settings)
 
     async def _take(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.seen.append(dict(Headers(scope=scope)) | {"path": scope["path"]})
@@ -700,7 +692,7 @@ async def test_a_call_that_dawdles_is_ended() -> None:
     async def never() -> Message:
         return await asyncio.Future()
 
-    answer = await Behind(call_seconds=0.01).ask("/gradio_api/queue/join", receive=never)
+    answer = await Behind(limits=ServerLimits(call_seconds=0.01)).ask("/gradio_api/queue/join", receive=never)
     assert (answer.status_code, answer.json()) == (408, {"detail": "The request took longer than 0.01 seconds."})
 
 

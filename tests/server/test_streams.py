@@ -21,7 +21,7 @@ async def gradio(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def streams(pause: float) -> StreamGrace:
-    return StreamGrace(gradio, Sessions(lambda _: None), pause)
+    return StreamGrace(gradio, Sessions(lambda _: None, most=500), pause)
 
 
 async def ask(app: StreamGrace, path: str, *, query: bytes = b"", body: bytes = b"") -> None:
@@ -104,7 +104,7 @@ def test_a_page_is_open_until_its_last_stream_has_ended(sessions: Sessions, forg
 @pytest.mark.parametrize("call", ["call/status", "call/v2/status"])
 async def test_the_session_of_a_call_goes_with_its_answer(call: str) -> None:
     forgotten: list[str] = []
-    sessions = Sessions(forgotten.append)
+    sessions = Sessions(forgotten.append, most=500)
     seen = []
 
     async def gradio(scope: Scope, _receive: Receive, _send: Send) -> None:
@@ -112,7 +112,7 @@ async def test_the_session_of_a_call_goes_with_its_answer(call: str) -> None:
         seen.append(list(forgotten))
 
     scope = {"type": "http", "method": "GET", "path": f"/gradio_api/{call}/{'0f' * 16}", "query_string": b""}
-    await StreamGrace(gradio, sessions)(scope, gradio, gradio)
+    await StreamGrace(gradio, sessions, 0)(scope, gradio, gradio)
     assert (seen, forgotten) == ([[]], ["0f" * 16])
 
 
@@ -124,5 +124,5 @@ async def test_a_heartbeat_holds_its_page_open() -> None:
         sessions.use("page")
         assert forgotten == []
 
-    await StreamGrace(gradio, sessions)({"type": "http", "path": "/gradio_api/heartbeat/page"}, gradio, gradio)
+    await StreamGrace(gradio, sessions, 0)({"type": "http", "path": "/gradio_api/heartbeat/page"}, gradio, gradio)
     assert forgotten == ["page"]

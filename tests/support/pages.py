@@ -12,6 +12,8 @@ from pathlib import Path
 import httpx
 from playwright.sync_api import Page, expect
 
+from s2v_core.server.limits import ServerLimits
+
 from .forks import PROCESSES, ROOT, run
 from .service import Service
 
@@ -23,6 +25,7 @@ FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
+SERVE = "app.serve(app.demo, app.studio, app.settings, app.theme, {})"
 WIDE, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 # Every heading, line and state that the card has shown, in their order.
 RECORD = """() => {
@@ -49,9 +52,12 @@ def served(
     kill: bool = False,
     port: int | None = None,
     program: Sequence[str] = ("app.py",),
+    limits: ServerLimits | None = None,
     **environment: str,
 ) -> Iterator[str]:
-    """`python app.py` as a process of its own; its address."""
+    """`python app.py` as a process of its own, or the same page within other limits; its address."""
+    if limits:
+        program = ("-c", f"import app; from {ServerLimits.__module__} import ServerLimits; {SERVE.format(limits)}")
     if port is None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
