@@ -16,7 +16,9 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from s2v_core.clip.pictures import describe
+from s2v_core.server.limits import ServerLimits
 
+from ..support.lines import late_line
 from ..support.pages import (
     ASSETS,
     PHONE,
@@ -40,22 +42,6 @@ WITH_PICTURES = """() => {
   window.beside = [];
   for (const each of [card, likeness]) new MutationObserver(note).observe(each, {attributes: true});
 }"""
-# The page on a line where the end of a stream arrives late.
-LATE = """
-import asyncio, functools, runpy, web
-
-class Late(web.Guard):
-    async def __call__(self, scope, receive, send):
-        async def late(message):
-            if b"close_stream" in message.get("body", b""):
-                await asyncio.sleep(0.3)
-            await send(message)
-
-        await super().__call__(scope, receive, late)
-
-web.Guard, web.Streams = Late, functools.partial(web.Streams, pause=0.5)
-runpy.run_path("app.py", run_name="__main__")
-"""
 
 
 @pytest.fixture
@@ -130,8 +116,9 @@ def test_two_tabs_of_one_person_each_end_at_their_clip(simulated: str, open_page
 
 @pytest.mark.long
 def test_a_click_that_meets_the_end_of_a_stream_is_not_lost(tmp_path: Path, open_page: Callable[..., Page]) -> None:
-    with served(tmp_path, program=("-c", LATE)) as url:
-        for pause in (0, 120):
+    limits = ServerLimits(stream_pause=0.5)
+    with served(tmp_path, limits=limits) as near, late_line(near, b'"close_stream"', 0.3) as url:
+        for pause in range(0, 300, 60):
             page = open_page(url)
             page.wait_for_timeout(pause)
             page.locator(".sample").first.click()
