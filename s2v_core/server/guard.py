@@ -1,6 +1,5 @@
 """ASGI middleware before Gradio: of its paths those that the page and the HTTP interface need, within limits."""
 
-import asyncio
 import logging
 import re
 import socket
@@ -18,7 +17,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..errors import ImageRejected
 from .limits import USUAL, ServerLimits
-from .uploads import TOO_LARGE, UPLOAD_BYTES, HttpRefusal, Upload, arrives, evict
+from .requests import HttpRefusal, body
+from .uploads import Uploads
 
 _log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ class Guard:
         busy: Callable[[str], int] = lambda _: 0,
         limits: ServerLimits = USUAL,
     ) -> None:
-        self._app, self._folder, self._hops = app, folder, trusted_hops
+        self._app, self._uploads, self._hops = app, Uploads(folder, limits), trusted_hops
         self._hosts, self._root, self._busy = frozenset(hosts), root, busy
         self._limits = limits
         self._headers = _HEADERS | {"Content-Security-Policy": " ".join(["frame-ancestors", *(framers or ["'none'"])])}
@@ -78,15 +78,15 @@ class Guard:
         }
         self._open: Counter[tuple[str, str]] = Counter()
         self._times: dict[tuple[str, str], deque[float]] = {}
-        self._coming, self._evicting = 0, asyncio.Lock()
         self._told = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
             return
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
+        if scope["type"] == "lifespan":
+            async with self._uploads.tidied():
+                await self._app(scope, receive, send)
             return
         peer, port = scope.get("client") or ("", 0)
         headers = MutableHeaders(raw=list(scope["headers"]))
@@ -127,10 +127,10 @@ class Guard:
                 raise HttpRefusal(429, f"From your address {most} calls are under way: wait a little, and try again.")
             with self._place(kind, who):
                 if kind == "upload":
-                    await self._upload(scope, receive, answer)
+                    await self._uploads(scope, receive, answer)
                 else:
-                    body = await _read(receive, self._limits) if kind == "call" else receive
-                    await self._app(scope, body, answer)
+                    given = await _read(receive, self._limits) if kind == "call" else receive
+                    await self._app(scope, given, answer)
         except HttpRefusal as refusal:
             told = JSONResponse({"detail": str(refusal)}) if kind == "call" else PlainTextResponse(str(refusal))
             told.status_code = refusal.status
@@ -205,47 +205,15 @@ class Guard:
             raise HttpRefusal(429, f"There were {len(times)} {kind}s within a minute: wait a little, and try again.")
         times.append(now)
 
-    async def _upload(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = MutableHeaders(raw=list(scope["headers"]))
-        upload = Upload(receive, headers.get("content-type", ""), self._limits.upload_seconds)
-        coming = int(headers.get("content-length", UPLOAD_BYTES))
-        if coming > UPLOAD_BYTES:
-            raise HttpRefusal(413, TOO_LARGE)
-        if self._coming + coming > self._limits.cache_bytes:
-            raise HttpRefusal(503, "Too much is being uploaded at once: try again in a minute.")
-        del headers["content-length"]
-        headers["content-type"] = f"multipart/form-data; boundary={upload.boundary}"
-
-        async def answer(message: Message) -> None:
-            if not upload.refusal:
-                await send(message)
-
-        self._coming += coming
-        try:
-            async with self._evicting:
-                await asyncio.to_thread(evict, self._folder, self._limits.cache_bytes - self._coming, spare=arrives)
-            # Without a query: progress would be told under the new name, and kept for ever where nobody asks for it.
-            await self._app({**scope, "headers": headers.raw, "query_string": b""}, upload.receive, answer)
-        finally:
-            self._coming -= coming
-        if upload.refusal:
-            raise upload.refusal
-
 
 async def _read(receive: Receive, limits: ServerLimits) -> Receive:
     """A body that fits, read to its end."""
-    body, more = bytearray(), True
-    try:
-        async with asyncio.timeout(limits.call_seconds):
-            while more:
-                message = await receive()
-                body += message.get("body", b"")
-                more = message.get("more_body", False)
-                if len(body) > limits.call_bytes:
-                    raise HttpRefusal(413, f"A request is at most {limits.call_bytes // 1000} kB.")
-    except TimeoutError:
-        raise HttpRefusal(408, f"The request took longer than {limits.call_seconds:g} seconds.") from None
-    given = iter([{"type": "http.request", "body": bytes(body)}])
+    whole = bytearray()
+    async for data in body(receive, what="request", seconds=limits.call_seconds):
+        whole += data
+        if len(whole) > limits.call_bytes:
+            raise HttpRefusal(413, f"A request is at most {limits.call_bytes // 1000} kB.")
+    given = iter([{"type": "http.request", "body": bytes(whole)}])
 
     async def again() -> Message:
         return next(given, None) or await receive()

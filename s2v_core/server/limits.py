@@ -17,6 +17,7 @@ class ServerLimits:
     call_seconds: float = 30.0
     uploads_per_minute: int = 10
     upload_seconds: float = 120.0
+    upload_kept_seconds: float = 86_400.0
     cache_bytes: int = 500_000_000
     # A page holds a heartbeat as long as it is open, and a stream only while it waits for a clip.
     streams: int = 4

@@ -1,132 +1,192 @@
-"""Uploads on their way into a folder: one file a request, under a name that nobody can guess, within a bound."""
+"""Uploads, taken in: one photo a request, under a name that nobody can guess, and no more than there is room for."""
 
 import asyncio
+import logging
 import os
 import re
 import secrets
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
-from starlette.types import Message, Receive
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
+from starlette.types import Receive, Scope, Send
 
 from .. import wire
+from ..atomic import commit
+from .limits import ServerLimits
+from .requests import HttpRefusal, body
+
+_log = logging.getLogger(__name__)
 
 # A photo and its frame.
-UPLOAD_BYTES = wire.PHOTO_BYTES + 64_000
-TOO_LARGE = f"A photo is at most {wire.PHOTO_BYTES // 1_000_000} MB."
+_BODY_BYTES = wire.PHOTO_BYTES + 64_000
+_TOO_LARGE = f"A photo is at most {wire.PHOTO_BYTES // 1_000_000} MB."
 _NOT_ONE = "This is not the upload of one photo."
 _FILENAME = re.compile(rb"filename\*?\s*=(?:.*?(\.(?:jpe?g|png|webp))\b)?", re.IGNORECASE)
-# As Gradio calls a file while it arrives.
-_ARRIVING = re.compile(r"tmp\w{8}")
+_OURS = re.compile(r"[0-9a-f]{32}(\.(jpe?g|png|webp|part))?")
+_LOOK_SECONDS = 3600.0
 
 
-class HttpRefusal(Exception):
-    """Ends a request with a status and a sentence."""
+class Uploads:
+    """An ASGI application that answers as Gradio's `/upload` does: with a list of one path.
 
-    def __init__(self, status: int, sentence: str) -> None:
-        super().__init__(sentence)
-        self.status = status
+    Gradio accepts any file in `folder`, which is its own. The files there are kept within `limits.cache_bytes`.
+    """
+
+    def __init__(self, folder: Path, limits: ServerLimits) -> None:
+        self._folder, self._limits = Path(os.path.abspath(folder)), limits
+        self._coming, self._arriving, self._evicting = 0, set[str](), asyncio.Lock()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        form = _Form(headers.get("content-type", ""))
+        size = int(headers.get("content-length", _BODY_BYTES))
+        if size > _BODY_BYTES:
+            raise HttpRefusal(413, _TOO_LARGE)
+        async with self._room(size):
+            path = await self._take(form, receive)
+        await JSONResponse([str(path)])(scope, receive, send)
+
+    @asynccontextmanager
+    async def tidied(self) -> AsyncIterator[None]:
+        """Within the block, uploads go that were not written to for `limits.upload_kept_seconds`."""
+        tidying = asyncio.create_task(self._tidy())
+        try:
+            yield
+        finally:
+            tidying.cancel()
+            await asyncio.wait([tidying])
+
+    @asynccontextmanager
+    async def _room(self, size: int) -> AsyncIterator[None]:
+        if self._coming + size > self._limits.cache_bytes:
+            raise HttpRefusal(503, "Too much is being uploaded at once: try again in a minute.")
+        self._coming += size
+        try:
+            async with self._evicting:
+                most = self._limits.cache_bytes - self._coming
+                await asyncio.to_thread(evict, self._folder, most, spare=self._arriving)
+            yield
+        finally:
+            self._coming -= size
+
+    async def _take(self, form: "_Form", receive: Receive) -> Path:
+        part = self._folder / f"{secrets.token_hex(16)}.part"
+        self._arriving.add(part.name)
+        try:
+            with await asyncio.to_thread(_create, part) as file:
+                async for data in body(receive, what="upload", seconds=self._limits.upload_seconds):
+                    await asyncio.to_thread(file.write, form.read(data))
+            form.end()
+            path = part.with_suffix(form.ending)
+            await asyncio.to_thread(commit, part, path)
+        finally:
+            part.unlink(missing_ok=True)
+            self._arriving.discard(part.name)
+        return path
+
+    async def _tidy(self) -> None:
+        while True:
+            try:
+                await asyncio.to_thread(expire, self._folder, self._limits.upload_kept_seconds)
+            except Exception:  # noqa: BLE001
+                _log.exception("old uploads could not be removed")
+            await asyncio.sleep(_LOOK_SECONDS)
 
 
-class Upload:
-    """One file on its way, in a form of our own: what remains of the sender's is the bytes and a picture's ending."""
+class _Form:
+    """A form with one file and nothing else, read as it arrives. Raises `HttpRefusal` if it is anything else."""
 
-    def __init__(self, receive: Receive, content_type: str, seconds: float) -> None:
+    def __init__(self, content_type: str) -> None:
         kind, options = parse_options_header(content_type)
         boundary = options.get(b"boundary", b"")
         if kind != b"multipart/form-data" or not 0 < len(boundary) <= 70:
             raise HttpRefusal(400, _NOT_ONE)
-        self.boundary = secrets.token_hex(16)
-        self.refusal: HttpRefusal | None = None
-        self._receive, self._seconds = receive, seconds
-        self._until = time.monotonic() + seconds
-        self._received = self._parts = self._size = 0
-        self._head, self._out = bytearray(), bytearray()
-        self._whole = self._ended = False
+        self.ending = ""
+        self._received = self._size = self._parts = 0
+        self._head, self._content = bytearray(), bytearray()
+        self._whole = False
         self._parser = MultipartParser(
             boundary,
             {
                 "on_part_begin": self._begin,
                 "on_header_value": lambda data, start, end: self._head.extend(data[start:end]),
                 "on_header_end": lambda: self._head.extend(b"\n"),
-                "on_headers_finished": self._rename,
+                "on_headers_finished": self._name,
                 "on_part_data": self._take,
                 "on_end": self._end,
             },
         )
 
-    async def receive(self) -> Message:
-        if self._ended:
-            return await self._receive()
-        try:
-            return await self._next()
-        except FormParserError:
-            self.refusal = HttpRefusal(400, _NOT_ONE)
-        except TimeoutError:
-            self.refusal = HttpRefusal(408, f"The upload took longer than {self._seconds:g} seconds.")
-        except HttpRefusal as refusal:
-            self.refusal = refusal
-        self._ended = True
-        # At a part without a name Gradio gives up, and removes what it has written of the file.
-        return {"type": "http.request", "body": f"\r\n--{self.boundary}\r\n\r\n".encode()}
-
-    async def _next(self) -> Message:
-        self._out.clear()
-        async with asyncio.timeout_at(self._until):
-            message = await self._receive()
-        data = message.get("body", b"")
+    def read(self, data: bytes) -> bytes:
+        """What the next bytes of the form hold of the file."""
         self._received += len(data)
-        if self._received > UPLOAD_BYTES:
-            raise HttpRefusal(413, TOO_LARGE)
-        self._parser.write(data)
-        if not message.get("more_body"):
-            if not self._whole:
-                raise HttpRefusal(400, _NOT_ONE)
-            self._ended = True
-            self._out.extend(f"\r\n--{self.boundary}--\r\n".encode())
-        return {"type": "http.request", "body": bytes(self._out), "more_body": not self._ended}
+        if self._received > _BODY_BYTES:
+            raise HttpRefusal(413, _TOO_LARGE)
+        self._content.clear()
+        try:
+            self._parser.write(data)
+        except FormParserError:
+            raise HttpRefusal(400, _NOT_ONE) from None
+        return bytes(self._content)
+
+    def end(self) -> None:
+        """Nothing follows: the form must be whole."""
+        if not self._whole:
+            raise HttpRefusal(400, _NOT_ONE)
 
     def _begin(self) -> None:
         self._parts += 1
         if self._parts > 1:
             raise HttpRefusal(413, "One photo at a time.")
 
-    def _rename(self) -> None:
+    def _name(self) -> None:
         if not (name := _FILENAME.search(self._head)):
             raise HttpRefusal(400, _NOT_ONE)
-        own = secrets.token_hex(16) + (name[1] or b"").decode().lower()
-        head = f'--{self.boundary}\r\nContent-Disposition: form-data; name="files"; filename="{own}"\r\n\r\n'
-        self._out.extend(head.encode())
+        self.ending = (name[1] or b"").decode().lower()
 
     def _take(self, data: bytes, start: int, end: int) -> None:
         self._size += end - start
         if self._size > wire.PHOTO_BYTES:
-            raise HttpRefusal(413, TOO_LARGE)
-        self._out.extend(data[start:end])
+            raise HttpRefusal(413, _TOO_LARGE)
+        self._content.extend(data[start:end])
 
     def _end(self) -> None:
         self._whole = self._parts == 1
 
 
-def arrives(name: str, changed: float) -> bool:
-    """Whether this is a file that Gradio is still writing."""
-    return bool(_ARRIVING.fullmatch(name)) and changed > time.time() - 240.0
+def _create(path: Path) -> BinaryIO:
+    """For its owner's eyes alone, as Gradio's own."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600))
 
 
-def evict(folder: Path, most: int, *, spare: Callable[[str, float], bool] = lambda name, changed: False) -> None:
-    """Remove the oldest files until the rest takes `most` bytes; of each `spare` is asked by its name and its age."""
+def expire(folder: Path, seconds: float) -> None:
+    """Remove uploads, and what came of them so far, to which nothing was written for so long."""
+    with suppress(FileNotFoundError):
+        for entry in os.scandir(folder):
+            with suppress(FileNotFoundError):
+                if _OURS.fullmatch(entry.name) and entry.stat().st_mtime < time.time() - seconds:
+                    os.unlink(entry.path)
+
+
+def evict(folder: Path, most: int, *, spare: Collection[str] = ()) -> None:
+    """Remove the oldest files until the rest takes `most` bytes; those named in `spare` neither go nor count."""
     files = []
     for place, _, names in os.walk(folder):
         for name in names:
+            if name in spare:
+                continue
             with suppress(OSError):
                 facts = os.lstat(os.path.join(place, name))
-                if not spare(name, facts.st_ctime):
-                    # The smallest takes a block of the disk, and its folder another.
-                    files.append((facts.st_ctime, facts.st_size + 8192, place, name))
+                # The smallest takes a block of the disk, and its folder another.
+                files.append((facts.st_ctime, facts.st_size + 8192, place, name))
     excess = sum(size for _, size, _, _ in files) - most
     for _, size, place, name in sorted(files):
         if excess <= 0:
