@@ -2,12 +2,10 @@
 
 import logging
 import re
-import socket
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
-from ipaddress import IPv6Address, IPv6Network, ip_address
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -16,6 +14,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..errors import ImageRejected
+from .hosts import Hosts, visitor
 from .limits import USUAL, ServerLimits
 from .requests import HttpRefusal, body
 from .uploads import Uploads
@@ -37,14 +36,6 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
-_UNKNOWN = "This page is not served under this name. Its owner can add the name to S2V_HOSTS."
-_FOREIGN = (
-    "This call comes from a page of another site: nothing was sent, and nothing was charged. "
-    "If that site is this page under another name, its owner can add the name to S2V_HOSTS."
-)
-_AUTHORITY = re.compile(r"(\[[\da-f:.]+\]|[\w.-]+?)\.?(?::(\d+))?", re.ASCII)
-_MACHINE = socket.gethostname().lower()
-_OWN = {"localhost", _MACHINE, _MACHINE.split(".")[0], f"{_MACHINE.split('.')[0]}.local"}
 
 
 class Guard:
@@ -67,7 +58,7 @@ class Guard:
         limits: ServerLimits = USUAL,
     ) -> None:
         self._app, self._uploads, self._hops = app, Uploads(folder, limits), trusted_hops
-        self._hosts, self._root, self._busy = frozenset(hosts), root, busy
+        self._hosts, self._root, self._busy = Hosts(hosts, trusted_hops), root, busy
         self._limits = limits
         self._headers = _HEADERS | {"Content-Security-Policy": " ".join(["frame-ancestors", *(framers or ["'none'"])])}
         self._a_minute = {"upload": limits.uploads_per_minute, "call": limits.calls_per_minute, "error": 20}
@@ -78,7 +69,6 @@ class Guard:
         }
         self._open: Counter[tuple[str, str]] = Counter()
         self._times: dict[tuple[str, str], deque[float]] = {}
-        self._told = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -115,7 +105,7 @@ class Guard:
             await send(message)
 
         try:
-            self._judge(kind, headers)
+            self._hosts.check(headers, acts=kind in ("call", "upload"))
             if self._root and path == self._root:
                 await RedirectResponse(f"{self._root}/")(scope, receive, answer)
                 return
@@ -142,41 +132,6 @@ class Guard:
             with suppress(HttpRefusal):
                 self._count("error", "")
                 raise
-
-    def _judge(self, kind: str, headers: MutableHeaders) -> None:
-        """Refuses what came under a foreign name, or from a foreign page; Gradio gets only names that may be believed.
-
-        A name is foreign where somebody else's DNS can let it stand for this machine: theirs would be our page then.
-        """
-        host, asked = headers.getlist("host"), headers.getlist("x-forwarded-host")
-        if len(host) != 1 or not self._serves(host[0]):
-            raise HttpRefusal(421, _UNKNOWN)
-        del headers["x-gradio-server"]
-        public = ",".join(asked).split(",")[0].strip() if self._hops else ""
-        if not public or not self._serves(public):
-            del headers["x-forwarded-host"]
-            public = host[0]
-        if kind not in ("call", "upload") or (origin := headers.get("origin")) is None:
-            return
-        scheme, _, page = origin.partition("://")
-        same = _split(page)[0] == _split(public)[0] and _split(public)[1] in ("", _split(page)[1])
-        # What a browser says of it holds behind a proxy, too, that passes on another host than it was asked for.
-        same = {"same-origin": True, None: same}.get(headers.get("sec-fetch-site"), False)
-        if not self._serves(page) or not (same or _split(page)[0] in self._hosts):
-            raise HttpRefusal(403, _FOREIGN)
-        if _split(page) != _split(public) and not self._told:
-            self._told = True
-            _log.warning(
-                "A proxy passes requests for %s on as for %s. Links to clips follow the browser; for programs they"
-                " would be internal: let the proxy pass the header Host on.", origin, public,
-            )  # fmt: skip
-        headers["x-forwarded-host"], headers["x-forwarded-proto"] = page, scheme
-
-    def _serves(self, authority: str) -> bool:
-        name, _ = _split(authority)
-        with suppress(ValueError):
-            return bool(ip_address(name.strip("[]")))
-        return name in self._hosts or name in _OWN
 
     @contextmanager
     def _place(self, kind: str, who: str) -> Iterator[None]:
@@ -219,27 +174,6 @@ async def _read(receive: Receive, limits: ServerLimits) -> Receive:
         return next(given, None) or await receive()
 
     return again
-
-
-def _split(authority: str) -> tuple[str, str]:
-    """Name and port, empty where there is none."""
-    found = _AUTHORITY.fullmatch(authority.lower())
-    return (found[1], found[2] or "") if found else ("", "")
-
-
-def visitor(peer: str, forwarded: str, trusted_hops: int) -> str:
-    """Whom a request counts for, whatever it claims: what the outermost of the trusted proxies saw, else the peer.
-
-    `forwarded` is X-Forwarded-For, to which each proxy adds at the right. One visitor has a whole IPv6 /64.
-    """
-    hops = forwarded.split(",")
-    for text in (hops[-trusted_hops] if 0 < trusted_hops <= len(hops) else peer, peer):
-        with suppress(ValueError):
-            address = ip_address(text.strip())
-            if isinstance(address, IPv6Address) and not address.ipv4_mapped:
-                return str(IPv6Network((int(address), 64), strict=False))
-            return str(getattr(address, "ipv4_mapped", address))
-    return peer
 
 
 def uploaded(path: str, folder: Path) -> Path:

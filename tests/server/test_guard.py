@@ -20,7 +20,8 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from s2v_core import ImageRejected
-from s2v_core.server.guard import Guard, uploaded, visitor
+from s2v_core.server.guard import Guard, uploaded
+from s2v_core.server.hosts import visitor
 from s2v_core.server.limits import ServerLimits
 
 from ..support.pages import PORTRAIT, PROMPT, kept_uploads, served
