@@ -24,6 +24,8 @@ class ServerLimits:
     heartbeats: int = 16
     uploads: int = 4
     requests: int = 200
+    # Of all visitors, in the log.
+    errors_per_minute: int = 20
     visitors: int = 10_000
     sessions: int = 500
     stream_pause: float = 0.25

@@ -1,0 +1,60 @@
+"""How often a visitor asks within a minute, and how much of it is open at once."""
+
+import time
+from collections import Counter, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from .limits import ServerLimits
+from .requests import HttpRefusal
+
+
+class Rates:
+    """Knows at most `limits.visitors`; those who have been away for longest are forgotten first."""
+
+    def __init__(self, limits: ServerLimits) -> None:
+        self._visitors = limits.visitors
+        self._per_minute = {
+            "upload": limits.uploads_per_minute,
+            "call": limits.calls_per_minute,
+            "error": limits.errors_per_minute,
+        }
+        self._places = {
+            "stream": (limits.streams, "clips are watched"),
+            "heartbeat": (limits.heartbeats, "pages are open"),
+            "upload": (limits.uploads, "photos are on their way"),
+        }
+        self._others = (limits.requests, "requests are open")
+        self._times: dict[tuple[str, str], deque[float]] = {}
+        self._open: Counter[tuple[str, str]] = Counter()
+
+    def count(self, kind: str, who: str) -> None:
+        """Raises `HttpRefusal` if there were too many of this kind within a minute; some kinds are not counted."""
+        if kind not in self._per_minute:
+            return
+        now = time.monotonic()
+        # Put back at the end, so that the first is who has been away for longest.
+        times = self._times[kind, who] = self._times.pop((kind, who), deque())
+        while times and times[0] <= now - 60:
+            times.popleft()
+        first = next(iter(self._times))
+        if len(self._times) > self._visitors or (self._times[first] and self._times[first][-1] <= now - 60):
+            del self._times[first]
+        if len(times) >= self._per_minute[kind]:
+            raise HttpRefusal(429, f"There were {len(times)} {kind}s within a minute: wait a little, and try again.")
+        times.append(now)
+
+    @contextmanager
+    def place(self, kind: str, who: str) -> Iterator[None]:
+        """Raises `HttpRefusal` if too many of this kind are open; those without a bound of their own share one."""
+        kind = kind if kind in self._places else ""
+        most, what = self._places.get(kind, self._others)
+        if self._open[kind, who] >= most:
+            raise HttpRefusal(429, f"From your address {most} {what} already: wait for one to end, and try again.")
+        self._open[kind, who] += 1
+        try:
+            yield
+        finally:
+            self._open[kind, who] -= 1
+            if not self._open[kind, who]:
+                del self._open[kind, who]
