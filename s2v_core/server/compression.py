@@ -1,4 +1,4 @@
-"""ASGI middleware: Gradio's scripts and styles, compressed once and kept, where Gradio would do it at each request."""
+"""ASGI middleware that compresses Gradio's scripts and styles once; Gradio would do it for each request."""
 
 import asyncio
 import gzip
@@ -12,14 +12,14 @@ _NAME = re.compile(r"/assets/[\w.-]+")
 
 
 class Compression:
-    """For files in `/assets/`, whose names carry a hash of their content; what is not there is not kept."""
+    """For files in `/assets/`, whose names carry a hash of their content; only what is there is kept."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._kept: dict[str, tuple[bytes, dict[str, str]]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # A name alone: with dots and slashes one file would have as many paths as anybody likes to keep.
+        # Plain names only: with dots and slashes one file would have any number of paths, each of them kept.
         wanted = scope["type"] == "http" and scope["method"] == "GET" and _NAME.fullmatch(scope["path"])
         asked = Headers(scope=scope) if wanted else Headers()
         if "range" in asked or "gzip" not in asked.get("accept-encoding", ""):
@@ -41,7 +41,7 @@ class Compression:
         messages: list[Message] = []
 
         async def stay() -> Message:
-            # As if nobody ever left: else a browser that does would leave half a file behind, for everybody.
+            # Nobody ever leaves here: a browser that did would leave half a file behind for everybody.
             return await asyncio.Future()
 
         async def collect(message: Message) -> None:

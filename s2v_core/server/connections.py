@@ -1,4 +1,4 @@
-"""The web server's connections: one on which no request comes is ended, and there are never more than files allow."""
+"""Ends the web server's idle connections, and keeps all of them below the number of files it may open."""
 
 import asyncio
 import sys
@@ -23,7 +23,7 @@ class Connections:
 
 
 class Connection(H11Protocol):
-    """It waits from its start, and from each answer, until the head of a request is whole."""
+    """Waits for the whole head of a request, from its start and again after each answer."""
 
     def __init__(self, all_of_them: Connections, **given: Any) -> None:
         super().__init__(**given)
@@ -62,7 +62,7 @@ class Connection(H11Protocol):
 
 
 def _most() -> int:
-    """As many as files may be open here but for others; their bound is raised where that is allowed."""
+    """Returns how many files may be open, less those needed elsewhere; raises the process's limit if it can."""
     if sys.platform == "win32":
         return 2048
     import resource

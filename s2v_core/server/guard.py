@@ -1,4 +1,4 @@
-"""ASGI middleware before Gradio: of its paths those that the page and the HTTP interface need, within limits."""
+"""ASGI middleware in front of Gradio: lets in what the page and the HTTP interface need, within limits."""
 
 import re
 from collections.abc import Callable, Collection
@@ -21,7 +21,7 @@ _ROUTES = {
     "page": r"(GET|HEAD) /|GET /(config/?|theme\.css|favicon\.ico|manifest\.json|robots\.txt|(assets|static)/.+)"
     r"|GET /gradio_api/(app_id/?|startup-events)",
     "info": r"GET /gradio_api/info/?",
-    # A URL in the place of a path is fetched by Gradio.
+    # Gradio would fetch a URL in place of a path.
     "file": r"(GET|HEAD) /gradio_api/file=(?!\w\w+:).+",
     "stream": r"GET /gradio_api/(queue/data|call/(v2/)?(submit|status|clip)/[\w-]+)",
     "heartbeat": r"GET /gradio_api/heartbeat/[\w-]+",
@@ -33,9 +33,9 @@ _ROUTES = {
 class Guard:
     """`folder` is where Gradio keeps uploads.
 
-    `hosts` are names of the page beside `localhost`, addresses and this machine's own; `framers` are origins of pages
-    that may show it in a frame; `root` is the path before all others, which a proxy may have taken off; `busy` says
-    how many calls of a visitor are under way.
+    `hosts` are the page's names besides `localhost`, IP addresses and this machine's own; pages of the origins
+    `framers` may show it in a frame; `root` is the path in front of all others, which a proxy may have removed; `busy`
+    returns how many of a visitor's calls are running.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Guard:
                 await send({"type": "websocket.close", "code": 1008})
 
     def _known(self, scope: Scope) -> Scope:
-        """The same request, with the visitor's address for whoever asks behind this, and its path below the root."""
+        """Returns a copy of the request with the visitor's address as its client, and its path below the root."""
         scope = dict(scope)
         headers = MutableHeaders(scope=scope)
         peer, port = scope.get("client") or ("", 0)
@@ -91,14 +91,14 @@ class Guard:
             await _told(kind, refusal)(scope, receive, answer)
         except Exception:
             if not started:
-                await PlainTextResponse("Something went wrong here.", 500)(scope, receive, answer)
-            # Gradio fails at much that anybody can ask for; the log has the first of these in a minute.
+                await PlainTextResponse("Something went wrong on the server.", 500)(scope, receive, answer)
+            # Anybody can make Gradio fail: the log gets only the first failures of each minute.
             with suppress(HttpRefusal):
                 self._rates.count("error", "")
                 raise
 
     async def _admit(self, kind: str, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes a request on. Raises `HttpRefusal` if there is nothing for it, or too much was asked for already."""
+        """Pass the request on. Raises `HttpRefusal` if it leads nowhere, or its visitor has asked for too much."""
         who = scope["client"][0]
         if self._root and scope["path"] == self._root:
             await RedirectResponse(f"{self._root}/")(scope, receive, send)
@@ -107,9 +107,9 @@ class Guard:
             raise HttpRefusal(404, "There is nothing here.")
         self._rates.count(kind, who)
         if kind == "call" and self._busy(who) >= (most := self._limits.concurrent_calls):
-            raise HttpRefusal(429, f"From your address {most} calls are under way: wait a little, and try again.")
+            raise HttpRefusal(429, f"{most} calls from your address are running: wait for one to end, then try again.")
         if kind == "info":
-            # Without this Gradio tells everybody the host that the first caller claimed to have reached.
+            # Otherwise Gradio tells everybody the host that the first caller claimed to have reached.
             scope["query_string"] += b"&page="
         with self._rates.place(kind, who):
             match kind:
@@ -129,13 +129,13 @@ class Guard:
         if kind in ("stream", "heartbeat", "file"):
             kept["Cache-Control"] = "no-store"
         if kind in ("stream", "heartbeat"):
-            # Else nginx keeps an event until it has some kilobytes of them.
+            # Otherwise nginx holds events back until it has some kilobytes of them.
             kept["X-Accel-Buffering"] = "no"
         return kept
 
 
 def _kind(scope: Scope) -> str:
-    """Of `_ROUTES`, or empty."""
+    """Returns a key of `_ROUTES`, or an empty string."""
     asked = f"{scope['method']} {scope['path']}"
     return next((kind for kind, route in _ROUTES.items() if re.fullmatch(route, asked)), "")
 
@@ -147,12 +147,12 @@ def _told(kind: str, refusal: HttpRefusal) -> Response:
 
 
 async def _read(receive: Receive, limits: ServerLimits) -> Receive:
-    """A body that fits, read to its end."""
+    """Read the body to its end. Raises `HttpRefusal` if it is too long."""
     whole = bytearray()
     async for data in body(receive, what="request", seconds=limits.call_seconds):
         whole += data
         if len(whole) > limits.call_bytes:
-            raise HttpRefusal(413, f"A request is at most {limits.call_bytes // 1000} kB.")
+            raise HttpRefusal(413, f"A request can be {limits.call_bytes // 1000} kB at most.")
     given = iter([{"type": "http.request", "body": bytes(whole)}])
 
     async def again() -> Message:

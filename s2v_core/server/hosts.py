@@ -1,4 +1,4 @@
-"""Under which names the page is served, which pages may call it, and whom a request counts for."""
+"""Decides under which names the page is served, which pages may call it, and who a request counts for."""
 
 import logging
 import re
@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 
 _UNKNOWN = "This page is not served under this name. Its owner can add the name to S2V_HOSTS."
 _FOREIGN = (
-    "This call comes from a page of another site: nothing was sent, and nothing was charged. "
+    "This call came from another site's page, so nothing was sent and nothing was charged. "
     "If that site is this page under another name, its owner can add the name to S2V_HOSTS."
 )
 _AUTHORITY = re.compile(r"(\[[\da-f:.]+\]|[\w.-]+?)\.?(?::(\d+))?", re.ASCII)
@@ -24,9 +24,9 @@ _OWN = {"localhost", _MACHINE, _MACHINE.split(".")[0], f"{_MACHINE.split('.')[0]
 
 
 class Hosts:
-    """`names` are the page's beside `localhost`, addresses and this machine's own.
+    """`names` are the page's own, besides `localhost`, IP addresses and the names of this machine.
 
-    Any other name is foreign: its owner's DNS could let it stand for this machine, and their page would be ours then.
+    Any other name is foreign: its owner could point it at this machine, and pass their page off as ours.
     """
 
     def __init__(self, names: Collection[str], trusted_hops: int) -> None:
@@ -34,9 +34,9 @@ class Hosts:
         self._told = False
 
     def check(self, headers: MutableHeaders, *, acts: bool) -> None:
-        """Leaves Gradio only names in the `headers` that may be believed.
+        """Remove from `headers` the names that Gradio must not believe.
 
-        Raises `HttpRefusal` for a foreign name, and for a foreign page if the request `acts`.
+        Raises `HttpRefusal` for a foreign name, and for a call from a foreign page if the request `acts`.
         """
         public = self._public(headers)
         if not acts or (origin := headers.get("origin")) is None:
@@ -49,7 +49,7 @@ class Hosts:
         headers["x-forwarded-host"], headers["x-forwarded-proto"] = page, scheme
 
     def _public(self, headers: MutableHeaders) -> str:
-        """The name under which the page was asked for."""
+        """Returns the name under which the page was requested."""
         host, asked = headers.getlist("host"), headers.getlist("x-forwarded-host")
         if len(host) != 1 or not self._serves(host[0]):
             raise HttpRefusal(421, _UNKNOWN)
@@ -63,7 +63,7 @@ class Hosts:
     def _may_call(self, page: str, public: str, site: str | None) -> bool:
         (name, port), (public_name, public_port) = _split(page), _split(public)
         same = name == public_name and public_port in ("", port)
-        # What a browser says of it holds behind a proxy, too, that passes on another host than it was asked for.
+        # The browser also knows behind a proxy that forwards another host than it was asked for.
         same = {"same-origin": True, None: same}.get(site, False)
         return self._serves(page) and (same or name in self._names)
 
@@ -77,21 +77,21 @@ class Hosts:
         if not self._told:
             self._told = True
             _log.warning(
-                "A proxy passes requests for %s on as for %s. Links to clips follow the browser; for programs they"
-                " would be internal: let the proxy pass the header Host on.", origin, public,
+                "A proxy forwards requests for %s as requests for %s. Browsers get working links to clips, but programs"
+                " would get internal ones: have the proxy forward the Host header.", origin, public,
             )  # fmt: skip
 
 
 def _split(authority: str) -> tuple[str, str]:
-    """Name and port, empty where there is none."""
+    """Returns name and port, each empty if there is none."""
     found = _AUTHORITY.fullmatch(authority.lower())
     return (found[1], found[2] or "") if found else ("", "")
 
 
 def visitor(peer: str, forwarded: str, trusted_hops: int) -> str:
-    """Whom a request counts for, whatever it claims: what the outermost of the trusted proxies saw, else the peer.
+    """Returns the address a request counts for: the one that the outermost trusted proxy saw, or else the peer's.
 
-    `forwarded` is X-Forwarded-For, to which each proxy adds at the right. One visitor has a whole IPv6 /64.
+    `forwarded` is X-Forwarded-For, to which each proxy appends. An IPv6 /64 is one visitor.
     """
     hops = forwarded.split(",")
     for text in (hops[-trusted_hops] if 0 < trusted_hops <= len(hops) else peer, peer):

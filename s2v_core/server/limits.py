@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerLimits:
-    """In bytes and seconds. `cache_bytes`, `visitors` and `sessions` are of all visitors together, the rest of one.
+    """Per visitor, except for `cache_bytes`, `errors_per_minute`, `visitors` and `sessions`; times are in seconds.
 
-    An event is held back for `stream_pause`, in which the end of the event stream before it can reach the page.
+    `stream_pause` is how long an event is held back, so that the end of the stream before it reaches the page first.
     """
 
     calls_per_minute: int = 600
-    # All visitors' calls share a thousand places.
+    # Gradio runs a thousand at once for all visitors together.
     concurrent_calls: int = 50
     call_bytes: int = 64_000
     call_seconds: float = 30.0
@@ -19,12 +19,12 @@ class ServerLimits:
     upload_seconds: float = 120.0
     upload_kept_seconds: float = 86_400.0
     cache_bytes: int = 500_000_000
-    # A page holds a heartbeat as long as it is open, and a stream only while it waits for a clip.
+    # A page holds a heartbeat open all the time, and a stream only while it waits for a clip.
     streams: int = 4
     heartbeats: int = 16
     uploads: int = 4
     requests: int = 200
-    # Of all visitors, in the log.
+    # Those that reach the log.
     errors_per_minute: int = 20
     visitors: int = 10_000
     sessions: int = 500

@@ -1,4 +1,4 @@
-"""How often a visitor asks within a minute, and how much of it is open at once."""
+"""Counts what each visitor asks for within a minute, and what each has open at once."""
 
 import time
 from collections import Counter, deque
@@ -10,7 +10,7 @@ from .requests import HttpRefusal
 
 
 class Rates:
-    """Knows at most `limits.visitors`; those who have been away for longest are forgotten first."""
+    """Remembers at most `limits.visitors`, and forgets those first who have been away longest."""
 
     def __init__(self, limits: ServerLimits) -> None:
         self._visitors = limits.visitors
@@ -20,20 +20,20 @@ class Rates:
             "error": limits.errors_per_minute,
         }
         self._places = {
-            "stream": (limits.streams, "clips are watched"),
+            "stream": (limits.streams, "clips are being watched"),
             "heartbeat": (limits.heartbeats, "pages are open"),
-            "upload": (limits.uploads, "photos are on their way"),
+            "upload": (limits.uploads, "photos are being uploaded"),
         }
         self._others = (limits.requests, "requests are open")
         self._times: dict[tuple[str, str], deque[float]] = {}
         self._open: Counter[tuple[str, str]] = Counter()
 
     def count(self, kind: str, who: str) -> None:
-        """Raises `HttpRefusal` if there were too many of this kind within a minute; some kinds are not counted."""
+        """Raises `HttpRefusal` if there were too many of this kind within a minute; not every kind is counted."""
         if kind not in self._per_minute:
             return
         now = time.monotonic()
-        # Put back at the end, so that the first is who has been away for longest.
+        # Moved to the end, so that the first has been away longest.
         times = self._times[kind, who] = self._times.pop((kind, who), deque())
         while times and times[0] <= now - 60:
             times.popleft()
@@ -41,16 +41,17 @@ class Rates:
         if len(self._times) > self._visitors or (self._times[first] and self._times[first][-1] <= now - 60):
             del self._times[first]
         if len(times) >= self._per_minute[kind]:
-            raise HttpRefusal(429, f"There were {len(times)} {kind}s within a minute: wait a little, and try again.")
+            made = f"{len(times)} {kind}s within a minute"
+            raise HttpRefusal(429, f"Your address made {made}: wait a moment, then try again.")
         times.append(now)
 
     @contextmanager
     def place(self, kind: str, who: str) -> Iterator[None]:
-        """Raises `HttpRefusal` if too many of this kind are open; those without a bound of their own share one."""
+        """Raises `HttpRefusal` if too many of this kind are open; kinds without a limit of their own share one."""
         kind = kind if kind in self._places else ""
         most, what = self._places.get(kind, self._others)
         if self._open[kind, who] >= most:
-            raise HttpRefusal(429, f"From your address {most} {what} already: wait for one to end, and try again.")
+            raise HttpRefusal(429, f"{most} {what} from your address already: wait for one to end, then try again.")
         self._open[kind, who] += 1
         try:
             yield

@@ -1,4 +1,4 @@
-"""A request's body, as long as there is time for it, and what is answered instead of passing a request on."""
+"""Reads the body of a request, and ends a request with a refusal."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,7 +15,7 @@ class HttpRefusal(Exception):
 
 
 async def body(receive: Receive, *, what: str, seconds: float) -> AsyncIterator[bytes]:
-    """Yields the body as it arrives. Raises `HttpRefusal` when its sender leaves, or takes longer than `seconds`."""
+    """Yields the body as it arrives. Raises `HttpRefusal` if its sender leaves or takes longer than `seconds`."""
     until, more = asyncio.get_running_loop().time() + seconds, True
     while more:
         try:
@@ -24,6 +24,6 @@ async def body(receive: Receive, *, what: str, seconds: float) -> AsyncIterator[
         except TimeoutError:
             raise HttpRefusal(408, f"The {what} took longer than {seconds:g} seconds.") from None
         if message["type"] == "http.disconnect":
-            raise HttpRefusal(400, f"The {what} was broken off.")
+            raise HttpRefusal(400, f"The {what} was cut short.")
         more = message.get("more_body", False)
         yield message.get("body", b"")

@@ -1,8 +1,8 @@
-"""ASGI middleware: which of Gradio's sessions are in use, and no event of its page lost between two event streams.
+"""ASGI middleware that knows which of Gradio's sessions are in use, and loses no event between two event streams.
 
-Gradio ends a page's stream after the last event, and the page opens another for the next, if it has heard by then that
-the first is over. Where it hears that after its event was taken, the event waits for ever, and a click seems to do
-nothing. So an event is answered only when the end of the stream before it has had time to arrive.
+Gradio ends a page's stream after its last event, and the page opens another for its next event if it knows by then that
+the first has ended. If it learns that too late, the event waits for ever and a click seems to do nothing. So an event
+is answered only once the end of the stream before it has had time to arrive.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ _SESSION = re.compile(rb'"session_hash":\s*"(\w+)"')
 
 
 class Sessions:
-    """In use is what a page or a stream holds open. Of the others `most` are kept, those used last."""
+    """A session is in use while a page or a stream holds it open. Of the others, the `most` last used are kept."""
 
     def __init__(self, forget: Callable[[str], None], *, most: int) -> None:
         self._forget, self._most = forget, most
@@ -71,7 +71,7 @@ class StreamGrace:
             with self._sessions.held(found[1]):
                 await self._app(scope, receive, send)
         elif scope.get("method") == "GET" and (found := _ANSWER.fullmatch(path)):
-            # A call that names no session has one of its own, called as its event.
+            # A call that names no session gets one of its own, named like its event.
             try:
                 with self._sessions.held(found[1]):
                     await self._app(scope, receive, send)

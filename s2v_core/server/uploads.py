@@ -1,4 +1,4 @@
-"""Uploads, taken in: one photo a request, under a name that nobody can guess, and no more than there is room for."""
+"""Receives uploads: one photo per request, under a name that nobody can guess, and no more than fit."""
 
 import asyncio
 import logging
@@ -24,19 +24,19 @@ from .requests import HttpRefusal, body
 
 _log = logging.getLogger(__name__)
 
-# A photo and its frame.
+# A photo and the form around it.
 _BODY_BYTES = wire.PHOTO_BYTES + 64_000
-_TOO_LARGE = f"A photo is at most {wire.PHOTO_BYTES // 1_000_000} MB."
-_NOT_ONE = "This is not the upload of one photo."
+_TOO_LARGE = f"A photo can be {wire.PHOTO_BYTES // 1_000_000} MB at most."
+_NOT_ONE = "This is not an upload of one photo: send a form with a single file."
 _FILENAME = re.compile(rb"filename\*?\s*=(?:.*?(\.(?:jpe?g|png|webp))\b)?", re.IGNORECASE)
 _OURS = re.compile(r"[0-9a-f]{32}(\.(jpe?g|png|webp|part))?")
 _LOOK_SECONDS = 3600.0
 
 
 class Uploads:
-    """An ASGI application that answers as Gradio's `/upload` does: with a list of one path.
+    """An ASGI application that answers as Gradio's `/upload` does, with a list of one path.
 
-    Gradio accepts any file in `folder`, which is its own. The files there are kept within `limits.cache_bytes`.
+    Gradio accepts any file in its own `folder`. The oldest files there go when they exceed `limits.cache_bytes`.
     """
 
     def __init__(self, folder: Path, limits: ServerLimits) -> None:
@@ -55,7 +55,7 @@ class Uploads:
 
     @asynccontextmanager
     async def tidied(self) -> AsyncIterator[None]:
-        """Within the block, uploads go that were not written to for `limits.upload_kept_seconds`."""
+        """Within the block, uploads older than `limits.upload_kept_seconds` are removed."""
         tidying = asyncio.create_task(self._tidy())
         try:
             yield
@@ -101,7 +101,7 @@ class Uploads:
 
 
 class _Form:
-    """A form with one file and nothing else, read as it arrives. Raises `HttpRefusal` if it is anything else."""
+    """Reads a form as it arrives. Raises `HttpRefusal` unless it holds one file and nothing else."""
 
     def __init__(self, content_type: str) -> None:
         kind, options = parse_options_header(content_type)
@@ -125,7 +125,7 @@ class _Form:
         )
 
     def read(self, data: bytes) -> bytes:
-        """What the next bytes of the form hold of the file."""
+        """Returns the file's share of the form's next bytes."""
         self._received += len(data)
         if self._received > _BODY_BYTES:
             raise HttpRefusal(413, _TOO_LARGE)
@@ -137,14 +137,14 @@ class _Form:
         return bytes(self._content)
 
     def end(self) -> None:
-        """Nothing follows: the form must be whole."""
+        """Raises `HttpRefusal` unless the form is complete."""
         if not self._whole:
             raise HttpRefusal(400, _NOT_ONE)
 
     def _begin(self) -> None:
         self._parts += 1
         if self._parts > 1:
-            raise HttpRefusal(413, "One photo at a time.")
+            raise HttpRefusal(413, "Upload one photo at a time.")
 
     def _name(self) -> None:
         if not (name := _FILENAME.search(self._head)):
@@ -162,13 +162,13 @@ class _Form:
 
 
 def _create(path: Path) -> BinaryIO:
-    """For its owner's eyes alone, as Gradio's own."""
+    """Open a new file that only its owner can read."""
     path.parent.mkdir(parents=True, exist_ok=True)
     return open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600))
 
 
 def expire(folder: Path, seconds: float) -> None:
-    """Remove uploads, and what came of them so far, to which nothing was written for so long."""
+    """Remove uploads, whole or partial, that are older than `seconds`."""
     with suppress(FileNotFoundError):
         for entry in os.scandir(folder):
             with suppress(FileNotFoundError):
@@ -177,7 +177,7 @@ def expire(folder: Path, seconds: float) -> None:
 
 
 def evict(folder: Path, most: int, *, spare: Collection[str] = ()) -> None:
-    """Remove the oldest files until the rest takes `most` bytes; those named in `spare` neither go nor count."""
+    """Remove the oldest files until the rest fit into `most` bytes; those named in `spare` neither go nor count."""
     files = []
     for place, _, names in os.walk(folder):
         for name in names:
@@ -185,7 +185,7 @@ def evict(folder: Path, most: int, *, spare: Collection[str] = ()) -> None:
                 continue
             with suppress(OSError):
                 facts = os.lstat(os.path.join(place, name))
-                # The smallest takes a block of the disk, and its folder another.
+                # Even the smallest file takes a block of the disk, and its folder another.
                 files.append((facts.st_ctime, facts.st_size + 8192, place, name))
     excess = sum(size for _, size, _, _ in files) - most
     for _, size, place, name in sorted(files):

@@ -197,7 +197,7 @@ def test_a_call_has_at_most_64_kb(chunked: bool, http: httpx.Client) -> None:
 
     assert ask(60_000).status_code == 200
     answer = ask(70_000)
-    assert (answer.status_code, answer.json()) == (413, {"detail": "A request is at most 64 kB."})
+    assert (answer.status_code, answer.json()) == (413, {"detail": "A request can be 64 kB at most."})
 
 
 def test_the_longest_prompt_fits(http: httpx.Client) -> None:
@@ -216,14 +216,14 @@ def test_a_photo_over_20_mb_is_refused_and_leaves_nothing(
     body = form(('form-data; name="files"; filename="a.jpg"', bytes(size)))
     content = (body[at : at + 1_000_000] for at in range(0, len(body), 1_000_000)) if chunked else body
     answer = send_form(http, content)
-    assert (answer.status_code, answer.text) == (413, "A photo is at most 20 MB.")
+    assert (answer.status_code, answer.text) == (413, "A photo can be 20 MB at most.")
     assert kept_uploads(folder) == before
 
 
 def test_what_is_around_a_photo_counts_too(http: httpx.Client, folder: Path) -> None:
     before = kept_uploads(folder)
     answer = send_form(http, (bytes(1_000_000) if number else form((FILE, b"x")) for number in range(22)))
-    assert (answer.status_code, answer.text) == (413, "A photo is at most 20 MB.")
+    assert (answer.status_code, answer.text) == (413, "A photo can be 20 MB at most.")
     assert kept_uploads(folder) == before
 
 
@@ -236,14 +236,14 @@ def test_a_photo_of_20_mb_is_taken(http: httpx.Client, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("body", "status", "says"),
     [
-        (form((FILE, bytes(300_000)), (FILE, b"2")), 413, "One photo at a time."),
-        (form((FILE, b"1"), ('form-data; name="more"', b"2")), 413, "One photo at a time."),
-        (form(('form-data; name="files"', b"1")), 400, "not the upload of one photo"),
-        (form((FILE, b"1"), end=b""), 400, "not the upload of one photo"),
-        (form(), 400, "not the upload of one photo"),
-        (b"anything", 400, "not the upload of one photo"),
-        (b"", 400, "not the upload of one photo"),
-        (form((f'form-data; name="files"; filename="{"a" * 5_000_000}.jpg"', b"1")), 400, "not the upload"),
+        (form((FILE, bytes(300_000)), (FILE, b"2")), 413, "Upload one photo at a time."),
+        (form((FILE, b"1"), ('form-data; name="more"', b"2")), 413, "Upload one photo at a time."),
+        (form(('form-data; name="files"', b"1")), 400, "not an upload of one photo"),
+        (form((FILE, b"1"), end=b""), 400, "not an upload of one photo"),
+        (form(), 400, "not an upload of one photo"),
+        (b"anything", 400, "not an upload of one photo"),
+        (b"", 400, "not an upload of one photo"),
+        (form((f'form-data; name="files"; filename="{"a" * 5_000_000}.jpg"', b"1")), 400, "not an upload"),
     ],
     ids=["two files", "a second field", "no file", "no end", "no part", "no form", "empty", "a name of 5 MB"],
 )
@@ -268,7 +268,8 @@ def test_anything_but_one_file_is_refused_and_leaves_nothing(
 )
 def test_what_is_no_form_is_no_upload(kind: str, http: httpx.Client) -> None:
     answer = http.post("gradio_api/upload", content=form((FILE, b"1")), headers={"Content-Type": kind})
-    assert (answer.status_code, answer.text) == (400, "This is not the upload of one photo.")
+    assert answer.status_code == 400
+    assert answer.text == "This is not an upload of one photo: send a form with a single file."
 
 
 @pytest.mark.parametrize(
@@ -324,7 +325,7 @@ def test_a_visitor_uploads_ten_times_a_minute(url: str) -> None:
         for _ in range(10):
             assert send(http).status_code == 200
         answer = send(http)
-        assert (answer.status_code, answer.text[:33]) == (429, "There were 10 uploads within a mi")
+        assert (answer.status_code, answer.text[:42]) == (429, "Your address made 10 uploads within a minu")
         assert send(another).status_code == 200
 
 
@@ -377,7 +378,7 @@ def test_four_clips_are_watched_at_once_and_one_that_is_left_makes_room(url: str
             while "rendering" not in next(lines):
                 pass
         refused = watch(http, ticket, stack)
-        assert (refused.status_code, refused.read()[:43]) == (429, b"From your address 4 clips are watched alrea")
+        assert (refused.status_code, refused.read()[:44]) == (429, b"4 clips are being watched from your address ")
         assert watch(another, ticket, stack).status_code == 200
         assert http.get("").status_code == 200
         first.close()
@@ -391,7 +392,7 @@ def test_events_to_which_nobody_listens_do_not_take_all_places(url: str, ticket:
         show = {"data": [None, [], None], "fn_index": numbers["show"], "session_hash": "deaf"}
         answers = [http.post("gradio_api/queue/join", json=show) for _ in range(60)]
         assert [answer.status_code for answer in answers] == [200] * 50 + [429] * 10
-        assert answers[-1].json()["detail"].startswith("From your address 50 calls are under way")
+        assert answers[-1].json()["detail"].startswith("50 calls from your address are running")
         assert "s2v_" in event(another, "heard", "bring_back", ticket, [], None)
 
 
@@ -620,8 +621,8 @@ async def test_links_follow_the_browser_where_a_proxy_hides_it_and_the_log_says_
     seen = behind.seen[-1]
     assert (seen["x-forwarded-host"], seen["x-forwarded-proto"]) == ("page.example:8443", "https")
     assert [record.getMessage() for record in caplog.records] == [
-        "A proxy passes requests for https://page.example:8443 on as for 127.0.0.1:7860. Links to clips follow the "
-        "browser; for programs they would be internal: let the proxy pass the header Host on."
+        "A proxy forwards requests for https://page.example:8443 as requests for 127.0.0.1:7860. Browsers get working "
+        "links to clips, but programs would get internal ones: have the proxy forward the Host header."
     ]
 
 
@@ -661,7 +662,7 @@ async def test_a_visitor_calls_600_times_a_minute_and_another_is_not_concerned()
     for _ in range(600):
         assert (await behind.ask("/gradio_api/queue/join")).status_code == 200
     answer = await behind.ask("/gradio_api/call/v2/submit")
-    assert (answer.status_code, answer.json()["detail"][:39]) == (429, "There were 600 calls within a minute: w")
+    assert (answer.status_code, answer.json()["detail"][:40]) == (429, "Your address made 600 calls within a min")
     assert (await behind.ask("/gradio_api/queue/join", who="192.0.2.2")).status_code == 200
     for path in ("/", "/gradio_api/queue/data", "/gradio_api/heartbeat/x", "/gradio_api/file=/clip.mp4"):
         assert (await behind.ask(path)).status_code == 200
@@ -679,7 +680,7 @@ async def test_of_what_fails_the_log_has_twenty_a_minute() -> None:
     behind.guard._app = unable
     for _ in range(50):
         try:
-            assert (await behind.ask("/config")).text == "Something went wrong here."
+            assert (await behind.ask("/config")).text == "Something went wrong on the server."
         except ZeroDivisionError:
             raised += 1
     assert raised == 20

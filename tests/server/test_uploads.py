@@ -65,7 +65,7 @@ async def test_of_whom_leaves_nothing_stays(sent: bytes, tmp_path: Path) -> None
     sender = Sender(Uploads(tmp_path, ServerLimits()))
     sender.send(sent)
     sender.leave()
-    with pytest.raises(HttpRefusal, match="broken off"):
+    with pytest.raises(HttpRefusal, match="cut short"):
         await sender.task
     assert list(tmp_path.iterdir()) == []
 
