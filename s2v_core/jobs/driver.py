@@ -200,7 +200,7 @@ class Driver:
 
     def _photo(self, job: Job) -> Photo:
         try:
-            return Photo(self._store.path(job.photo).read_bytes(), 0, 0)
+            return Photo(self._store.path(job.photo).read_bytes())
         except OSError:
             raise ImageRejected("The photo is no longer here.") from None
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ..atomic import atomic_write
 from ..clip import pictures
-from ..photo.prepare import Photo, is_link, thumbnail
+from ..photo.prepare import data_url, is_link, thumbnail
 from .model import Job
 
 _log = logging.getLogger(__name__)
@@ -85,11 +85,11 @@ class FileStore:
         made: dict[str, str] = {}
         with suppress(OSError):
             if job.photo and not is_link(job.photo):
-                made["reference"] = thumbnail(self.path(job.photo)).data_url
+                made["reference"] = data_url(thumbnail(self.path(job.photo)))
         shown = pictures.pictures_of(self.path(job.clip)) if job.clip else []
         for name, path in zip(("poster", "stills"), shown, strict=False):
             with suppress(OSError):
-                made[name] = Photo(path.read_bytes(), 0, 0).data_url
+                made[name] = data_url(path.read_bytes())
         return made
 
     def is_pictured(self, job: Job) -> bool:

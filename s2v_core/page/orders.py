@@ -190,7 +190,7 @@ class Orders:
         if not order.photo:
             raise ImageRejected("There is no portrait yet: drop one, take one, or try a sample.")
         path, _ = await self._prepared(order.photo)
-        return Photo(await asyncio.to_thread(uploaded(path, self._cache).read_bytes), 0, 0)
+        return Photo(await asyncio.to_thread(uploaded(path, self._cache).read_bytes))
 
 
 def _write(path: Path, jpeg: bytes) -> None:

@@ -71,16 +71,26 @@ _DAMAGE = (
 
 @dataclass(frozen=True, slots=True)
 class Photo:
-    """The JPEG that is sent, and in sentences' parts what was changed on the way to it."""
+    """The JPEG that is sent, and in sentences' parts what was changed on the way to it, as far as that is known."""
 
     jpeg: bytes = field(repr=False)
-    width: int
-    height: int
     changes: tuple[str, ...] = ()
 
     @property
+    def width(self) -> int:
+        return strip(self.jpeg, "JPEG").width
+
+    @property
+    def height(self) -> int:
+        return strip(self.jpeg, "JPEG").height
+
+    @property
     def data_url(self) -> str:
-        return "data:image/jpeg;base64," + base64.b64encode(self.jpeg).decode()
+        return data_url(self.jpeg)
+
+
+def data_url(jpeg: bytes) -> str:
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
 
 
 def prepare(source: Source, *, crop: bool = False) -> Photo:
@@ -109,11 +119,11 @@ def prepare(source: Source, *, crop: bool = False) -> Photo:
             raise ImageRejected(_DAMAGED) from None
 
 
-def thumbnail(jpeg: Path, side: int = 320) -> Photo:
+def thumbnail(jpeg: Path, side: int = 320) -> bytes:
     """One of our own JPEGs, small. Raises `OSError` where it is not there."""
     with Image.open(jpeg, formats=("JPEG",)) as image:
         image.thumbnail((side, side), reducing_gap=2.0)
-        return Photo(_encode(image), *image.size)
+        return _encode(image)
 
 
 def accept(source: Photo | Source) -> Photo | str:
@@ -320,7 +330,7 @@ def _make(image: ImageFile.ImageFile, parts: StrippedPhoto) -> Photo:
     if parts.exif or parts.texts:
         what = "location and camera data" if location else "camera data" if parts.exif else "hidden text"
         changes.append(f"{what} removed")
-    return Photo(jpeg, *clean.size, tuple(changes))
+    return Photo(jpeg, tuple(changes))
 
 
 def _put_on_white(picture: Image.Image) -> bool:

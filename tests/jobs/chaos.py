@@ -112,7 +112,7 @@ class PaidService(Service):
 def small_photo() -> Photo:
     jpeg = io.BytesIO()
     Image.new("RGB", (320, 320), (40, 90, 160)).save(jpeg, "JPEG")
-    return Photo(jpeg.getvalue(), 320, 320)
+    return Photo(jpeg.getvalue())
 
 
 def small_clip() -> bytes:

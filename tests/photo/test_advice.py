@@ -83,8 +83,7 @@ def test_what_is_sent_is_judged_and_not_what_was_given() -> None:
     large = portrait(lambda image: image.resize((2400, 6000)))
     assert (large.width, large.height) == (820, 2048)
     assert warnings(large) == ()
-    kept = Photo(large.jpeg, 0, 0)
-    assert warnings(kept) == ()
+    assert warnings(Photo(large.jpeg)) == ()
 
 
 def test_a_warning_is_one_short_sentence() -> None:

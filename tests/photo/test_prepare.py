@@ -445,6 +445,13 @@ def test_the_data_url_holds_the_jpeg() -> None:
     assert "jpeg" not in repr(photo)
 
 
+def test_a_jpeg_alone_is_a_photo_of_the_same_size() -> None:
+    photo = prepare(encoded(picture((320, 440)), "WEBP"))
+    kept = Photo(photo.jpeg)
+    assert (kept.width, kept.height) == (320, 440)
+    assert kept.data_url == photo.data_url
+
+
 @pytest.mark.parametrize(
     "url", ["data:image/png;base64,%%%", "data:text/plain;base64,AAAA", "data:image/png,AAAA", "AAAA"]
 )
