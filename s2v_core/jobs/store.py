@@ -14,7 +14,8 @@ from pathlib import Path
 
 from ..atomic import atomic_write
 from ..clip import pictures
-from ..photo.prepare import data_url, is_link, thumbnail
+from ..photo.pixels import thumbnail
+from ..photo.prepare import data_url, is_link
 from .model import Job
 
 _log = logging.getLogger(__name__)

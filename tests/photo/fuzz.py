@@ -21,7 +21,7 @@ from pathlib import Path
 from PIL import Image
 
 from s2v_core import ImageRejected, prepare, wire
-from s2v_core.photo.prepare import JPEG_BYTES, LONG_SIDE
+from s2v_core.photo.pixels import JPEG_BYTES, LONG_SIDE
 
 from .hostile import (
     canvas,

@@ -1,6 +1,5 @@
 """Photos that mean harm are refused with a sentence, or accepted, in little time and memory."""
 
-import io
 import re
 from collections.abc import Iterator
 
@@ -8,7 +7,9 @@ import pytest
 from PIL import Image, ImageFile
 
 from s2v_core.errors import ImageRejected
-from s2v_core.photo.prepare import JPEG_BYTES, prepare
+from s2v_core.photo.container import strip
+from s2v_core.photo.pixels import JPEG_BYTES
+from s2v_core.photo.prepare import prepare
 
 from .hostile import ADVICE, FILES, File, Sandbox, encoded, face, jpeg, png, profile, segment
 
@@ -97,16 +98,9 @@ def test_a_colour_profile_of_more_than_4_mb_is_left_out(padding: int, used: bool
     ],
     ids=["comment", "segment", "trailer", "exif"],
 )
-def test_what_the_file_carried_reaches_no_decoder(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    opened: list[bytes] = []
-
-    class Noting(io.BytesIO):
-        def __init__(self, data: bytes = b"") -> None:
-            opened.append(data)
-            super().__init__(data)
-
-    monkeypatch.setattr("s2v_core.photo.prepare.BytesIO", Noting)
+def test_what_the_file_carried_reaches_no_decoder(data: bytes) -> None:
+    """`render` gets the parts and never the file; of the EXIF block it reads two numbers itself."""
+    parts = strip(data, "JPEG")
     assert b"CANARY" in data
-    prepare(data)
-    assert any(opened)
-    assert not any(b"CANARY" in data for data in opened)
+    assert parts.pixels
+    assert not any(b"CANARY" in each for each in (parts.pixels, parts.closed_otherwise(), parts.profile))

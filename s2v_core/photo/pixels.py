@@ -1,0 +1,196 @@
+"""A stripped photo → its pixels → the JPEG that is sent: upright, sRGB, on white, small enough."""
+
+import hashlib
+import math
+import struct
+import zlib
+from io import BytesIO
+from pathlib import Path
+
+from PIL import Image, ImageChops, ImageCms, ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from .. import wire
+from ..errors import ImageRejected
+from .container import Kind, StrippedPhoto, orientation_and_location
+
+# A JPEG is made smaller while it is decoded, a PNG is not; a WebP's decoder needs 16 bytes for each.
+PIXELS: dict[Kind, int] = {"JPEG": 200_000_000, "PNG": 40_000_000, "WebP": 13_000_000}
+LONG_SIDE = 2048
+# As base64 with the longest prompt beside it, this keeps the body under 900 kB.
+JPEG_BYTES = 640_000
+_QUALITIES = (92, 88, 84, 79, 73)
+
+# Each reader is named, rather than asked of `Image.open`, so that no other decoder ever sees the bytes.
+_READERS: dict[Kind, type[ImageFile.ImageFile]] = {"JPEG": JpegImageFile, "PNG": PngImageFile, "WebP": WebPImageFile}
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # fmt: skip
+_ON_THE_SIDE = {5, 6, 7, 8}
+_DAMAGED = "The photo is damaged: it cannot be read to its end. Save it again, or choose another."
+# What Pillow raises over damaged files.
+_DAMAGE = (
+    OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, MemoryError, EOFError, RuntimeError,
+    AssertionError, struct.error, zlib.error, Image.DecompressionBombError,
+)  # fmt: skip
+
+
+def render(parts: StrippedPhoto, kind: Kind) -> tuple[bytes, tuple[str, ...]]:
+    """The JPEG, cropped where it is too wide or too tall, and what was changed. Raises `ImageRejected`."""
+    try:
+        seen = b""
+        if parts.broken_off:
+            with _decoded(parts.closed_otherwise(), kind, parts) as image:
+                seen = _digest(image)
+        with _decoded(parts.pixels, kind, parts) as image:
+            if seen and seen != _digest(image):
+                raise ImageRejected(_DAMAGED)
+            return _made(image, parts)
+    except _DAMAGE:
+        raise ImageRejected(_DAMAGED) from None
+
+
+def thumbnail(jpeg: Path, side: int = 320) -> bytes:
+    """One of our own JPEGs, small. Raises `OSError` where it is not there."""
+    with Image.open(jpeg, formats=("JPEG",)) as image:
+        image.thumbnail((side, side), reducing_gap=2.0)
+        return _encode(image)
+
+
+def _decoded(data: bytes, kind: Kind, parts: StrippedPhoto) -> ImageFile.ImageFile:
+    image = _READERS[kind](BytesIO(data))
+    if image.size != (parts.width, parts.height):
+        raise ImageRejected(_DAMAGED)
+    if isinstance(image, JpegImageFile):
+        # The decoder halves while it decodes, as long as 1600 px are left: a quarter of the time and memory.
+        left, top, right, bottom = _window(image.size, 1)
+        image.draft(None, _fit(image.size, 1600 * max(image.size) // max(right - left, bottom - top)))
+        if math.prod(image.size) > PIXELS["PNG"]:
+            size = f"{parts.width} × {parts.height} px"
+            raise ImageRejected(
+                f"The photo is {size}, too large to be cropped here. Crop it first, or save it smaller."
+            )
+    image.load()
+    return image
+
+
+def _digest(image: Image.Image) -> bytes:
+    # A strip at a time, without a copy of the whole.
+    strips = (image.crop((0, top, image.width, min(top + 256, image.height))) for top in range(0, image.height, 256))
+    digest = hashlib.sha256()
+    for each in strips:
+        digest.update(each.tobytes())
+    return digest.digest()
+
+
+def _made(image: Image.Image, parts: StrippedPhoto) -> tuple[bytes, tuple[str, ...]]:
+    orientation, location = orientation_and_location(parts.exif)
+    whole = parts.width, parts.height
+    left, top, right, bottom = _window(whole, orientation)
+    original = right - left, bottom - top
+    changes = []
+
+    picture = _without_palette(image)
+    if picture.has_transparency_data and _put_on_white(picture):
+        changes.append("transparency put on white")
+    # Of what was decoded, which may be a half or a quarter of the whole.
+    box = left, top, right, bottom = _window(picture.size, orientation)
+    picture = _shrink(picture, _fit(original, min(LONG_SIDE, max(right - left, bottom - top))), box)
+    if original != whole:
+        changes.append("cropped to fit")
+    if parts.profile and (converted := _to_srgb(picture, parts.profile)):
+        picture = converted
+        changes.append("colours converted to sRGB")
+    if orientation in _TURNS:
+        picture = picture.transpose(_TURNS[orientation])
+        changes.append("turned upright")
+
+    jpeg, long_side = _small_enough(picture)
+    if long_side < max(original):
+        changes.append("made smaller")
+    if parts.exif or parts.texts:
+        what = "location and camera data" if location else "camera data" if parts.exif else "hidden text"
+        changes.append(f"{what} removed")
+    return jpeg, tuple(changes)
+
+
+def _without_palette(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):
+        # `convert` would clip 16 bits to 255.
+        return image.point(lambda value: value / 257).convert("L")
+    if image.mode in {"P", "1"}:
+        return image.convert("RGBA" if image.has_transparency_data else "RGB")
+    return image
+
+
+def _put_on_white(picture: Image.Image) -> bool:
+    # In place and a strip at a time: at 40 million pixels a copy needs 160 MB.
+    found = False
+    for top in range(0, picture.height, 256):
+        strip = 0, top, picture.width, min(top + 256, picture.height)
+        alpha = picture.crop(strip).convert("RGBA").getchannel("A")
+        if alpha.getextrema()[0] != 255:
+            picture.paste("white", strip, ImageChops.invert(alpha))
+            found = True
+    return found
+
+
+def _window(size: tuple[int, int], orientation: int) -> tuple[int, int, int, int]:
+    (width, height), long = size, int(wire.PHOTO_RATIO * min(size))
+    share = 0.5
+    if (height > width) == (orientation not in _ON_THE_SIDE):
+        # The face is in the upper part; the stored picture may have it on the right or below.
+        share = 0.7 if orientation in {3, 4, 7, 8} else 0.3
+    left, top = (max(0, round((side - long) * share)) for side in size)
+    return left, top, left + min(width, long), top + min(height, long)
+
+
+def _fit(size: tuple[int, int], long_side: int) -> tuple[int, int]:
+    # Rounded up, so that a photo of exactly 5:2 does not leave the allowed ratio by a pixel.
+    width, height = size
+    long = max(size)
+    return math.ceil(width * long_side / long), math.ceil(height * long_side / long)
+
+
+def _shrink(picture: Image.Image, size: tuple[int, int], box: tuple[int, int, int, int] | None = None) -> Image.Image:
+    # A channel at a time: at 40 million pixels Pillow's own resize of an RGBA picture needs 320 MB.
+    if picture.size == size:
+        return picture
+    mode = picture.mode.removesuffix("A")
+    bands = [picture.getchannel(band).resize(size, Image.Resampling.LANCZOS, box, reducing_gap=3.0) for band in mode]
+    return Image.merge(mode, bands)
+
+
+def _to_srgb(picture: Image.Image, icc: bytes) -> Image.Image | None:
+    try:
+        profile = ImageCms.ImageCmsProfile(BytesIO(icc))
+        if "sRGB" in ImageCms.getProfileDescription(profile):
+            return None
+        return ImageCms.profileToProfile(picture, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except (ImageCms.PyCMSError, *_DAMAGE):
+        return None
+
+
+def _small_enough(picture: Image.Image) -> tuple[bytes, int]:
+    """As a JPEG, and how long its long side is."""
+    # On a new image: nothing that the file carried can follow the pixels.
+    clean = Image.new("RGB", picture.size)
+    clean.paste(picture.convert("RGB"))
+    jpeg = _encode(clean)
+    while len(jpeg) > JPEG_BYTES:
+        clean = _shrink(clean, _fit(clean.size, round(max(clean.size) * 0.85)))
+        jpeg = _encode(clean)
+    return jpeg, max(clean.size)
+
+
+def _encode(picture: Image.Image) -> bytes:
+    for quality in _QUALITIES:
+        out = BytesIO()
+        picture.save(out, "JPEG", quality=quality)
+        if out.tell() <= JPEG_BYTES:
+            break
+    return out.getvalue()
