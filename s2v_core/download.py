@@ -22,6 +22,7 @@ from .addresses import (
     tunnels,
 )
 from .atomic import commit, temporary_for
+from .clip.boxes import NotWhole, check_whole
 from .errors import DownloadFailed
 from .network import certificates
 
@@ -31,8 +32,6 @@ STALLED_SECONDS = 30.0
 # For each address of the file host: they are tried in turn.
 _CONNECT_SECONDS = 10.0
 _REDIRECTS = 3
-# Of a clip at its top: a few hundred at most.
-_BOXES = 100_000
 
 
 async def download(
@@ -65,6 +64,8 @@ async def download(
                 raise DownloadFailed(f"the connection failed ({type(error).__name__})") from None
         await asyncio.to_thread(check_whole, part, length_is_known=length_is_known)
         await asyncio.to_thread(commit, part, path)
+    except NotWhole as error:
+        raise DownloadFailed(str(error)) from None
     finally:
         part.unlink(missing_ok=True)
 
@@ -128,38 +129,3 @@ async def _receive(url: str, file: BinaryIO, transport: httpx.AsyncBaseTransport
                     file.write(chunk)
                 return "Content-Length" in response.headers
         raise DownloadFailed(f"the file host redirected more than {_REDIRECTS} times")
-
-
-def check_whole(path: Path, *, length_is_known: bool = False) -> None:
-    """Walk the boxes of an MP4 (ISO/IEC 14496-12) to its exact end, or so far that only its length can tell.
-
-    Raises `DownloadFailed`.
-    """
-    end = path.stat().st_size
-    if not end:
-        raise DownloadFailed("the file is empty")
-    found: set[bytes] = set()
-    at = boxes = 0
-    with path.open("rb") as file:
-        while at < end:
-            boxes += 1
-            if boxes > _BOXES:
-                if length_is_known:
-                    return
-                raise DownloadFailed(f"it has more than {_BOXES} boxes")
-            file.seek(at)
-            header = file.read(16)
-            size, kind = int.from_bytes(header[:4]), header[4:8]
-            if not found and kind != b"ftyp":
-                raise DownloadFailed("it is not an MP4")
-            if size == 1:
-                size = int.from_bytes(header[8:16])
-            elif size == 0 and length_is_known:
-                # "To the end of the file": only a known length tells that this is the end.
-                size = end - at
-            if size < 8 or at + size > end:
-                raise DownloadFailed("the file is cut off")
-            found.add(kind)
-            at += size
-    if missing := {b"ftyp", b"moov", b"mdat"} - found:
-        raise DownloadFailed("the file lacks " + b", ".join(sorted(missing)).decode())
