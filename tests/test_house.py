@@ -1,6 +1,8 @@
 """The order of the rooms: imports go down the floors only, and the core never knows Gradio."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -65,3 +67,9 @@ def test_the_page_touches_neither_http_nor_base64_nor_sql(name: str) -> None:
 def test_the_public_names_are_sorted_and_there() -> None:
     assert s2v_core.__all__ == sorted(s2v_core.__all__)
     assert all(hasattr(s2v_core, name) for name in s2v_core.__all__)
+
+
+def test_the_client_alone_costs_nothing_of_what_stands_above_it() -> None:
+    script = "import sys, s2v_core; print(*{name.partition('.')[0] for name in sys.modules})"
+    loaded = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert not {*loaded.stdout.split()} & {"av", "sqlalchemy", "starlette", "gradio", "numpy"}
