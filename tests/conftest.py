@@ -12,7 +12,7 @@ from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Error, Page, expect, sync_playwright
 
 from s2v_core import Photo, Timing, prepare
-from s2v_core.clip.pictures import write
+from s2v_core.clip.encode import write
 
 from .support.pages import FLAGS, KEY, PORTRAIT, RECORD, WIDE, chromium, renew, served
 from .support.service import Service

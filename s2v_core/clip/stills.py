@@ -1,4 +1,4 @@
-"""What shows a clip where it does not play, made by a process of its own: `python s2v_core/stills.py CLIP`.
+"""What shows a clip where it does not play, made by a process of its own: `python s2v_core/clip/stills.py CLIP`.
 
 It prints two JPEGs, each a line of base64: the poster, and `STILLS` of the clip's frames in a row. Whatever else
 happens ends it. It imports nothing of the house: it starts at once, and has nothing that could get out.

@@ -13,7 +13,7 @@ import av
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont, ImageOps
 
 from .. import wire
-from ..clip import pictures
+from ..clip.encode import join, split, write
 from ..text import plain
 
 _Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
@@ -35,12 +35,12 @@ def film(photo: Path, prompt: str, clip: Path) -> None:
     """Make the clip of an upright JPEG; seconds of work for one core."""
     with Image.open(photo) as picture:
         canvas = _canvas(picture)
-    pictures.write(_frames(canvas, *_overlay(prompt)), clip, fps=_FPS)
+    write(_frames(canvas, *_overlay(prompt)), clip, fps=_FPS)
 
 
 def _frames(canvas: Image.Image, ink: Image.Image, shade: Image.Image) -> Iterator[av.VideoFrame]:
     # On a video frame's planes, which hold half of what RGB does.
-    planes = pictures.split(canvas)
+    planes = split(canvas)
     layers: list[tuple[Image.Image | int, Image.Image]] = [(ink, shade), *[(_GREY, shade.reduce(2))] * 2]
     last = wire.CLIP_SECONDS * _FPS - 1
     for number in range(last + 1):
@@ -53,7 +53,7 @@ def _frames(canvas: Image.Image, ink: Image.Image, shade: Image.Image) -> Iterat
             x, y, right, bottom = (edge * plane.width / _CANVAS[0] for edge in box)
             frame.append(plane.resize(mask.size, Image.Resampling.HAMMING, (x, y, right, bottom)))
             frame[-1].paste(paint, None, mask)
-        yield pictures.join(frame)
+        yield join(frame)
 
 
 def _canvas(photo: Image.Image) -> Image.Image:

@@ -21,7 +21,7 @@ from pathlib import Path
 from PIL import Image
 
 from s2v_core import Photo, Refused, Settings, Timing
-from s2v_core.clip.pictures import write
+from s2v_core.clip.encode import write
 from s2v_core.jobs import studio
 from s2v_core.jobs.model import UNDER_WAY, Limits, Pace, State
 
