@@ -14,7 +14,8 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from .. import wire
 from ..errors import ImageRejected
-from .container import Kind, StrippedPhoto, orientation_and_location
+from .container import Kind, StrippedPhoto
+from .exif import orientation_and_location
 
 # A JPEG is made smaller while it is decoded, a PNG is not; a WebP's decoder needs 16 bytes for each.
 PIXELS: dict[Kind, int] = {"JPEG": 200_000_000, "PNG": 40_000_000, "WebP": 13_000_000}
