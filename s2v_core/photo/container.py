@@ -7,6 +7,8 @@ whose entries share one block, a million empty segments, thousands of scans.
 import re
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -21,6 +23,11 @@ _EOI = b"\xff\xd9"
 _IEND = struct.pack(">I4sI", 0, b"IEND", zlib.crc32(b"IEND"))
 # Up to 0xFF00, which is a value in a scan, and the restarts in it.
 _MARKER = re.compile(rb"\xff[\x02-\xcf\xd9-\xfe]")
+_SCAN, _END = 0xDA, 0xD9
+_FRAMES = {0xC0, 0xC1, 0xC2}
+_TABLES = {*_FRAMES, 0xC4, _SCAN, 0xDB, 0xDD}
+# They say how the colours are meant.
+_COLOURS = {0xE0: b"JFIF", 0xEE: b"Adobe"}
 
 
 @dataclass(slots=True)
@@ -58,11 +65,9 @@ class _Damaged(Exception):
 def strip(data: bytes, kind: Kind) -> StrippedPhoto:
     """Raises `ImageRejected` where there are too many of them."""
     parts = StrippedPhoto()
-    try:
+    with suppress(_Damaged, struct.error):
         {"JPEG": _jpeg, "PNG": _png, "WebP": _webp}[kind](data, parts)
-    except (_Damaged, struct.error):
-        parts._kept = []
-    parts.pixels = b"".join(parts._kept)
+        parts.pixels = b"".join(parts._kept)
     parts._kept = []
     if len(parts.profile) > _PROFILE_BYTES:
         parts.profile = b""
@@ -76,13 +81,61 @@ def _count(pieces: int) -> int:
     return pieces + 1
 
 
+@dataclass(slots=True)
+class _Frame:
+    """Which coefficients of a JPEG have come, and what it takes to hold them all."""
+
+    progressive: bool = False
+    all_bytes: int = 0
+    scans: int = 0
+    # By component: those of which the last bit is still to come.
+    due: dict[int, set[int]] = field(default_factory=dict)
+
+    def begin(self, marker: int, body: bytes) -> tuple[int, int]:
+        bits, height, width = struct.unpack_from(">BHH", body)
+        if marker not in _FRAMES or bits != 8:
+            raise ImageRejected("The photo is a rare kind of JPEG; save it again as an ordinary JPEG.")
+        samples = [(sampling >> 4) * (sampling & 15) for sampling in body[7::3]]
+        self.progressive, self.all_bytes = marker == 0xC2, 2 * width * height * sum(samples) // max([1, *samples])
+        self.due = {component: set(range(64)) for component in body[6::3]}
+        return width, height
+
+    def scan(self, body: bytes) -> None:
+        self.scans += 1
+        first, last, bits = struct.unpack(">3B", body[-3:])
+        for component in body[1:-3:2]:
+            if not bits & 15:
+                self.due.get(component, set()).difference_update(range(first, last + 1))
+
+
 def _jpeg(data: bytes, parts: StrippedPhoto) -> None:
-    view, pieces, scans, profile = memoryview(data), 0, 0, dict[int, bytes]()
-    # By component: the coefficients of which the last bit is still to come.
-    due: dict[int, set[int]] = {}
-    coefficients, progressive = 0, False
+    view, frame, profile, marker = memoryview(data), _Frame(), dict[int, bytes](), 0
     parts._kept.append(view[:2])
-    found = _MARKER.search(data, 2)
+    for marker, start, end, body in _segments(data):
+        if marker == _SCAN:
+            frame.scan(body)
+        elif 0xC0 <= marker <= 0xCF and marker not in {0xC4, 0xC8, 0xCC}:
+            parts.width, parts.height = frame.begin(marker, body)
+        elif marker == 0xE1 and body.startswith(_EXIF):
+            parts.exif = parts.exif or body
+        elif marker == 0xE2 and body.startswith(b"ICC_PROFILE\0") and len(body) > 14:
+            profile[body[12]] = body[14:]
+        elif marker in {0xE1, 0xED, 0xFE}:
+            parts.texts = True
+        if marker in _TABLES or (marker in _COLOURS and body.startswith(_COLOURS[marker])):
+            parts._kept.append(view[start:end])
+    parts.scans, parts.coefficient_bytes = frame.scans, frame.all_bytes if frame.progressive or frame.scans > 1 else 0
+    parts.broken_off = marker != _END
+    # Zeros are what a disk or a download left in place of the rest: a decoder would take them for pixels.
+    if parts.broken_off and (not frame.scans or any(frame.due.values()) or data.endswith(bytes(64))):
+        raise _Damaged
+    parts._kept.append(_EOI)
+    parts.profile = b"".join(profile[n] for n in sorted(profile))
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
+    """Marker, start, end and body of each, the data of a scan with it; the last is the end's, unless it breaks off."""
+    pieces, found = 0, _MARKER.search(data, 2)
     while found and found[0] != _EOI:
         pieces, start, marker = _count(pieces), found.start(), found[0][1]
         (length,) = struct.unpack_from(">H", data, start + 2)
@@ -90,39 +143,11 @@ def _jpeg(data: bytes, parts: StrippedPhoto) -> None:
         if length < 2 or end > len(data):
             raise _Damaged
         found = _MARKER.search(data, end)
-        if marker == 0xDA:
-            scans += 1
+        if marker == _SCAN:
             end = found.start() if found else len(data.rstrip(b"\xff"))
-            first, last, bits = struct.unpack(">3B", body[-3:])
-            for component in body[1:-3:2]:
-                if not bits & 15:
-                    due.get(component, set()).difference_update(range(first, last + 1))
-        elif 0xC0 <= marker <= 0xCF and marker not in {0xC4, 0xC8, 0xCC}:
-            bits, height, width = struct.unpack_from(">BHH", body)
-            if marker not in {0xC0, 0xC1, 0xC2} or bits != 8:
-                raise ImageRejected("The photo is a rare kind of JPEG; save it again as an ordinary JPEG.")
-            parts.width, parts.height, progressive = width, height, marker == 0xC2
-            due = {component: set(range(64)) for component in body[6::3]}
-            samples = [(sampling >> 4) * (sampling & 15) for sampling in body[7::3]]
-            coefficients = 2 * width * height * sum(samples) // max([1, *samples])
-        elif marker == 0xE1 and body.startswith(_EXIF):
-            parts.exif = parts.exif or body
-        elif marker == 0xE2 and body.startswith(b"ICC_PROFILE\0") and len(body) > 14:
-            profile[body[12]] = body[14:]
-        elif marker in {0xE1, 0xED, 0xFE}:
-            parts.texts = True
-        # Tables, and what says how the colours are meant.
-        if marker in {0xC0, 0xC1, 0xC2, 0xC4, 0xDA, 0xDB, 0xDD} or (marker == 0xE0 and body.startswith(b"JFIF")) or (
-            marker == 0xEE and body.startswith(b"Adobe")
-        ):  # fmt: skip
-            parts._kept.append(view[start:end])
-    parts.scans, parts.coefficient_bytes = scans, coefficients if progressive or scans > 1 else 0
-    parts.broken_off = not found
-    # Zeros are what a disk or a download left in place of the rest: a decoder would take them for pixels.
-    if parts.broken_off and (not scans or any(due.values()) or data.endswith(bytes(64))):
-        raise _Damaged
-    parts._kept.append(_EOI)
-    parts.profile = b"".join(profile[n] for n in sorted(profile))
+        yield marker, start, end, body
+    if found:
+        yield _END, found.start(), found.end(), b""
 
 
 def _png(data: bytes, parts: StrippedPhoto) -> None:
