@@ -86,7 +86,7 @@ class FileStore:
         made: dict[str, str] = {}
         with suppress(OSError):
             if job.photo and not is_link(job.photo):
-                made["reference"] = data_url(thumbnail(self.path(job.photo)))
+                made["reference"] = data_url(self._small(self.path(job.photo)))
         shown = pictures.pictures_of(self.path(job.clip)) if job.clip else []
         for name, path in zip(("poster", "stills"), shown, strict=False):
             with suppress(OSError):
@@ -112,20 +112,17 @@ class FileStore:
 
     def remove(self, ticket: str, photo: str, clip: str) -> None:
         """A job's photo, clip, pictures and what was published; an empty name is none. Raises `OSError`."""
-        going = [self.path(photo)] if photo and not is_link(photo) else []
-        if clip:
-            going += [self.path(clip), *pictures.pictures_of(self.path(clip))]
-        for path in going:
+        for path in self._files(photo, clip):
             path.unlink(missing_ok=True)
             (self._folder / _UNCLAIMED / path.name).unlink(missing_ok=True)
         shutil.rmtree(self._public_dir_of(ticket), ignore_errors=True)
 
     def size(self, job: Job) -> int:
-        """Bytes of a job's photo and clip."""
+        """Bytes of a job's photo, clip and pictures."""
         found = 0
-        for name in filter(None, (job.photo, job.clip)):
+        for path in self._files(job.photo, job.clip):
             with suppress(OSError):
-                found += self.path(name).stat().st_size
+                found += path.stat().st_size
         return found
 
     def free(self) -> int:
@@ -162,6 +159,28 @@ class FileStore:
                     path.replace(aside / path.name)
                     _log.warning("no job names %s: it is kept in %s for 30 days", path.name, aside)
 
+    def _files(self, photo: str, clip: str) -> list[Path]:
+        found = []
+        if photo and not is_link(photo):
+            found += [self.path(photo), _small_of(self.path(photo))]
+        if clip:
+            found += [self.path(clip), *pictures.pictures_of(self.path(clip))]
+        return found
+
+    def _small(self, photo: Path) -> bytes:
+        # Kept: a page asks for it at every change of a job.
+        small = _small_of(photo)
+        with suppress(FileNotFoundError):
+            return small.read_bytes()
+        jpeg = thumbnail(photo)
+        # On a full disk it is made again.
+        with suppress(OSError), atomic_write(small) as part:
+            part.write_bytes(jpeg)
+        # Deleted meanwhile? Then this goes too.
+        if not photo.is_file():
+            small.unlink(missing_ok=True)
+        return jpeg
+
     def _older(self, seconds: float) -> Iterator[Path]:
         for name in _FOLDERS:
             for path in list((self._folder / name).iterdir()):
@@ -170,6 +189,10 @@ class FileStore:
 
     def _public_dir_of(self, ticket: str) -> Path:
         return self._public_dir / hashlib.sha256(ticket.encode()).hexdigest()[:32]
+
+
+def _small_of(photo: Path) -> Path:
+    return photo.with_suffix(".small.jpg")
 
 
 def _stem(path: Path) -> str:

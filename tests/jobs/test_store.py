@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
+from s2v_core import Photo
 from s2v_core.jobs.model import Job
 from s2v_core.jobs.store import FileStore
+from s2v_core.photo.prepare import data_url
 
 DAY = 24 * 3600
 
@@ -107,6 +110,38 @@ def test_a_folder_among_the_clips_is_let_be(store: FileStore, tmp_path: Path) ->
     assert folder.is_dir()
 
 
+def a_job(**values: Any) -> Job:
+    return Job(**dict.fromkeys(Job.__dataclass_fields__, "") | values)
+
+
+def test_the_small_picture_of_a_photo_is_made_once_and_goes_with_it(
+    store: FileStore, photo: Photo, tmp_path: Path
+) -> None:
+    job = a_job(ticket="s2v_a", photo=store.keep(photo.jpeg))
+    first = store.pictures(job)["reference"]
+    (small,) = (tmp_path / "photos").glob("*.small.jpg")
+    assert first == data_url(small.read_bytes())
+    with Image.open(small) as image:
+        assert max(image.size) == 320
+    small.write_bytes(b"the same file")
+    assert store.pictures(job)["reference"] == data_url(b"the same file")
+    assert store.size(job) == len(photo.jpeg) + len(b"the same file")
+    store.remove(job.ticket, job.photo, "")
+    assert files(tmp_path) == set()
+    assert store.pictures(job) == {}
+
+
+def test_the_small_picture_is_claimed_by_the_row_of_its_photo(store: FileStore, photo: Photo, tmp_path: Path) -> None:
+    job = a_job(photo=store.keep(photo.jpeg))
+    store.pictures(job)
+    for path in (tmp_path / "photos").iterdir():
+        os.utime(path, (0, 0))
+    store.clear_away(lambda stems: set(stems) - {job.photo.partition(".")[0]})
+    assert len(list((tmp_path / "photos").iterdir())) == 2
+    store.clear_away(nobody)
+    assert list((tmp_path / "photos").iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("prompt", "name"),
     [
@@ -119,5 +154,4 @@ def test_a_folder_among_the_clips_is_let_be(store: FileStore, tmp_path: Path) ->
 )
 def test_a_clip_is_named_by_the_letters_of_its_prompt(store: FileStore, tmp_path: Path, prompt: str, name: str) -> None:
     put(tmp_path, "clips/a.mp4", 0)
-    values: dict[str, Any] = dict.fromkeys(Job.__dataclass_fields__, "") | {"prompt": prompt, "clip": "clips/a.mp4"}
-    assert store.publish(Job(**values)).name == f"s2v-{name}.mp4"
+    assert store.publish(a_job(prompt=prompt, clip="clips/a.mp4")).name == f"s2v-{name}.mp4"
