@@ -17,7 +17,7 @@ from .addresses import Network, is_loopback
 from .download import download, way
 from .errors import Busy, ChargeUnknown, DownloadFailed, Failed, NotDownloaded, PollFailed, Refused, S2VError
 from .network import certificates, check_network
-from .photo.prepare import Photo, Source, accept_async
+from .photo.prepare import Photo, PublicLink, Source, accept_async
 from .reasons import Reason
 from .settings import check_base_url, check_key
 from .text import check_optimizer, check_prompt
@@ -114,7 +114,10 @@ class Client:
         Raises `InputRejected`, `Refused` (not charged) or `ChargeUnknown` (may be charged; never send it again).
         """
         prompt, prompt_optimizer = check_prompt(prompt), check_optimizer(prompt_optimizer)
-        subject = await accept_async(photo)
+        return await self.send(await accept_async(photo), prompt, prompt_optimizer=prompt_optimizer)
+
+    async def send(self, subject: Photo | PublicLink, prompt: str, *, prompt_optimizer: bool) -> str:
+        """`submit`, of what has been checked already. Raises `Refused` or `ChargeUnknown`."""
         image = subject.data_url if isinstance(subject, Photo) else subject
         body = wire.submit_body(image, prompt, prompt_optimizer=prompt_optimizer)
         for wait in (self.timing.backoff, 2 * self.timing.backoff):

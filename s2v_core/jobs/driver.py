@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from ..client import Timing
 from ..errors import ChargeUnknown, Failed, ImageRejected, InputRejected, NotDownloaded, Refused
-from ..photo.prepare import Photo, is_link
+from ..photo.prepare import Photo, PublicLink, is_link
 from .ledger import GIVE_UP_SECONDS, Ledger
 from .model import Job, Limits, Stage, State
 from .services import KeyRing
@@ -112,9 +112,9 @@ class Driver:
             await self._ledger.insist(self._ledger.withdraw, job.ticket)
             return
         try:
-            subject = job.photo if is_link(job.photo) else await asyncio.to_thread(self._photo, job)
+            subject = PublicLink(job.photo) if is_link(job.photo) else await asyncio.to_thread(self._photo, job)
             client = self._keys.client(job.key)
-            task_id = await client.submit(subject, job.prompt, prompt_optimizer=job.prompt_optimizer)
+            task_id = await client.send(subject, job.prompt, prompt_optimizer=job.prompt_optimizer)
         except ChargeUnknown as error:
             await self._end_submit(job, State.UNKNOWN, error.what, error.advice)
         except (Refused, InputRejected) as error:

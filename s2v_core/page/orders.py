@@ -16,7 +16,7 @@ from ..jobs.model import Job
 from ..jobs.services import Service
 from ..jobs.studio import Studio
 from ..photo.advice import warnings
-from ..photo.prepare import Photo, prepare_async, public_link
+from ..photo.prepare import Photo, PublicLink, prepare_async, public_link
 from ..server.guard import uploaded
 from ..settings import Key, Settings
 from ..text import meant
@@ -182,7 +182,7 @@ class Orders:
                 found.append(cards.summary(job) | {"poster": pictures.get("poster") or pictures.get("reference", "")})
         return {"clips": found}
 
-    async def _source(self, order: Order) -> str | Photo:
+    async def _source(self, order: Order) -> Photo | PublicLink:
         if link := str(order.link or "").strip():
             if order.photo:
                 raise ImageRejected("There is a portrait and a link: remove one of them.")

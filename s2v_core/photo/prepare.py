@@ -62,6 +62,12 @@ class Photo:
         return data_url(self.jpeg)
 
 
+class PublicLink(str):
+    """A link to a photo that has been checked: it is passed on to the service and never opened here."""
+
+    __slots__ = ()
+
+
 def data_url(jpeg: bytes) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
 
@@ -82,16 +88,19 @@ def prepare(source: Source, *, crop: bool = False) -> Photo:
         return Photo(*render(parts, kind))
 
 
-def accept(source: Photo | Source) -> Photo | str:
-    """The photo made ready, or a public link as it is. Raises `ImageRejected`."""
-    if isinstance(source, Photo):
+def accept(source: Photo | Source) -> Photo | PublicLink:
+    """What can be sent: the photo made ready, or the link to it. Raises `ImageRejected`.
+
+    What has come through here before comes through as it is.
+    """
+    if isinstance(source, Photo | PublicLink):
         return source
     return public_link(source) if isinstance(source, str) and is_link(source) else prepare(source)
 
 
-async def accept_async(source: Photo | Source) -> Photo | str:
+async def accept_async(source: Photo | Source) -> Photo | PublicLink:
     """`accept`, in threads of its own: neither the event loop nor the ledger's writes wait behind a photo."""
-    if isinstance(source, Photo):
+    if isinstance(source, Photo | PublicLink):
         return source
     return await asyncio.get_running_loop().run_in_executor(_THREADS, accept, source)
 
@@ -118,11 +127,8 @@ def from_data_url(url: str) -> bytes:
         raise ImageRejected("The photo's base64 is damaged. Encode its bytes again, without line breaks.") from None
 
 
-def public_link(url: str) -> str:
-    """A link that is passed on to the service and never opened here, the same however its host was typed.
-
-    Raises `ImageRejected`.
-    """
+def public_link(url: str) -> PublicLink:
+    """The link, the same however its host was typed. Raises `ImageRejected`."""
     url = url.strip()
     if len(url) > 2000 or not url.isascii() or not url.isprintable() or " " in url:
         raise ImageRejected(
@@ -136,7 +142,7 @@ def public_link(url: str) -> str:
         ) from None
     parts = urlsplit(url)
     host = parts.netloc.lower().removesuffix(f":{PORT}").removesuffix(":")
-    return urlunsplit(parts._replace(netloc=host, fragment=""))
+    return PublicLink(urlunsplit(parts._replace(netloc=host, fragment="")))
 
 
 def _read(source: Source) -> bytes:

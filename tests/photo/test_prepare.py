@@ -465,6 +465,11 @@ def test_a_public_link_is_passed_on_as_it_is() -> None:
     assert accept(f" {url} ") == public_link(url) == url
 
 
+def test_what_was_accepted_once_is_not_looked_at_again() -> None:
+    for accepted in (Photo(b"a JPEG that was made here"), public_link("https://photos.example/a.jpg")):
+        assert accept(accepted) is accepted
+
+
 @pytest.mark.parametrize(
     "url",
     ["http://photos.example/a.jpg", "https://", "https://me:pass@photos.example/a.jpg", "https://photos.example:8443/a",
