@@ -5,17 +5,11 @@ clip. Where a task stands follows from the clock and from whether the clip is th
 """
 
 import asyncio
-import base64
-import hashlib
 import hmac
 import json
-import re
-import secrets
 import time
 import unicodedata
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import urlencode
@@ -27,18 +21,16 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from .. import wire
-from ..atomic import atomic_write
 from ..errors import ImageRejected
 from ..photo.prepare import from_data_url, prepare, public_link
 from ..text import PROMPT_CHARACTERS
 from .film import film, stand_in
+from .tasks import RenderTask, TaskFolder
 
 Fault: TypeAlias = Callable[[str, Request], Awaitable[Response | None]]
 _Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 _BODY_BYTES = 28_000_000
-_KEEP_SECONDS = 24 * 3600.0
-_OURS = re.compile(r"[0-9]{15,18}\.(json|jpg|mp4)(\.[0-9a-f]+\.part)?")
 _OK = {"status_code": 0, "status_msg": "success"}
 
 
@@ -48,15 +40,6 @@ class _ServiceError(Exception):
     def __init__(self, message: str, code: int = 2013) -> None:
         super().__init__(message)
         self.code = code
-
-
-@dataclass(frozen=True, slots=True)
-class _Task:
-    id: str
-    file_id: str
-    created: float
-    prompt: str
-    secret: str
 
 
 class Simulator:
@@ -76,15 +59,10 @@ class Simulator:
         most_bytes: int = 500_000_000,
         fault: Fault | None = None,
     ) -> None:
-        self._folder, self._seconds, self._link_seconds, self._fault = folder, seconds, link_seconds, fault
-        self._most_bytes = most_bytes
+        self._tasks = TaskFolder(folder, most_bytes=most_bytes)
+        self._seconds, self._link_seconds, self._fault = seconds, link_seconds, fault
         self._renderings: dict[str, asyncio.Task[None]] = {}
         self._two_at_once = asyncio.Semaphore(2)
-        folder.mkdir(parents=True, exist_ok=True)
-        for path in folder.iterdir():
-            with suppress(FileNotFoundError):
-                if _OURS.fullmatch(path.name) and time.time() - path.stat().st_mtime > _KEEP_SECONDS:
-                    path.unlink()
         routes = [Route("/files/{file_id}/output_aigc.mp4", self._call("download", self._download), name="download")]
         for prefix, no_key in (("/minimaxi/v1", _no_key_at_302), ("/v1", _no_key_at_minimax)):
             routes += [
@@ -99,10 +77,7 @@ class Simulator:
 
     def forget(self, task_id: str) -> None:
         """The task leaves the disk, and its photo, prompt and clip with it."""
-        with suppress(_ServiceError):
-            task = self._load(task_id)
-            for path in (self._record(task.id), self._photo(task), self._clip(task)):
-                path.unlink(missing_ok=True)
+        self._tasks.forget(task_id)
 
     def _call(self, call: str, answer: _Endpoint, no_key: Callable[[], Response] | None = None) -> _Endpoint:
         async def endpoint(request: Request) -> Response:
@@ -127,12 +102,13 @@ class Simulator:
                     return _gateway_error(413, -10011, f"The request is over {_BODY_BYTES // 1_000_000} MB.")
         except ClientDisconnect:
             return Response(status_code=400)
-        task = await asyncio.to_thread(self._accept, bytes(body))
+        task = await asyncio.to_thread(lambda: self._tasks.add(*_check(bytes(body))))
         self._rendering(task)
         return JSONResponse({"task_id": task.id, "base_resp": _OK})
 
     async def _query(self, request: Request) -> Response:
-        task = self._load(request.query_params.get("task_id", ""))
+        if not (task := self._tasks.by_id(request.query_params.get("task_id", ""))):
+            raise _ServiceError("There is no such task.")
         status = self._status(task)
         done = status is wire.Status.SUCCESS
         width, height = wire.CLIP_SIZE if done else (0, 0)
@@ -141,11 +117,12 @@ class Simulator:
         return JSONResponse({"task_id": task.id, "status": status, "file_id": file_id, **size, "base_resp": _OK})
 
     async def _retrieve(self, request: Request) -> Response:
-        task = self._find(request.query_params.get("file_id", ""))
+        if not (task := self._tasks.by_file(request.query_params.get("file_id", ""))):
+            raise _ServiceError("There is no such file.")
         if self._status(task) is not wire.Status.SUCCESS:
             raise _ServiceError("The file is not there yet.")
         expires = str(int(time.time() + self._link_seconds))
-        query = {"Expires": expires, "OSSAccessKeyId": "simulator", "Signature": _signature(task, expires)}
+        query = {"Expires": expires, "OSSAccessKeyId": "simulator", "Signature": task.sign(expires)}
         file = {
             "file_id": int(task.file_id),
             "bytes": 0,
@@ -158,55 +135,17 @@ class Simulator:
 
     async def _download(self, request: Request) -> Response:
         expires, signature = (request.query_params.get(name, "") for name in ("Expires", "Signature"))
-        try:
-            task = self._find(request.path_params["file_id"])
-        except _ServiceError:
+        if not (task := self._tasks.by_file(request.path_params["file_id"])):
             return _storage_error(404, "NoSuchKey", "The specified key does not exist.")
-        if not hmac.compare_digest(_signature(task, expires).encode(), signature.encode()):
+        if not hmac.compare_digest(task.sign(expires).encode(), signature.encode()):
             return _storage_error(403, "SignatureDoesNotMatch", "The request signature we calculated does not match.")
         if int(expires) <= time.time():
             return _storage_error(403, "AccessDenied", "Request has expired.")
-        return FileResponse(self._clip(task), media_type="video/mp4")
+        return FileResponse(self._tasks.clip(task), media_type="video/mp4")
 
-    def _accept(self, body: bytes) -> _Task:
-        """Checks as the service does, then keeps the task, its photo first."""
-        prompt, photo = _check(body)
-        self._make_room()
-        task = _Task(_new_id(), _new_id(), time.time(), prompt, secrets.token_hex(16))
-        for path, data in ((self._photo(task), photo), (self._record(task.id), json.dumps(asdict(task)).encode())):
-            with atomic_write(path) as part:
-                part.write_bytes(data)
-        return task
-
-    def _make_room(self) -> None:
-        found = []
-        for path in self._folder.iterdir():
-            with suppress(FileNotFoundError):
-                if _OURS.fullmatch(path.name):
-                    facts = path.stat()
-                    # The smallest file takes a block of the disk.
-                    found.append((facts.st_ctime, facts.st_size + 8192, path))
-        excess = sum(size for _, size, _ in found) - self._most_bytes
-        for _, size, path in sorted(found):
-            if excess > 0:
-                path.unlink(missing_ok=True)
-                excess -= size
-
-    def _load(self, task_id: str) -> _Task:
-        with suppress(FileNotFoundError):
-            if re.fullmatch("[0-9]{15,18}", task_id):
-                return _Task(**json.loads(self._record(task_id).read_bytes()))
-        raise _ServiceError("There is no such task.")
-
-    def _find(self, file_id: str) -> _Task:
-        for path in self._folder.glob("*.json"):
-            if (task := self._load(path.stem)).file_id == file_id:
-                return task
-        raise _ServiceError("There is no such file.")
-
-    def _status(self, task: _Task) -> wire.Status:
+    def _status(self, task: RenderTask) -> wire.Status:
         part = (time.time() - task.created) / self._seconds
-        if not self._clip(task).exists():
+        if not self._tasks.clip(task).exists():
             rendering = self._rendering(task)
             if rendering.done() and rendering.exception():
                 return wire.Status.FAIL
@@ -217,30 +156,21 @@ class Simulator:
             return wire.Status.QUEUEING
         return wire.Status.PROCESSING if part < 1 else wire.Status.SUCCESS
 
-    def _rendering(self, task: _Task) -> asyncio.Task[None]:
+    def _rendering(self, task: RenderTask) -> asyncio.Task[None]:
         """Under way, or failed; begun here after a restart."""
         rendering = self._renderings.get(task.id)
         if rendering is None or rendering.cancelled():
             rendering = self._renderings[task.id] = asyncio.create_task(self._render(task))
         return rendering
 
-    async def _render(self, task: _Task) -> None:
+    async def _render(self, task: RenderTask) -> None:
         async with self._two_at_once:
-            await asyncio.to_thread(film, self._photo(task), task.prompt, self._clip(task))
+            await asyncio.to_thread(film, self._tasks.photo(task), task.prompt, self._tasks.clip(task))
         del self._renderings[task.id]
-
-    def _record(self, task_id: str) -> Path:
-        return self._folder / f"{task_id}.json"
-
-    def _photo(self, task: _Task) -> Path:
-        return self._folder / f"{task.id}.jpg"
-
-    def _clip(self, task: _Task) -> Path:
-        return self._folder / f"{task.file_id}.mp4"
 
 
 def _check(body: bytes) -> tuple[str, bytes]:
-    """The prompt and the photo as a JPEG."""
+    """As the service does; the prompt, and the photo as a JPEG."""
     try:
         asked = json.loads(body)
     except (ValueError, RecursionError):
@@ -268,16 +198,6 @@ def _check(body: bytes) -> tuple[str, bytes]:
         return prompt, prepare(from_data_url(image)).jpeg
     except ImageRejected as rejected:
         raise _ServiceError(str(rejected)) from None
-
-
-def _new_id() -> str:
-    least = 10 ** (14 + secrets.randbelow(4))
-    return str(least + secrets.randbelow(9 * least))
-
-
-def _signature(task: _Task, expires: str) -> str:
-    digest = hmac.digest(task.secret.encode(), f"{task.file_id}\n{expires}".encode(), hashlib.sha256)
-    return base64.b64encode(digest).decode()
 
 
 def _no_key_at_302() -> Response:
