@@ -2,7 +2,7 @@
 
 import bisect
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from io import BytesIO
 from math import cos, pi
@@ -35,7 +35,7 @@ def film(photo: Path, prompt: str, clip: Path) -> None:
     """Make the clip of an upright JPEG; seconds of work for one core."""
     with Image.open(photo) as picture:
         canvas = _canvas(picture)
-    write(_frames(canvas, *_overlay(prompt)), clip, fps=_FPS)
+    write(_frames(canvas, *overlay(prompt)), clip, fps=_FPS)
 
 
 def _frames(canvas: Image.Image, ink: Image.Image, shade: Image.Image) -> Iterator[av.VideoFrame]:
@@ -73,7 +73,7 @@ def _canvas(photo: Image.Image) -> Image.Image:
     return canvas
 
 
-def _overlay(prompt: str) -> tuple[Image.Image, Image.Image]:
+def overlay(prompt: str) -> tuple[Image.Image, Image.Image]:
     """What lies over every frame, pill, scrim and caption: its brightness, and its opacity."""
     shade, letters = Image.new("L", _SIZE), Image.new("L", _SIZE)
     draw = ImageDraw.Draw(letters)
@@ -83,7 +83,7 @@ def _overlay(prompt: str) -> tuple[Image.Image, Image.Image]:
     label = "S I M U L A T E D"
     draw.text((_SIZE[0] - 127, 52), label, 255, ImageFont.load_default(19), "mm", stroke_width=0.4)
 
-    font, text = _lettering(prompt, 34)
+    font, text = lettering(prompt, 34)
     lines = _wrap(text, font, 900)
     top = _SIZE[1] - 40 - 46 * len(lines)
     if lines:
@@ -96,11 +96,11 @@ def _overlay(prompt: str) -> tuple[Image.Image, Image.Image]:
     return ink, ImageChops.lighter(shade, letters)
 
 
-def _lettering(prompt: str, size: float) -> tuple[_Font, str]:
+def lettering(prompt: str, size: float, *, fonts: Sequence[str] = _FONTS) -> tuple[_Font, str]:
     """The font that can draw most of the text, and what it can draw; an é becomes an e where need be."""
     text = plain(prompt, 400)
     best, most = ImageFont.load_default(size), -1
-    for name in ("", *_FONTS):
+    for name in ("", *fonts):
         with suppress(OSError):
             font = ImageFont.truetype(name, size) if name else best
             can_draw = sum(_draws(font, c) for c in text)

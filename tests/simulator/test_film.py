@@ -2,12 +2,11 @@
 
 import pytest
 
-from s2v_core.simulator import film
+from s2v_core.simulator.film import lettering, overlay
 
 
-def test_without_a_fuller_font_an_accent_is_dropped_and_not_its_letter(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(film, "_FONTS", ())
-    _, text = film._lettering("She laughs in a café, naïve \x00 and 漢 happy.", 34)
+def test_without_a_fuller_font_an_accent_is_dropped_and_not_its_letter() -> None:
+    _, text = lettering("She laughs in a café, naïve \x00 and 漢 happy.", 34, fonts=())
     assert text == "She laughs in a cafe, naive and happy."
 
 
@@ -15,9 +14,9 @@ def test_without_a_fuller_font_an_accent_is_dropped_and_not_its_letter(monkeypat
     "prompt", ["\u2800\u2800", "\u3164 \u115f", "\u200b\u2060", "\ufe0f\u0301", "\v\x85"], ids=ascii
 )
 def test_a_prompt_that_shows_nothing_has_no_caption(prompt: str) -> None:
-    assert [layer.tobytes() for layer in film._overlay(prompt)] == [layer.tobytes() for layer in film._overlay("")]
+    assert [layer.tobytes() for layer in overlay(prompt)] == [layer.tobytes() for layer in overlay("")]
 
 
 def test_a_control_that_breaks_a_line_joins_no_words_of_a_caption() -> None:
-    _, text = film._lettering("She smiles.\vShe\x85waves.\u2028\u2800 Softly.\x07", 34)
+    _, text = lettering("She smiles.\vShe\x85waves.\u2028\u2800 Softly.\x07", 34)
     assert text == "She smiles. She waves. Softly."
