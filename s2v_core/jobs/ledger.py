@@ -7,7 +7,6 @@ import asyncio
 import hashlib
 import hmac
 import logging
-import secrets
 import sqlite3
 import time
 from collections import Counter
@@ -27,7 +26,8 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from ..errors import ChargeUnknown, DatabaseUnavailable, SettingsError
 from ..wire import DEADLINE_SECONDS, Status
-from .model import NOT_SPENT, UNDER_WAY, Job, Limits, Pace, Stage, State
+from .model import NOT_SPENT, UNDER_WAY, Job, Limits, Pace, State
+from .schema import BEGINS, GOES, JOBS, KEEPS, LEDGER, LOOPS, make
 
 _log = logging.getLogger(__name__)
 _Arguments = ParamSpec("_Arguments")
@@ -42,74 +42,6 @@ NEEDS_KEY = "Waiting: it needs the same key again."
 _MAKING_SECONDS = 60.0
 _MAKERS = 0x53325620  # whoever makes tables holds the lock of this number
 _STOPPED = "The server stopped after the request was sent and before the answer was written down."
-
-
-_BEGINS = {
-    Stage.PREPARE: "queued_at", Stage.SEND: "sending_at", Stage.QUEUE: "rendering_at", Stage.RENDER: "processing_at",
-    Stage.SAVE: "fetching_at",
-}  # fmt: skip
-
-_META = sa.MetaData()
-# To a person in the database's shell these are the columns; a new one needs no more than its line.
-_JOBS = sa.Table(
-    "jobs",
-    _META,
-    sa.Column("ticket", sa.String(40), primary_key=True),
-    sa.Column("state", sa.String(20)),
-    sa.Column("service", sa.String(20)),
-    sa.Column("provider", sa.String(200)),
-    sa.Column("key", sa.String(64), server_default=""),  # a fingerprint
-    sa.Column("payer", sa.String(20)),  # owner, visitor or nobody
-    sa.Column("visitor", sa.String(200)),
-    sa.Column("request", sa.String(64), index=True),  # a fingerprint, too
-    sa.Column("photo", sa.Text),  # a file of the data directory, or a public link
-    sa.Column("prompt", sa.Text),
-    sa.Column("prompt_optimizer", sa.Boolean),
-    sa.Column("amount", sa.Integer),  # thousandths of a PTC; null where only the provider knows
-    sa.Column("status", sa.String(60), server_default=""),
-    sa.Column("task_id", sa.String(200), server_default=""),
-    sa.Column("file_id", sa.String(200), server_default=""),
-    sa.Column("clip", sa.Text, server_default=""),
-    sa.Column("what", sa.Text, server_default=""),
-    sa.Column("advice", sa.Text, server_default=""),
-    sa.Column("waits", sa.Text, server_default=""),
-    *(
-        sa.Column(f"{name}_at", sa.DateTime)
-        for name in ("queued", "sending", "rendering", "processing", "fetching", "ended")
-    ),
-    sa.Column("changed_at", sa.DateTime),
-    sa.Column("worker", sa.String(40)),
-    sa.Column("leased_until", sa.DateTime),
-    sa.Column("deleted_at", sa.DateTime),
-)
-_KEEPS = sa.or_(_JOBS.c.photo != "", _JOBS.c.clip != "", _JOBS.c.prompt != "")
-_GOES = sa.and_(_JOBS.c.deleted_at.is_not(None), _KEEPS)
-# No question reads all jobs, nor all with one key or in one state: each asks for a time beside it.
-sa.Index("jobs_under_way", _JOBS.c.state, _JOBS.c.queued_at)
-sa.Index("jobs_paid", _JOBS.c.payer, _JOBS.c.sending_at, _JOBS.c.state, _JOBS.c.visitor)
-sa.Index("jobs_sent", _JOBS.c.key, _JOBS.c.sending_at)
-sa.Index("jobs_took", _JOBS.c.provider, _JOBS.c.state, _JOBS.c.ended_at)
-sa.Index("jobs_newest", _JOBS.c.queued_at)
-sa.Index("jobs_kept", _JOBS.c.ended_at, sqlite_where=_KEEPS, postgresql_where=_KEEPS)
-sa.Index("jobs_kept_of", _JOBS.c.payer, _JOBS.c.ended_at, sqlite_where=_KEEPS, postgresql_where=_KEEPS)
-sa.Index("jobs_going", _JOBS.c.deleted_at, sqlite_where=_GOES, postgresql_where=_GOES)
-# One row. Who has written to it has the turn until the transaction ends: so the limits hold over all processes.
-_LEDGER = sa.Table(
-    "ledger",
-    _META,
-    sa.Column("turn", sa.Integer),
-    sa.Column("pepper", sa.String(64)),
-    sa.Column("identity", sa.String(32)),  # of this ledger; a data directory that was made with it carries the same
-)
-# When each loop of each process ran last, for a person who asks how it goes.
-_LOOPS = sa.Table(
-    "loops",
-    _META,
-    sa.Column("worker", sa.String(40), primary_key=True),
-    sa.Column("name", sa.String(20), primary_key=True),
-    sa.Column("ran_at", sa.DateTime),
-    sa.Column("trouble", sa.Text, server_default=""),
-)
 
 
 class _Clock(FunctionElement[datetime]):
@@ -215,18 +147,18 @@ class Ledger:
         with self._write() as connection:
             if time.monotonic() > until:
                 raise TooLate
-            same = sa.and_(_JOBS.c.request == request, _JOBS.c.state.in_(UNDER_WAY), _YOUNG)
-            twin = select(_JOBS.c.ticket).where(same)
+            same = sa.and_(JOBS.c.request == request, JOBS.c.state.in_(UNDER_WAY), _YOUNG)
+            twin = select(JOBS.c.ticket).where(same)
             if other := connection.scalar(twin):
                 return str(other)
             visitor = values["visitor"]
-            if visitor and self._count(connection, _WAITS, _JOBS.c.visitor == visitor) >= limits.waiting:
+            if visitor and self._count(connection, _WAITS, JOBS.c.visitor == visitor) >= limits.waiting:
                 raise Full(f"{limits.waiting} jobs from your address wait already")
             if self._count(connection, _WAITS) >= limits.waiting_in_all:
                 raise Full(f"{limits.waiting_in_all} jobs wait here already")
             times = {"queued_at": _Clock(), "changed_at": _Clock(), "leased_until": _Clock(self._lease)}
             values |= {"ticket": ticket, "state": State.QUEUED, "worker": worker, "request": request, **times}
-            connection.execute(_JOBS.insert().values(values))
+            connection.execute(JOBS.insert().values(values))
             return ticket
 
     def admit(self, worker: str, tickets: Collection[str], limits: Limits) -> tuple[list[Job], set[str]]:
@@ -234,10 +166,10 @@ class Ledger:
 
         Counting and spending are one transaction. One that is in neither is another process's by now, or has ended.
         """
-        mine = sa.and_(_JOBS.c.worker == worker, _JOBS.c.ticket.in_(tickets))
+        mine = sa.and_(JOBS.c.worker == worker, JOBS.c.ticket.in_(tickets))
         # By a commit whose answer was lost: nobody has paid for it yet.
-        admitted = select(_JOBS.c.ticket).where(mine, _JOBS.c.state == State.SENDING)
-        mine = sa.and_(mine, _JOBS.c.state == State.QUEUED)
+        admitted = select(JOBS.c.ticket).where(mine, JOBS.c.state == State.SENDING)
+        mine = sa.and_(mine, JOBS.c.state == State.QUEUED)
         with self._read() as connection:
             found = list(self._obstacles(connection, mine, limits))
             still = all(state is State.QUEUED and obstacle == row["waits"] for row, state, obstacle in found)
@@ -246,7 +178,7 @@ class Ledger:
         with self._write() as connection:
             left, waiting = [self._one(connection, ticket) for ticket in connection.scalars(admitted).all()], set()
             for row, state, obstacle in self._obstacles(connection, mine, limits):
-                this = _JOBS.c.ticket == row["ticket"]
+                this = JOBS.c.ticket == row["ticket"]
                 if state is State.QUEUED:
                     waiting.add(row["ticket"])
                     if obstacle != row["waits"]:
@@ -259,16 +191,16 @@ class Ledger:
     def withdraw(self, ticket: str) -> None:
         """Back into the queue: it was admitted, and nothing has left this machine."""
         with self._write() as connection:
-            sending = sa.and_(_JOBS.c.ticket == ticket, _JOBS.c.state == State.SENDING, _JOBS.c.task_id == "")
+            sending = sa.and_(JOBS.c.ticket == ticket, JOBS.c.state == State.SENDING, JOBS.c.task_id == "")
             self._set(connection, sending, state=State.QUEUED, sending_at=None)
 
     def record_task(self, ticket: str, worker: str, task_id: str) -> None:
         """A fact, whoever holds the job by now: it heals `unknown`. What was deleted meanwhile stays deleted."""
         with self._write() as connection:
-            unsent = sa.and_(_JOBS.c.ticket == ticket, _JOBS.c.state.in_((State.SENDING, State.UNKNOWN)))
-            self._set(connection, _JOBS.c.ticket == ticket, task_id=task_id)
+            unsent = sa.and_(JOBS.c.ticket == ticket, JOBS.c.state.in_((State.SENDING, State.UNKNOWN)))
+            self._set(connection, JOBS.c.ticket == ticket, task_id=task_id)
             healed = {"what": "", "advice": ""}
-            deleted = sa.and_(unsent, _JOBS.c.deleted_at.is_not(None))
+            deleted = sa.and_(unsent, JOBS.c.deleted_at.is_not(None))
             self._set(connection, deleted, state=State.DONE, **healed)
             held = {"worker": worker, "leased_until": _Clock(self._lease)}
             self._set(connection, unsent, state=State.RENDERING, ended_at=None, **healed | held)
@@ -276,14 +208,14 @@ class Ledger:
     def record_clip(self, ticket: str, clip: str) -> Job | None:
         """A whole clip on the disk is a fact, too, whoever holds the job by now; the job, None without a row."""
         with self._write() as connection:
-            wanted = sa.and_(_JOBS.c.ticket == ticket, _JOBS.c.state.in_(UNDER_WAY))
+            wanted = sa.and_(JOBS.c.ticket == ticket, JOBS.c.state.in_(UNDER_WAY))
             self._set(connection, wanted, state=State.DONE, clip=clip)
             return self._one(connection, ticket)
 
     def miss_clip(self, ticket: str, clip: str, what: str, *, fetch: bool) -> None:
         """The clip's file is gone: it is to be fetched again, or else the row says why it is not."""
         with self._write() as connection:
-            missed = sa.and_(_JOBS.c.ticket == ticket, _JOBS.c.state == State.DONE, _JOBS.c.clip == clip)
+            missed = sa.and_(JOBS.c.ticket == ticket, JOBS.c.state == State.DONE, JOBS.c.clip == clip)
             if fetch:
                 free = {"fetching_at": _Clock(), "ended_at": None, "leased_until": _Clock(), "waits": what}
                 self._set(connection, missed, state=State.FETCHING, clip="", **free)
@@ -294,22 +226,22 @@ class Ledger:
         """Refused or unknown; a refusal is a fact, whoever holds the job by now."""
         with self._write() as connection:
             unanswered = sa.and_(
-                _JOBS.c.ticket == ticket, _JOBS.c.task_id == "", _JOBS.c.state.in_((State.SENDING, State.UNKNOWN))
+                JOBS.c.ticket == ticket, JOBS.c.task_id == "", JOBS.c.state.in_((State.SENDING, State.UNKNOWN))
             )
             self._set(connection, unanswered, state=state, what=what, advice=advice)
 
     def advance(self, ticket: str, worker: str, **values: Any) -> bool:
         """Write what the worker found out; False where the job is another process's by now."""
         if values.get("status") not in (None, Status.PREPARING, Status.QUEUEING, Status.SUCCESS):
-            values["processing_at"] = func.coalesce(_JOBS.c.processing_at, _Clock())
+            values["processing_at"] = func.coalesce(JOBS.c.processing_at, _Clock())
         with self._write() as connection:
-            mine = sa.and_(_JOBS.c.ticket == ticket, _JOBS.c.worker == worker, _JOBS.c.state.in_(UNDER_WAY))
+            mine = sa.and_(JOBS.c.ticket == ticket, JOBS.c.worker == worker, JOBS.c.state.in_(UNDER_WAY))
             return self._set(connection, mine, **values)
 
     def cancel(self, ticket: str, what: str) -> None:
         """Only while nothing was sent."""
         with self._write() as connection:
-            queued = sa.and_(_JOBS.c.ticket == ticket, _JOBS.c.state == State.QUEUED)
+            queued = sa.and_(JOBS.c.ticket == ticket, JOBS.c.state == State.QUEUED)
             self._set(connection, queued, state=State.CANCELLED, what=what)
 
     def renew(self, worker: str, tickets: Collection[str], loops: Mapping[str, tuple[float, str]]) -> None:
@@ -318,48 +250,48 @@ class Ledger:
         Of each loop, how many seconds ago it ran to its end, and its trouble since then.
         """
         with self._write() as connection:
-            driven = sa.and_(_JOBS.c.worker == worker, _JOBS.c.ticket.in_(tickets))
-            connection.execute(update(_JOBS).where(driven).values(leased_until=_Clock(self._lease)))
-            stale = sa.or_(_LOOPS.c.worker == worker, _LOOPS.c.ran_at < _Clock(-24 * 3600))
-            connection.execute(sa.delete(_LOOPS).where(stale))
+            driven = sa.and_(JOBS.c.worker == worker, JOBS.c.ticket.in_(tickets))
+            connection.execute(update(JOBS).where(driven).values(leased_until=_Clock(self._lease)))
+            stale = sa.or_(LOOPS.c.worker == worker, LOOPS.c.ran_at < _Clock(-24 * 3600))
+            connection.execute(sa.delete(LOOPS).where(stale))
             for name, (ago, trouble) in loops.items():
                 values = {"worker": worker, "name": name, "ran_at": _Clock(-ago), "trouble": trouble}
-                connection.execute(_LOOPS.insert().values(values))
+                connection.execute(LOOPS.insert().values(values))
 
     def release(self, worker: str) -> None:
         """Leave every job to who comes next; a payment without an answer is unknown."""
         with self._write() as connection:
-            mine = sa.and_(_JOBS.c.worker == worker, _JOBS.c.state.in_(UNDER_WAY))
-            connection.execute(update(_JOBS).where(mine).values(leased_until=_Clock()))
-            self._abandon(connection, sa.and_(mine, _JOBS.c.state == State.SENDING))
-            connection.execute(sa.delete(_LOOPS).where(_LOOPS.c.worker == worker))
+            mine = sa.and_(JOBS.c.worker == worker, JOBS.c.state.in_(UNDER_WAY))
+            connection.execute(update(JOBS).where(mine).values(leased_until=_Clock()))
+            self._abandon(connection, sa.and_(mine, JOBS.c.state == State.SENDING))
+            connection.execute(sa.delete(LOOPS).where(LOOPS.c.worker == worker))
 
     def claim(self, worker: str, keys: Collection[str], *, only: Collection[str] | None = None) -> list[str]:
         """Take over what nobody holds and a key is here for; an abandoned `sending` becomes `unknown`.
 
         `only` these tickets, however old they are; else what is younger than a day.
         """
-        unsent = _JOBS.c.state.in_((State.QUEUED, State.SENDING))
-        reading = _JOBS.c.state.in_((State.RENDERING, State.FETCHING))
+        unsent = JOBS.c.state.in_((State.QUEUED, State.SENDING))
+        reading = JOBS.c.state.in_((State.RENDERING, State.FETCHING))
         if only is None:
             wanted = sa.or_(unsent, sa.and_(reading, _YOUNG))
         else:
-            wanted = sa.and_(_JOBS.c.state.in_(UNDER_WAY), _JOBS.c.ticket.in_(only))
-        free = sa.and_(wanted, _JOBS.c.leased_until < _Clock())
+            wanted = sa.and_(JOBS.c.state.in_(UNDER_WAY), JOBS.c.ticket.in_(only))
+        free = sa.and_(wanted, JOBS.c.leased_until < _Clock())
         with self._read() as connection:
             if not self._count(connection, free):
                 return []
         with self._write() as connection:
-            self._abandon(connection, sa.and_(free, _JOBS.c.state == State.SENDING))
-            stale = sa.and_(free, _JOBS.c.state == State.QUEUED, _JOBS.c.leased_until < _Clock(-STALE_SECONDS))
+            self._abandon(connection, sa.and_(free, JOBS.c.state == State.SENDING))
+            stale = sa.and_(free, JOBS.c.state == State.QUEUED, JOBS.c.leased_until < _Clock(-STALE_SECONDS))
             self._set(connection, stale, state=State.CANCELLED, what="The server stopped before anything was sent.")
-            locked = sa.and_(free, _JOBS.c.key.not_in(keys), _JOBS.c.waits != NEEDS_KEY)
+            locked = sa.and_(free, JOBS.c.key.not_in(keys), JOBS.c.waits != NEEDS_KEY)
             self._set(connection, locked, waits=NEEDS_KEY)
             # Not asked for by their key: by that a database may look through all that it ever paid.
-            found = connection.execute(select(_JOBS.c.ticket, _JOBS.c.key).where(free)).all()
+            found = connection.execute(select(JOBS.c.ticket, JOBS.c.key).where(free)).all()
             tickets = [str(row.ticket) for row in found if row.key in keys]
             taken = {"worker": worker, "leased_until": _Clock(self._lease)}
-            connection.execute(update(_JOBS).where(_JOBS.c.ticket.in_(tickets)).values(taken))
+            connection.execute(update(JOBS).where(JOBS.c.ticket.in_(tickets)).values(taken))
             return tickets
 
     def job(self, ticket: str) -> Job | None:
@@ -369,50 +301,46 @@ class Ledger:
     def jobs(self, limit: int | None = None) -> list[Job]:
         """The newest so many, or all; newest first."""
         with self._read() as connection:
-            newest = select(_JOBS, _Clock().label("now")).order_by(_JOBS.c.queued_at.desc()).limit(limit)
+            newest = select(JOBS, _Clock().label("now")).order_by(JOBS.c.queued_at.desc()).limit(limit)
             return [_job(row) for row in connection.execute(newest).mappings()]
 
     def changed(self, tickets: Collection[str], seconds: float) -> list[Job]:
         """Those of `tickets` that changed within the last so many seconds."""
         with self._read() as connection:
-            late = sa.and_(_JOBS.c.ticket.in_(tickets), _JOBS.c.changed_at > _Clock(-seconds))
-            return [
-                _job(row) for row in connection.execute(select(_JOBS, _Clock().label("now")).where(late)).mappings()
-            ]
+            late = sa.and_(JOBS.c.ticket.in_(tickets), JOBS.c.changed_at > _Clock(-seconds))
+            return [_job(row) for row in connection.execute(select(JOBS, _Clock().label("now")).where(late)).mappings()]
 
     def used_today(self, visitor: str | None = None) -> int:
         """Clips that were or may have been paid with the owner's key since midnight UTC, or this visitor's of those."""
         with self._read() as connection:
-            whose = [] if visitor is None else [_JOBS.c.visitor == visitor]
+            whose = [] if visitor is None else [JOBS.c.visitor == visitor]
             return self._count(connection, *_TODAYS, *whose)
 
     def durations(self, provider: str) -> list[float]:
         """Seconds from the sending to the end of a provider's newest clips, up to 200."""
         with self._read() as connection:
-            ended = sa.and_(_JOBS.c.provider == provider, _JOBS.c.state == State.DONE, _JOBS.c.ended_at.is_not(None))
-            times = select(_JOBS.c.sending_at, _JOBS.c.ended_at).where(ended).order_by(_JOBS.c.ended_at.desc())
+            ended = sa.and_(JOBS.c.provider == provider, JOBS.c.state == State.DONE, JOBS.c.ended_at.is_not(None))
+            times = select(JOBS.c.sending_at, JOBS.c.ended_at).where(ended).order_by(JOBS.c.ended_at.desc())
             return [(end - sent).total_seconds() for sent, end in connection.execute(times.limit(200))]
 
     def keys_in_use(self) -> set[str]:
         """The fingerprints of the keys that a job under way needs."""
         with self._read() as connection:
-            driven = sa.or_(_YOUNG, _JOBS.c.leased_until > _Clock())
-            under_way = sa.and_(_JOBS.c.state.in_(UNDER_WAY), driven)
-            return set(connection.scalars(select(_JOBS.c.key).where(under_way).distinct()))
+            driven = sa.or_(_YOUNG, JOBS.c.leased_until > _Clock())
+            under_way = sa.and_(JOBS.c.state.in_(UNDER_WAY), driven)
+            return set(connection.scalars(select(JOBS.c.key).where(under_way).distinct()))
 
     def under_way(self, tickets: Collection[str]) -> set[str]:
         """Of these, the ones whose jobs have not ended."""
         with self._read() as connection:
-            which = sa.and_(_JOBS.c.ticket.in_(tickets), _JOBS.c.state.in_(UNDER_WAY))
-            return set(connection.scalars(select(_JOBS.c.ticket).where(which)))
+            which = sa.and_(JOBS.c.ticket.in_(tickets), JOBS.c.state.in_(UNDER_WAY))
+            return set(connection.scalars(select(JOBS.c.ticket).where(which)))
 
     def unnamed(self, stems: Collection[str]) -> set[str]:
         """Of these files, told by their names up to the first dot, the ones that no row names."""
         found = set(stems)
         with self._read() as connection:
-            rows = connection.execution_options(yield_per=1000).execute(
-                select(_JOBS.c.photo, _JOBS.c.clip).where(_KEEPS)
-            )
+            rows = connection.execution_options(yield_per=1000).execute(select(JOBS.c.photo, JOBS.c.clip).where(KEEPS))
             for row in rows:
                 found.difference_update(name.partition(".")[0] for name in row if name)
         return found
@@ -420,41 +348,39 @@ class Ledger:
     def simulated(self) -> list[Job]:
         """What the simulator's jobs keep that have ended, newest first."""
         with self._read() as connection:
-            free = sa.and_(
-                _JOBS.c.payer == "nobody", _JOBS.c.ended_at.is_not(None), _KEEPS, _JOBS.c.deleted_at.is_(None)
-            )
-            query = select(_JOBS, _Clock().label("now")).where(free).order_by(_JOBS.c.ended_at.desc())
+            free = sa.and_(JOBS.c.payer == "nobody", JOBS.c.ended_at.is_not(None), KEEPS, JOBS.c.deleted_at.is_(None))
+            query = select(JOBS, _Clock().label("now")).where(free).order_by(JOBS.c.ended_at.desc())
             return [_job(row) for row in connection.execute(query).mappings()]
 
     def to_forget(self, hours: float) -> list[str]:
         """The tickets of jobs that ended so long ago and still keep photo, clip or prompt."""
         with self._read() as connection:
-            old = sa.and_(_JOBS.c.ended_at < _Clock(-3600 * hours), _KEEPS, _JOBS.c.deleted_at.is_(None))
-            return list(connection.scalars(select(_JOBS.c.ticket).where(old)))
+            old = sa.and_(JOBS.c.ended_at < _Clock(-3600 * hours), KEEPS, JOBS.c.deleted_at.is_(None))
+            return list(connection.scalars(select(JOBS.c.ticket).where(old)))
 
     def erase(self, ticket: str) -> bool:
         """The prompt leaves the row of a job that has ended; photo and clip are shown no more, their files go next."""
         with self._write() as connection:
-            which = sa.and_(_JOBS.c.ticket == ticket, _JOBS.c.ended_at.is_not(None), _KEEPS)
-            return self._set(connection, which, prompt="", deleted_at=func.coalesce(_JOBS.c.deleted_at, _Clock()))
+            which = sa.and_(JOBS.c.ticket == ticket, JOBS.c.ended_at.is_not(None), KEEPS)
+            return self._set(connection, which, prompt="", deleted_at=func.coalesce(JOBS.c.deleted_at, _Clock()))
 
     def erased(self, ticket: str | None = None) -> list[tuple[str, str, str]]:
         """Ticket, photo and clip of what was erased and whose files may still be there; of all, or of one job."""
         with self._read() as connection:
-            which = [] if ticket is None else [_JOBS.c.ticket == ticket]
-            query = select(_JOBS.c.ticket, _JOBS.c.photo, _JOBS.c.clip).where(_GOES)
+            which = [] if ticket is None else [JOBS.c.ticket == ticket]
+            query = select(JOBS.c.ticket, JOBS.c.photo, JOBS.c.clip).where(GOES)
             return [(row.ticket, row.photo, row.clip) for row in connection.execute(query.where(*which))]
 
     def clear(self, ticket: str) -> None:
         """The files of what was erased are gone."""
         with self._write() as connection:
-            erased = sa.and_(_JOBS.c.ticket == ticket, _JOBS.c.deleted_at.is_not(None))
-            connection.execute(update(_JOBS).where(erased).values(photo="", clip=""))
+            erased = sa.and_(JOBS.c.ticket == ticket, JOBS.c.deleted_at.is_not(None))
+            connection.execute(update(JOBS).where(erased).values(photo="", clip=""))
 
     def health(self) -> list[tuple[str, str, float, str]]:
         """Of each process that did not end in order: its name, a loop, seconds since that ran, its trouble."""
         with self._read() as connection:
-            rows = connection.execute(select(_LOOPS, _Clock().label("now")).order_by(_LOOPS.c.worker, _LOOPS.c.name))
+            rows = connection.execute(select(LOOPS, _Clock().label("now")).order_by(LOOPS.c.worker, LOOPS.c.name))
             return [(row.worker, row.name, _epoch(row.now) - _epoch(row.ran_at), row.trouble) for row in rows]
 
     def _abandon(self, connection: sa.Connection, sending: sa.ColumnElement[bool]) -> None:
@@ -464,9 +390,9 @@ class Ledger:
         self, connection: sa.Connection, which: sa.ColumnElement[bool], limits: Limits
     ) -> Iterator[tuple[sa.RowMapping, State, str]]:
         """Each in its order, what becomes of it now and why; between two of them their row may be written."""
-        names = (_JOBS.c.ticket, _JOBS.c.key, _JOBS.c.payer, _JOBS.c.visitor, _JOBS.c.waits, which.label("mine"))
-        in_line = sa.and_(_JOBS.c.state == State.QUEUED, sa.or_(which, _JOBS.c.leased_until > _Clock()))
-        rows = connection.execute(select(*names).where(in_line).order_by(_JOBS.c.queued_at)).mappings().all()
+        names = (JOBS.c.ticket, JOBS.c.key, JOBS.c.payer, JOBS.c.visitor, JOBS.c.waits, which.label("mine"))
+        in_line = sa.and_(JOBS.c.state == State.QUEUED, sa.or_(which, JOBS.c.leased_until > _Clock()))
+        rows = connection.execute(select(*names).where(in_line).order_by(JOBS.c.queued_at)).mappings().all()
         before: Counter[str] = Counter()
         for row in rows:
             state, obstacle = State.QUEUED, f"Waiting: {before[row['key']]} before it."
@@ -482,35 +408,35 @@ class Ledger:
         if row["payer"] == "owner" and self._count(connection, *_TODAYS) >= limits.per_day:
             return State.REFUSED, f"All {limits.per_day} clips of today are used; the day ends at midnight UTC."
         if row["payer"] == "owner" and limits.per_visitor is not None:
-            used = self._count(connection, *_TODAYS, _JOBS.c.visitor == row["visitor"])
+            used = self._count(connection, *_TODAYS, JOBS.c.visitor == row["visitor"])
             if used >= limits.per_visitor:
                 yours = f"Your {limits.per_visitor} clips of today are used"
                 return State.REFUSED, f"{yours}; the day ends at midnight UTC. An own key has no such limit."
-        same = _JOBS.c.key == row["key"]
+        same = JOBS.c.key == row["key"]
         # What nobody drives still renders at the provider, but not for ever.
-        rendering = _JOBS.c.state.in_((State.SENDING, State.RENDERING))
-        lasts = sa.or_(_JOBS.c.leased_until > _Clock(), _JOBS.c.sending_at > _Clock(-DEADLINE_SECONDS))
+        rendering = JOBS.c.state.in_((State.SENDING, State.RENDERING))
+        lasts = sa.or_(JOBS.c.leased_until > _Clock(), JOBS.c.sending_at > _Clock(-DEADLINE_SECONDS))
         if self._count(connection, same, rendering, _YOUNG, lasts) >= limits.concurrent:
             return State.QUEUED, f"Waiting: {limits.concurrent} clips are rendering with this key already."
-        if self._count(connection, same, _JOBS.c.sending_at > _Clock(-60)) >= limits.per_minute:
+        if self._count(connection, same, JOBS.c.sending_at > _Clock(-60)) >= limits.per_minute:
             return State.QUEUED, f"Waiting: {limits.per_minute} clips were sent with this key within a minute."
         return State.SENDING, ""
 
     def _count(self, connection: sa.Connection, *conditions: sa.ColumnElement[bool]) -> int:
-        return connection.scalar(select(func.count()).select_from(_JOBS).where(*conditions)) or 0
+        return connection.scalar(select(func.count()).select_from(JOBS).where(*conditions)) or 0
 
     def _set(self, connection: sa.Connection, which: sa.ColumnElement[bool], **values: Any) -> bool:
         if state := values.get("state"):
-            begins = f"{state}_at" if f"{state}_at" in _JOBS.c else "ended_at"
-            values = {begins: func.coalesce(_JOBS.c[begins], _Clock()), "waits": ""} | values
-        return connection.execute(update(_JOBS).where(which).values(values | {"changed_at": _Clock()})).rowcount > 0
+            begins = f"{state}_at" if f"{state}_at" in JOBS.c else "ended_at"
+            values = {begins: func.coalesce(JOBS.c[begins], _Clock()), "waits": ""} | values
+        return connection.execute(update(JOBS).where(which).values(values | {"changed_at": _Clock()})).rowcount > 0
 
     def _row(self, connection: sa.Connection, which: sa.ColumnElement[bool]) -> sa.RowMapping | None:
-        query = select(_JOBS, _Clock().label("now")).where(which)
+        query = select(JOBS, _Clock().label("now")).where(which)
         return connection.execute(query).mappings().first()
 
     def _one(self, connection: sa.Connection, ticket: str) -> Job | None:
-        row = self._row(connection, _JOBS.c.ticket == ticket)
+        row = self._row(connection, JOBS.c.ticket == ticket)
         return _job(row) if row else None
 
     def _made(self) -> tuple[str, str]:
@@ -520,17 +446,10 @@ class Ledger:
             with connection.begin():
                 if connection.dialect.name == "postgresql":
                     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MAKERS})")
-                _META.create_all(connection)
-                _add_missing_columns(connection)
-                _add_missing_indexes(connection)
-                if not connection.scalar(select(func.count()).select_from(_LEDGER)):
-                    connection.execute(_LEDGER.insert().values(turn=0, pepper=secrets.token_hex(32)))
-                unnamed = _LEDGER.c.identity.is_(None)
-                connection.execute(update(_LEDGER).where(unnamed).values(identity=secrets.token_hex(16)))
-                pepper, identity = connection.execute(select(_LEDGER.c.pepper, _LEDGER.c.identity)).one()
+                pepper, identity = make(connection)
             # It would wait as long for a job.
             connection.invalidate()
-            return str(pepper), str(identity)
+            return pepper, identity
 
     @contextmanager
     def _read(self) -> Iterator[sa.Connection]:
@@ -540,24 +459,24 @@ class Ledger:
     @contextmanager
     def _write(self) -> Iterator[sa.Connection]:
         with _told(), self._writing.begin() as connection:
-            connection.execute(update(_LEDGER).values(turn=_LEDGER.c.turn + 1))
+            connection.execute(update(LEDGER).values(turn=LEDGER.c.turn + 1))
             yield connection
 
 
-_YOUNG = _JOBS.c.queued_at > _Clock(-GIVE_UP_SECONDS)
+_YOUNG = JOBS.c.queued_at > _Clock(-GIVE_UP_SECONDS)
 _WAITS = sa.and_(
-    _JOBS.c.state.in_(UNDER_WAY),
+    JOBS.c.state.in_(UNDER_WAY),
     _YOUNG,
     # The simulator has no queue of ours, and its films are work all the same. For an "or" SQLite reads all of them.
-    sa.not_(sa.and_(_JOBS.c.state != State.QUEUED, _JOBS.c.payer != "nobody")),
-    _JOBS.c.leased_until > _Clock(),
+    sa.not_(sa.and_(JOBS.c.state != State.QUEUED, JOBS.c.payer != "nobody")),
+    JOBS.c.leased_until > _Clock(),
 )
-_TODAYS = (_JOBS.c.payer == "owner", _JOBS.c.state.not_in(NOT_SPENT), _JOBS.c.sending_at >= _Today())
+_TODAYS = (JOBS.c.payer == "owner", JOBS.c.state.not_in(NOT_SPENT), JOBS.c.sending_at >= _Today())
 
 
 def _job(row: sa.RowMapping) -> Job:
     values: dict[str, Any] = {name: row[name] for name in Job.__dataclass_fields__ if name in row}
-    began = {stage: _epoch(row[column]) for stage, column in _BEGINS.items() if row[column]}
+    began = {stage: _epoch(row[column]) for stage, column in BEGINS.items() if row[column]}
     values |= {"state": State(row["state"]), "began": began, "ended": row["ended_at"] and _epoch(row["ended_at"])}
     values["deleted"] = row["deleted_at"] is not None
     if values["deleted"]:
@@ -567,14 +486,6 @@ def _job(row: sa.RowMapping) -> Job:
 
 def _epoch(moment: datetime) -> float:
     return moment.replace(tzinfo=UTC).timestamp()
-
-
-def _add_missing_indexes(connection: sa.Connection) -> None:
-    for index in _JOBS.indexes:
-        index.create(connection, checkfirst=True)
-    # Those of earlier versions.
-    for name in ("ix_jobs_state", "ix_jobs_changed_at"):
-        connection.exec_driver_sql(f"DROP INDEX IF EXISTS {name}")
 
 
 @contextmanager
@@ -587,15 +498,6 @@ def _told() -> Iterator[None]:
         # A server's words can hold values, and a driver's after the first line.
         words = "" if getattr(cause, "sqlstate", None) else f": {str(cause).strip().partition(chr(10))[0]}"
         raise DatabaseUnavailable(type(cause).__name__ + words) from None
-
-
-def _add_missing_columns(connection: sa.Connection) -> None:
-    for table in _META.sorted_tables:
-        there = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
-        for column in table.c:
-            if column.name not in there:
-                definition = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
-                connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {definition}")
 
 
 def _engine(url: str | Path, patience: float) -> sa.Engine:
