@@ -7,27 +7,23 @@ import asyncio
 import hashlib
 import hmac
 import logging
-import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy import exc, func, select, update
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy import func, select, update
 
-from ..errors import ChargeUnknown, DatabaseUnavailable, SettingsError
+from ..errors import ChargeUnknown, DatabaseUnavailable
 from ..wire import DEADLINE_SECONDS, Status
+from .database import Clock, Database, Today
 from .model import NOT_SPENT, UNDER_WAY, Job, Limits, Pace, State
-from .schema import BEGINS, GOES, JOBS, KEEPS, LEDGER, LOOPS, make
+from .schema import BEGINS, GOES, JOBS, KEEPS, LOOPS
 
 _log = logging.getLogger(__name__)
 _Arguments = ParamSpec("_Arguments")
@@ -38,52 +34,7 @@ STALE_SECONDS = 600
 GIVE_UP_SECONDS = 24 * 3600
 _AGAIN_SECONDS = 1.0
 NEEDS_KEY = "Waiting: it needs the same key again."
-# For an index over very many rows.
-_MAKING_SECONDS = 60.0
-_MAKERS = 0x53325620  # whoever makes tables holds the lock of this number
 _STOPPED = "The server stopped after the request was sent and before the answer was written down."
-
-
-class _Clock(FunctionElement[datetime]):
-    """The time in UTC of the statement, by the database's clock, and so many seconds from it.
-
-    One time for the whole statement: an index is of no use beside one that moves.
-    """
-
-    type = sa.DateTime()
-    inherit_cache = True
-
-    def __init__(self, seconds: float = 0) -> None:
-        super().__init__(sa.literal(f"{seconds:+f} seconds"))
-
-
-@compiles(_Clock, "sqlite")
-def _sqlite_clock(element: _Clock, compiler: SQLCompiler, **how: Any) -> str:
-    # As SQLAlchemy writes a datetime, so that the texts compare as the times do.
-    return f"strftime('%Y-%m-%d %H:%M:%f000', 'now', {compiler.process(element.clauses, **how)})"
-
-
-@compiles(_Clock, "postgresql")
-def _postgresql_clock(element: _Clock, compiler: SQLCompiler, **how: Any) -> str:
-    seconds = compiler.process(element.clauses, **how)
-    return f"(statement_timestamp() AT TIME ZONE 'UTC' + CAST({seconds} AS interval))"
-
-
-class _Today(FunctionElement[datetime]):
-    """When the database's UTC day began."""
-
-    type = sa.DateTime()
-    inherit_cache = True
-
-
-@compiles(_Today, "sqlite")
-def _sqlite_today(*_: Any, **__: Any) -> str:
-    return "strftime('%Y-%m-%d 00:00:00.000000', 'now')"
-
-
-@compiles(_Today, "postgresql")
-def _postgresql_today(*_: Any, **__: Any) -> str:
-    return "date_trunc('day', statement_timestamp() AT TIME ZONE 'UTC')"
 
 
 class TooLate(Exception):
@@ -103,19 +54,14 @@ class Ledger:
 
     def __init__(self, url: str | Path, *, lease: float = Pace().lease, patience: float = 5.0) -> None:
         self._lease = lease
+        self.database = Database(url, patience)
+        self.identity = self.database.identity
         # Its own: behind a database that says nothing neither photos nor uploads wait.
         self._threads = ThreadPoolExecutor(8, "ledger")
-        self._engine = _engine(url, patience)
-        self._writing = self._engine.execution_options(writes=True)
-        try:
-            self._pepper, self.identity = self._made()
-        except DatabaseUnavailable:
-            self.close()
-            raise
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
-        self._engine.dispose()
+        self.database.close()
 
     async def ask(
         self, act: Callable[_Arguments, _Result], *arguments: _Arguments.args, **named: _Arguments.kwargs
@@ -137,14 +83,14 @@ class Ledger:
 
     def fingerprint(self, *parts: str) -> str:
         """A digest that says nothing about `parts` to somebody without the ledger."""
-        return hmac.digest(self._pepper.encode(), "\0".join(parts).encode(), hashlib.sha256).hex()
+        return hmac.digest(self.database.pepper.encode(), "\0".join(parts).encode(), hashlib.sha256).hex()
 
     def enter(self, ticket: str, worker: str, request: str, *, limits: Limits, until: float, **values: Any) -> str:
         """Queue a job; or the ticket of the same request that is under way already.
 
         Raises `Full`, or `TooLate` where its turn comes after the moment `until` of the monotonic clock.
         """
-        with self._write() as connection:
+        with self.database.write() as connection:
             if time.monotonic() > until:
                 raise TooLate
             same = sa.and_(JOBS.c.request == request, JOBS.c.state.in_(UNDER_WAY), _YOUNG)
@@ -156,7 +102,7 @@ class Ledger:
                 raise Full(f"{limits.waiting} jobs from your address wait already")
             if self._count(connection, _WAITS) >= limits.waiting_in_all:
                 raise Full(f"{limits.waiting_in_all} jobs wait here already")
-            times = {"queued_at": _Clock(), "changed_at": _Clock(), "leased_until": _Clock(self._lease)}
+            times = {"queued_at": Clock(), "changed_at": Clock(), "leased_until": Clock(self._lease)}
             values |= {"ticket": ticket, "state": State.QUEUED, "worker": worker, "request": request, **times}
             connection.execute(JOBS.insert().values(values))
             return ticket
@@ -170,12 +116,12 @@ class Ledger:
         # By a commit whose answer was lost: nobody has paid for it yet.
         admitted = select(JOBS.c.ticket).where(mine, JOBS.c.state == State.SENDING)
         mine = sa.and_(mine, JOBS.c.state == State.QUEUED)
-        with self._read() as connection:
+        with self.database.read() as connection:
             found = list(self._obstacles(connection, mine, limits))
             still = all(state is State.QUEUED and obstacle == row["waits"] for row, state, obstacle in found)
             if still and not connection.scalars(admitted).all():
                 return [], {row["ticket"] for row, _, _ in found}
-        with self._write() as connection:
+        with self.database.write() as connection:
             left, waiting = [self._one(connection, ticket) for ticket in connection.scalars(admitted).all()], set()
             for row, state, obstacle in self._obstacles(connection, mine, limits):
                 this = JOBS.c.ticket == row["ticket"]
@@ -190,41 +136,41 @@ class Ledger:
 
     def withdraw(self, ticket: str) -> None:
         """Back into the queue: it was admitted, and nothing has left this machine."""
-        with self._write() as connection:
+        with self.database.write() as connection:
             sending = sa.and_(JOBS.c.ticket == ticket, JOBS.c.state == State.SENDING, JOBS.c.task_id == "")
             self._set(connection, sending, state=State.QUEUED, sending_at=None)
 
     def record_task(self, ticket: str, worker: str, task_id: str) -> None:
         """A fact, whoever holds the job by now: it heals `unknown`. What was deleted meanwhile stays deleted."""
-        with self._write() as connection:
+        with self.database.write() as connection:
             unsent = sa.and_(JOBS.c.ticket == ticket, JOBS.c.state.in_((State.SENDING, State.UNKNOWN)))
             self._set(connection, JOBS.c.ticket == ticket, task_id=task_id)
             healed = {"what": "", "advice": ""}
             deleted = sa.and_(unsent, JOBS.c.deleted_at.is_not(None))
             self._set(connection, deleted, state=State.DONE, **healed)
-            held = {"worker": worker, "leased_until": _Clock(self._lease)}
+            held = {"worker": worker, "leased_until": Clock(self._lease)}
             self._set(connection, unsent, state=State.RENDERING, ended_at=None, **healed | held)
 
     def record_clip(self, ticket: str, clip: str) -> Job | None:
         """A whole clip on the disk is a fact, too, whoever holds the job by now; the job, None without a row."""
-        with self._write() as connection:
+        with self.database.write() as connection:
             wanted = sa.and_(JOBS.c.ticket == ticket, JOBS.c.state.in_(UNDER_WAY))
             self._set(connection, wanted, state=State.DONE, clip=clip)
             return self._one(connection, ticket)
 
     def miss_clip(self, ticket: str, clip: str, what: str, *, fetch: bool) -> None:
         """The clip's file is gone: it is to be fetched again, or else the row says why it is not."""
-        with self._write() as connection:
+        with self.database.write() as connection:
             missed = sa.and_(JOBS.c.ticket == ticket, JOBS.c.state == State.DONE, JOBS.c.clip == clip)
             if fetch:
-                free = {"fetching_at": _Clock(), "ended_at": None, "leased_until": _Clock(), "waits": what}
+                free = {"fetching_at": Clock(), "ended_at": None, "leased_until": Clock(), "waits": what}
                 self._set(connection, missed, state=State.FETCHING, clip="", **free)
             else:
                 self._set(connection, missed, clip="", what=what)
 
     def end_submit(self, ticket: str, state: State, what: str, advice: str) -> None:
         """Refused or unknown; a refusal is a fact, whoever holds the job by now."""
-        with self._write() as connection:
+        with self.database.write() as connection:
             unanswered = sa.and_(
                 JOBS.c.ticket == ticket, JOBS.c.task_id == "", JOBS.c.state.in_((State.SENDING, State.UNKNOWN))
             )
@@ -233,14 +179,14 @@ class Ledger:
     def advance(self, ticket: str, worker: str, **values: Any) -> bool:
         """Write what the worker found out; False where the job is another process's by now."""
         if values.get("status") not in (None, Status.PREPARING, Status.QUEUEING, Status.SUCCESS):
-            values["processing_at"] = func.coalesce(JOBS.c.processing_at, _Clock())
-        with self._write() as connection:
+            values["processing_at"] = func.coalesce(JOBS.c.processing_at, Clock())
+        with self.database.write() as connection:
             mine = sa.and_(JOBS.c.ticket == ticket, JOBS.c.worker == worker, JOBS.c.state.in_(UNDER_WAY))
             return self._set(connection, mine, **values)
 
     def cancel(self, ticket: str, what: str) -> None:
         """Only while nothing was sent."""
-        with self._write() as connection:
+        with self.database.write() as connection:
             queued = sa.and_(JOBS.c.ticket == ticket, JOBS.c.state == State.QUEUED)
             self._set(connection, queued, state=State.CANCELLED, what=what)
 
@@ -249,20 +195,20 @@ class Ledger:
 
         Of each loop, how many seconds ago it ran to its end, and its trouble since then.
         """
-        with self._write() as connection:
+        with self.database.write() as connection:
             driven = sa.and_(JOBS.c.worker == worker, JOBS.c.ticket.in_(tickets))
-            connection.execute(update(JOBS).where(driven).values(leased_until=_Clock(self._lease)))
-            stale = sa.or_(LOOPS.c.worker == worker, LOOPS.c.ran_at < _Clock(-24 * 3600))
+            connection.execute(update(JOBS).where(driven).values(leased_until=Clock(self._lease)))
+            stale = sa.or_(LOOPS.c.worker == worker, LOOPS.c.ran_at < Clock(-24 * 3600))
             connection.execute(sa.delete(LOOPS).where(stale))
             for name, (ago, trouble) in loops.items():
-                values = {"worker": worker, "name": name, "ran_at": _Clock(-ago), "trouble": trouble}
+                values = {"worker": worker, "name": name, "ran_at": Clock(-ago), "trouble": trouble}
                 connection.execute(LOOPS.insert().values(values))
 
     def release(self, worker: str) -> None:
         """Leave every job to who comes next; a payment without an answer is unknown."""
-        with self._write() as connection:
+        with self.database.write() as connection:
             mine = sa.and_(JOBS.c.worker == worker, JOBS.c.state.in_(UNDER_WAY))
-            connection.execute(update(JOBS).where(mine).values(leased_until=_Clock()))
+            connection.execute(update(JOBS).where(mine).values(leased_until=Clock()))
             self._abandon(connection, sa.and_(mine, JOBS.c.state == State.SENDING))
             connection.execute(sa.delete(LOOPS).where(LOOPS.c.worker == worker))
 
@@ -277,69 +223,69 @@ class Ledger:
             wanted = sa.or_(unsent, sa.and_(reading, _YOUNG))
         else:
             wanted = sa.and_(JOBS.c.state.in_(UNDER_WAY), JOBS.c.ticket.in_(only))
-        free = sa.and_(wanted, JOBS.c.leased_until < _Clock())
-        with self._read() as connection:
+        free = sa.and_(wanted, JOBS.c.leased_until < Clock())
+        with self.database.read() as connection:
             if not self._count(connection, free):
                 return []
-        with self._write() as connection:
+        with self.database.write() as connection:
             self._abandon(connection, sa.and_(free, JOBS.c.state == State.SENDING))
-            stale = sa.and_(free, JOBS.c.state == State.QUEUED, JOBS.c.leased_until < _Clock(-STALE_SECONDS))
+            stale = sa.and_(free, JOBS.c.state == State.QUEUED, JOBS.c.leased_until < Clock(-STALE_SECONDS))
             self._set(connection, stale, state=State.CANCELLED, what="The server stopped before anything was sent.")
             locked = sa.and_(free, JOBS.c.key.not_in(keys), JOBS.c.waits != NEEDS_KEY)
             self._set(connection, locked, waits=NEEDS_KEY)
             # Not asked for by their key: by that a database may look through all that it ever paid.
             found = connection.execute(select(JOBS.c.ticket, JOBS.c.key).where(free)).all()
             tickets = [str(row.ticket) for row in found if row.key in keys]
-            taken = {"worker": worker, "leased_until": _Clock(self._lease)}
+            taken = {"worker": worker, "leased_until": Clock(self._lease)}
             connection.execute(update(JOBS).where(JOBS.c.ticket.in_(tickets)).values(taken))
             return tickets
 
     def job(self, ticket: str) -> Job | None:
-        with self._read() as connection:
+        with self.database.read() as connection:
             return self._one(connection, ticket)
 
     def jobs(self, limit: int | None = None) -> list[Job]:
         """The newest so many, or all; newest first."""
-        with self._read() as connection:
-            newest = select(JOBS, _Clock().label("now")).order_by(JOBS.c.queued_at.desc()).limit(limit)
+        with self.database.read() as connection:
+            newest = select(JOBS, Clock().label("now")).order_by(JOBS.c.queued_at.desc()).limit(limit)
             return [_job(row) for row in connection.execute(newest).mappings()]
 
     def changed(self, tickets: Collection[str], seconds: float) -> list[Job]:
         """Those of `tickets` that changed within the last so many seconds."""
-        with self._read() as connection:
-            late = sa.and_(JOBS.c.ticket.in_(tickets), JOBS.c.changed_at > _Clock(-seconds))
-            return [_job(row) for row in connection.execute(select(JOBS, _Clock().label("now")).where(late)).mappings()]
+        with self.database.read() as connection:
+            late = sa.and_(JOBS.c.ticket.in_(tickets), JOBS.c.changed_at > Clock(-seconds))
+            return [_job(row) for row in connection.execute(select(JOBS, Clock().label("now")).where(late)).mappings()]
 
     def used_today(self, visitor: str | None = None) -> int:
         """Clips that were or may have been paid with the owner's key since midnight UTC, or this visitor's of those."""
-        with self._read() as connection:
+        with self.database.read() as connection:
             whose = [] if visitor is None else [JOBS.c.visitor == visitor]
             return self._count(connection, *_TODAYS, *whose)
 
     def durations(self, provider: str) -> list[float]:
         """Seconds from the sending to the end of a provider's newest clips, up to 200."""
-        with self._read() as connection:
+        with self.database.read() as connection:
             ended = sa.and_(JOBS.c.provider == provider, JOBS.c.state == State.DONE, JOBS.c.ended_at.is_not(None))
             times = select(JOBS.c.sending_at, JOBS.c.ended_at).where(ended).order_by(JOBS.c.ended_at.desc())
             return [(end - sent).total_seconds() for sent, end in connection.execute(times.limit(200))]
 
     def keys_in_use(self) -> set[str]:
         """The fingerprints of the keys that a job under way needs."""
-        with self._read() as connection:
-            driven = sa.or_(_YOUNG, JOBS.c.leased_until > _Clock())
+        with self.database.read() as connection:
+            driven = sa.or_(_YOUNG, JOBS.c.leased_until > Clock())
             under_way = sa.and_(JOBS.c.state.in_(UNDER_WAY), driven)
             return set(connection.scalars(select(JOBS.c.key).where(under_way).distinct()))
 
     def under_way(self, tickets: Collection[str]) -> set[str]:
         """Of these, the ones whose jobs have not ended."""
-        with self._read() as connection:
+        with self.database.read() as connection:
             which = sa.and_(JOBS.c.ticket.in_(tickets), JOBS.c.state.in_(UNDER_WAY))
             return set(connection.scalars(select(JOBS.c.ticket).where(which)))
 
     def unnamed(self, stems: Collection[str]) -> set[str]:
         """Of these files, told by their names up to the first dot, the ones that no row names."""
         found = set(stems)
-        with self._read() as connection:
+        with self.database.read() as connection:
             rows = connection.execution_options(yield_per=1000).execute(select(JOBS.c.photo, JOBS.c.clip).where(KEEPS))
             for row in rows:
                 found.difference_update(name.partition(".")[0] for name in row if name)
@@ -347,40 +293,40 @@ class Ledger:
 
     def simulated(self) -> list[Job]:
         """What the simulator's jobs keep that have ended, newest first."""
-        with self._read() as connection:
+        with self.database.read() as connection:
             free = sa.and_(JOBS.c.payer == "nobody", JOBS.c.ended_at.is_not(None), KEEPS, JOBS.c.deleted_at.is_(None))
-            query = select(JOBS, _Clock().label("now")).where(free).order_by(JOBS.c.ended_at.desc())
+            query = select(JOBS, Clock().label("now")).where(free).order_by(JOBS.c.ended_at.desc())
             return [_job(row) for row in connection.execute(query).mappings()]
 
     def to_forget(self, hours: float) -> list[str]:
         """The tickets of jobs that ended so long ago and still keep photo, clip or prompt."""
-        with self._read() as connection:
-            old = sa.and_(JOBS.c.ended_at < _Clock(-3600 * hours), KEEPS, JOBS.c.deleted_at.is_(None))
+        with self.database.read() as connection:
+            old = sa.and_(JOBS.c.ended_at < Clock(-3600 * hours), KEEPS, JOBS.c.deleted_at.is_(None))
             return list(connection.scalars(select(JOBS.c.ticket).where(old)))
 
     def erase(self, ticket: str) -> bool:
         """The prompt leaves the row of a job that has ended; photo and clip are shown no more, their files go next."""
-        with self._write() as connection:
+        with self.database.write() as connection:
             which = sa.and_(JOBS.c.ticket == ticket, JOBS.c.ended_at.is_not(None), KEEPS)
-            return self._set(connection, which, prompt="", deleted_at=func.coalesce(JOBS.c.deleted_at, _Clock()))
+            return self._set(connection, which, prompt="", deleted_at=func.coalesce(JOBS.c.deleted_at, Clock()))
 
     def erased(self, ticket: str | None = None) -> list[tuple[str, str, str]]:
         """Ticket, photo and clip of what was erased and whose files may still be there; of all, or of one job."""
-        with self._read() as connection:
+        with self.database.read() as connection:
             which = [] if ticket is None else [JOBS.c.ticket == ticket]
             query = select(JOBS.c.ticket, JOBS.c.photo, JOBS.c.clip).where(GOES)
             return [(row.ticket, row.photo, row.clip) for row in connection.execute(query.where(*which))]
 
     def clear(self, ticket: str) -> None:
         """The files of what was erased are gone."""
-        with self._write() as connection:
+        with self.database.write() as connection:
             erased = sa.and_(JOBS.c.ticket == ticket, JOBS.c.deleted_at.is_not(None))
             connection.execute(update(JOBS).where(erased).values(photo="", clip=""))
 
     def health(self) -> list[tuple[str, str, float, str]]:
         """Of each process that did not end in order: its name, a loop, seconds since that ran, its trouble."""
-        with self._read() as connection:
-            rows = connection.execute(select(LOOPS, _Clock().label("now")).order_by(LOOPS.c.worker, LOOPS.c.name))
+        with self.database.read() as connection:
+            rows = connection.execute(select(LOOPS, Clock().label("now")).order_by(LOOPS.c.worker, LOOPS.c.name))
             return [(row.worker, row.name, _epoch(row.now) - _epoch(row.ran_at), row.trouble) for row in rows]
 
     def _abandon(self, connection: sa.Connection, sending: sa.ColumnElement[bool]) -> None:
@@ -391,7 +337,7 @@ class Ledger:
     ) -> Iterator[tuple[sa.RowMapping, State, str]]:
         """Each in its order, what becomes of it now and why; between two of them their row may be written."""
         names = (JOBS.c.ticket, JOBS.c.key, JOBS.c.payer, JOBS.c.visitor, JOBS.c.waits, which.label("mine"))
-        in_line = sa.and_(JOBS.c.state == State.QUEUED, sa.or_(which, JOBS.c.leased_until > _Clock()))
+        in_line = sa.and_(JOBS.c.state == State.QUEUED, sa.or_(which, JOBS.c.leased_until > Clock()))
         rows = connection.execute(select(*names).where(in_line).order_by(JOBS.c.queued_at)).mappings().all()
         before: Counter[str] = Counter()
         for row in rows:
@@ -415,10 +361,10 @@ class Ledger:
         same = JOBS.c.key == row["key"]
         # What nobody drives still renders at the provider, but not for ever.
         rendering = JOBS.c.state.in_((State.SENDING, State.RENDERING))
-        lasts = sa.or_(JOBS.c.leased_until > _Clock(), JOBS.c.sending_at > _Clock(-DEADLINE_SECONDS))
+        lasts = sa.or_(JOBS.c.leased_until > Clock(), JOBS.c.sending_at > Clock(-DEADLINE_SECONDS))
         if self._count(connection, same, rendering, _YOUNG, lasts) >= limits.concurrent:
             return State.QUEUED, f"Waiting: {limits.concurrent} clips are rendering with this key already."
-        if self._count(connection, same, JOBS.c.sending_at > _Clock(-60)) >= limits.per_minute:
+        if self._count(connection, same, JOBS.c.sending_at > Clock(-60)) >= limits.per_minute:
             return State.QUEUED, f"Waiting: {limits.per_minute} clips were sent with this key within a minute."
         return State.SENDING, ""
 
@@ -428,50 +374,27 @@ class Ledger:
     def _set(self, connection: sa.Connection, which: sa.ColumnElement[bool], **values: Any) -> bool:
         if state := values.get("state"):
             begins = f"{state}_at" if f"{state}_at" in JOBS.c else "ended_at"
-            values = {begins: func.coalesce(JOBS.c[begins], _Clock()), "waits": ""} | values
-        return connection.execute(update(JOBS).where(which).values(values | {"changed_at": _Clock()})).rowcount > 0
+            values = {begins: func.coalesce(JOBS.c[begins], Clock()), "waits": ""} | values
+        return connection.execute(update(JOBS).where(which).values(values | {"changed_at": Clock()})).rowcount > 0
 
     def _row(self, connection: sa.Connection, which: sa.ColumnElement[bool]) -> sa.RowMapping | None:
-        query = select(JOBS, _Clock().label("now")).where(which)
+        query = select(JOBS, Clock().label("now")).where(which)
         return connection.execute(query).mappings().first()
 
     def _one(self, connection: sa.Connection, ticket: str) -> Job | None:
         row = self._row(connection, JOBS.c.ticket == ticket)
         return _job(row) if row else None
 
-    def _made(self) -> tuple[str, str]:
-        """Pepper and identity, once all tables are there."""
-        with _told(), self._writing.connect() as connection:
-            _wait_up_to(_MAKING_SECONDS, connection.connection.driver_connection)
-            with connection.begin():
-                if connection.dialect.name == "postgresql":
-                    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MAKERS})")
-                pepper, identity = make(connection)
-            # It would wait as long for a job.
-            connection.invalidate()
-            return pepper, identity
 
-    @contextmanager
-    def _read(self) -> Iterator[sa.Connection]:
-        with _told(), self._engine.connect() as connection:
-            yield connection
-
-    @contextmanager
-    def _write(self) -> Iterator[sa.Connection]:
-        with _told(), self._writing.begin() as connection:
-            connection.execute(update(LEDGER).values(turn=LEDGER.c.turn + 1))
-            yield connection
-
-
-_YOUNG = JOBS.c.queued_at > _Clock(-GIVE_UP_SECONDS)
+_YOUNG = JOBS.c.queued_at > Clock(-GIVE_UP_SECONDS)
 _WAITS = sa.and_(
     JOBS.c.state.in_(UNDER_WAY),
     _YOUNG,
     # The simulator has no queue of ours, and its films are work all the same. For an "or" SQLite reads all of them.
     sa.not_(sa.and_(JOBS.c.state != State.QUEUED, JOBS.c.payer != "nobody")),
-    JOBS.c.leased_until > _Clock(),
+    JOBS.c.leased_until > Clock(),
 )
-_TODAYS = (JOBS.c.payer == "owner", JOBS.c.state.not_in(NOT_SPENT), JOBS.c.sending_at >= _Today())
+_TODAYS = (JOBS.c.payer == "owner", JOBS.c.state.not_in(NOT_SPENT), JOBS.c.sending_at >= Today())
 
 
 def _job(row: sa.RowMapping) -> Job:
@@ -486,113 +409,3 @@ def _job(row: sa.RowMapping) -> Job:
 
 def _epoch(moment: datetime) -> float:
     return moment.replace(tzinfo=UTC).timestamp()
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Raises `DatabaseUnavailable`, without the row that the database's own error can hold."""
-    try:
-        yield
-    except (exc.DBAPIError, exc.TimeoutError) as error:
-        cause = getattr(error, "orig", None) or error
-        # A server's words can hold values, and a driver's after the first line.
-        words = "" if getattr(cause, "sqlstate", None) else f": {str(cause).strip().partition(chr(10))[0]}"
-        raise DatabaseUnavailable(type(cause).__name__ + words) from None
-
-
-def _engine(url: str | Path, patience: float) -> sa.Engine:
-    try:
-        where = sa.URL.create("sqlite", database=str(url)) if isinstance(url, Path) else sa.make_url(url)
-        if where.drivername in ("postgres", "postgresql"):
-            where = where.set(drivername="postgresql+psycopg")
-        if where.drivername == "postgresql+psycopg":
-            return _postgresql(where, patience)
-        if where.drivername in ("sqlite", "sqlite+pysqlite") and where.database not in (None, "", ":memory:"):
-            return _sqlite(where, patience)
-    except exc.ArgumentError:
-        pass
-    except ImportError:
-        raise SettingsError("S2V_DATABASE_URL: for PostgreSQL install psycopg[binary] here.") from None
-    raise SettingsError("S2V_DATABASE_URL: this is sqlite:/// and a file, or postgresql://user@host/name.")
-
-
-def _sqlite(url: sa.URL, patience: float) -> sa.Engine:
-    engine = sa.create_engine(url, hide_parameters=True, pool_timeout=patience)
-
-    @sa.event.listens_for(engine, "connect")
-    def connect(raw: Any, _: Any) -> None:
-        # SQLAlchemy begins transactions, below; the driver must not.
-        raw.isolation_level = None
-        _wait_up_to(patience, raw)
-        raw.execute("PRAGMA synchronous = FULL")
-        _to_wal(raw, patience)
-
-    @sa.event.listens_for(engine, "begin")
-    def begin(connection: sa.Connection) -> None:
-        # A writer takes its turn at once: one that has read before is refused, however long it would wait.
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if "writes" in connection.get_execution_options() else "BEGIN")
-
-    return engine
-
-
-def _postgresql(url: sa.URL, patience: float) -> sa.Engine:
-    import psycopg
-
-    class Connection(psycopg.Connection[Any]):
-        seconds = patience
-
-        def wait(self, gen: Any, *arguments: Any, **named: Any) -> Any:
-            # A server that is frozen, or a network that swallows what is sent, says nothing for ever.
-            return super().wait(self._within(gen), *arguments, **named)
-
-        def _within(self, steps: Any) -> Any:
-            until = time.monotonic() + self.seconds
-            try:
-                wanted = next(steps)
-                while True:
-                    ready = yield wanted
-                    if not ready and time.monotonic() > until:
-                        self.close()
-                        raise psycopg.OperationalError("the database is silent")
-                    wanted = steps.send(ready)
-            except StopIteration as end:
-                return end.value
-
-    # Prepared, a statement would forget how few rows there are in the states that it asks for.
-    usual = {"connect_timeout": max(2, round(patience)), "prepare_threshold": None}
-    engine = sa.create_engine(url, hide_parameters=True, pool_timeout=patience, pool_pre_ping=True, connect_args=usual)
-
-    @sa.event.listens_for(engine, "do_connect")
-    def do_connect(_: Any, __: Any, arguments: Any, named: Any) -> Any:
-        return Connection.connect(*arguments, **named)
-
-    @sa.event.listens_for(engine, "connect")
-    def connect(raw: Any, _: Any) -> None:
-        _wait_up_to(patience, raw)
-
-    return engine
-
-
-def _wait_up_to(seconds: float, raw: Any) -> None:
-    """For each statement on this connection, and for a process that holds the turn and is frozen."""
-    if isinstance(raw, sqlite3.Connection):
-        raw.execute(f"PRAGMA busy_timeout = {seconds * 1000:.0f}")
-    else:
-        for name in ("statement_timeout", "idle_in_transaction_session_timeout"):
-            raw.execute(f"SET {name} = {seconds * 1000:.0f}")
-        raw.commit()
-        # A little more, so that the server's own answer comes first.
-        raw.seconds = seconds + 1
-
-
-def _to_wal(raw: sqlite3.Connection, patience: float) -> None:
-    # Who makes this switch beside another is turned away at once, whatever the busy timeout; it is made once.
-    until = time.monotonic() + patience
-    while True:
-        try:
-            raw.execute("PRAGMA journal_mode = WAL")
-            return
-        except sqlite3.OperationalError:
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.02)

@@ -185,7 +185,7 @@ def main() -> None:
                 spent, slowest = [], []
                 for _ in range(arguments.times):
                     began = time.perf_counter()
-                    with listening(driver.ledger._engine) as asked:
+                    with listening(driver.ledger.database.engine) as asked:
                         ask()
                     spent.append(1000 * (time.perf_counter() - began))
                     slowest.append(1000 * max(asked.seconds))

@@ -95,7 +95,7 @@ async def test_a_stop_between_the_admission_and_the_sending_leaves_the_job_in_th
             if connection.exec_driver_sql("SELECT count(*) FROM jobs WHERE state = 'sending'").scalar():
                 studio.stop_admitting()
 
-        sa.event.listen(studio._ledger._engine, "commit", stop)
+        sa.event.listen(studio._ledger.database.engine, "commit", stop)
         await studio.submit(photo, PROMPT)
         await until(lambda: studio._closing.is_set())
     assert rows(tmp_path, "state, sending_at") == [("queued", None)]

@@ -719,7 +719,7 @@ def test_a_person_reads_the_rows_in_plain_sqlite3(tmp_path: Path) -> None:
 
 def test_every_commit_is_on_the_disk(tmp_path: Path) -> None:
     ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
-    with ledger._engine.connect() as connection:
+    with ledger.database.engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
     ledger.close()
 
@@ -744,9 +744,9 @@ def test_a_change_that_is_not_committed_never_was(driver: LedgerDriver, change: 
     def broken(_: sa.Connection) -> None:
         raise sa.exc.OperationalError("COMMIT", {}, Exception("gone"))
 
-    sa.event.listen(driver.ledger._engine, "commit", broken)
+    sa.event.listen(driver.ledger.database.engine, "commit", broken)
     with pytest.raises(DatabaseUnavailable):
         change(driver.ledger)
-    sa.event.remove(driver.ledger._engine, "commit", broken)
+    sa.event.remove(driver.ledger.database.engine, "commit", broken)
     assert driver.row("one") == before
     assert len(driver.ledger.jobs()) == 1

@@ -121,7 +121,7 @@ def test_who_froze_in_its_turn_loses_it() -> None:
         contextlib.closing(Ledger(POSTGRESQL, patience=0.5)) as frozen,
         contextlib.closing(Ledger(POSTGRESQL)) as other,
     ):
-        turn = frozen._turn()
+        turn = frozen.database.write()
         turn.__enter__()
         other.cancel("nobody", "Nobody waits.")
         with pytest.raises(DatabaseUnavailable):
@@ -167,7 +167,7 @@ def test_no_question_reads_all_jobs(tmp_path: Path) -> None:
     fill(url, 2000)
     with contextlib.closing(LedgerDriver(url)) as driver:
         for name, ask in questions(driver).items():
-            with listening(driver.ledger._engine) as asked:
+            with listening(driver.ledger.database.engine) as asked:
                 ask()
             with driver.engine.connect() as connection:
                 steps = [step for statement in asked.statements.items() for step in plan(connection, *statement)]
