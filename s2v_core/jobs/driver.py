@@ -16,8 +16,8 @@ from starlette.types import Receive, Scope, Send
 from ..client import Timing
 from ..errors import ChargeUnknown, Failed, ImageRejected, InputRejected, NotDownloaded, Refused
 from ..photo.prepare import Photo, PublicLink, is_link
-from .ledger import GIVE_UP_SECONDS, Ledger
-from .model import Job, Limits, Stage, State
+from .ledger import Ledger
+from .model import GIVE_UP_SECONDS, Job, Limits, Stage, State
 from .services import KeyRing
 from .store import FileStore
 

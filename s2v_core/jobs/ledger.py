@@ -8,8 +8,7 @@ import hashlib
 import hmac
 import logging
 import time
-from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
@@ -20,9 +19,10 @@ import sqlalchemy as sa
 from sqlalchemy import func, select, update
 
 from ..errors import ChargeUnknown, DatabaseUnavailable
-from ..wire import DEADLINE_SECONDS, Status
-from .database import Clock, Database, Today
-from .model import NOT_SPENT, UNDER_WAY, Job, Limits, Pace, State
+from ..wire import Status
+from .admission import YOUNG, check_room, count, obstacles, used_today
+from .database import Clock, Database
+from .model import UNDER_WAY, Job, Limits, Pace, State
 from .schema import BEGINS, GOES, JOBS, KEEPS, LOOPS
 
 _log = logging.getLogger(__name__)
@@ -31,7 +31,6 @@ _Result = TypeVar("_Result")
 
 # A click that waited longer than this while no server ran is not paid for any more.
 STALE_SECONDS = 600
-GIVE_UP_SECONDS = 24 * 3600
 _AGAIN_SECONDS = 1.0
 NEEDS_KEY = "Waiting: it needs the same key again."
 _STOPPED = "The server stopped after the request was sent and before the answer was written down."
@@ -39,10 +38,6 @@ _STOPPED = "The server stopped after the request was sent and before the answer 
 
 class TooLate(Exception):
     """The turn came after the deadline: nothing was written."""
-
-
-class Full(Exception):
-    """So many jobs wait already; says whose they are."""
 
 
 class Ledger:
@@ -93,15 +88,11 @@ class Ledger:
         with self.database.write() as connection:
             if time.monotonic() > until:
                 raise TooLate
-            same = sa.and_(JOBS.c.request == request, JOBS.c.state.in_(UNDER_WAY), _YOUNG)
+            same = sa.and_(JOBS.c.request == request, JOBS.c.state.in_(UNDER_WAY), YOUNG)
             twin = select(JOBS.c.ticket).where(same)
             if other := connection.scalar(twin):
                 return str(other)
-            visitor = values["visitor"]
-            if visitor and self._count(connection, _WAITS, JOBS.c.visitor == visitor) >= limits.waiting:
-                raise Full(f"{limits.waiting} jobs from your address wait already")
-            if self._count(connection, _WAITS) >= limits.waiting_in_all:
-                raise Full(f"{limits.waiting_in_all} jobs wait here already")
+            check_room(connection, values["visitor"], limits)
             times = {"queued_at": Clock(), "changed_at": Clock(), "leased_until": Clock(self._lease)}
             values |= {"ticket": ticket, "state": State.QUEUED, "worker": worker, "request": request, **times}
             connection.execute(JOBS.insert().values(values))
@@ -117,13 +108,13 @@ class Ledger:
         admitted = select(JOBS.c.ticket).where(mine, JOBS.c.state == State.SENDING)
         mine = sa.and_(mine, JOBS.c.state == State.QUEUED)
         with self.database.read() as connection:
-            found = list(self._obstacles(connection, mine, limits))
+            found = list(obstacles(connection, mine, limits))
             still = all(state is State.QUEUED and obstacle == row["waits"] for row, state, obstacle in found)
             if still and not connection.scalars(admitted).all():
                 return [], {row["ticket"] for row, _, _ in found}
         with self.database.write() as connection:
             left, waiting = [self._one(connection, ticket) for ticket in connection.scalars(admitted).all()], set()
-            for row, state, obstacle in self._obstacles(connection, mine, limits):
+            for row, state, obstacle in obstacles(connection, mine, limits):
                 this = JOBS.c.ticket == row["ticket"]
                 if state is State.QUEUED:
                     waiting.add(row["ticket"])
@@ -220,12 +211,12 @@ class Ledger:
         unsent = JOBS.c.state.in_((State.QUEUED, State.SENDING))
         reading = JOBS.c.state.in_((State.RENDERING, State.FETCHING))
         if only is None:
-            wanted = sa.or_(unsent, sa.and_(reading, _YOUNG))
+            wanted = sa.or_(unsent, sa.and_(reading, YOUNG))
         else:
             wanted = sa.and_(JOBS.c.state.in_(UNDER_WAY), JOBS.c.ticket.in_(only))
         free = sa.and_(wanted, JOBS.c.leased_until < Clock())
         with self.database.read() as connection:
-            if not self._count(connection, free):
+            if not count(connection, free):
                 return []
         with self.database.write() as connection:
             self._abandon(connection, sa.and_(free, JOBS.c.state == State.SENDING))
@@ -259,8 +250,7 @@ class Ledger:
     def used_today(self, visitor: str | None = None) -> int:
         """Clips that were or may have been paid with the owner's key since midnight UTC, or this visitor's of those."""
         with self.database.read() as connection:
-            whose = [] if visitor is None else [JOBS.c.visitor == visitor]
-            return self._count(connection, *_TODAYS, *whose)
+            return used_today(connection, visitor)
 
     def durations(self, provider: str) -> list[float]:
         """Seconds from the sending to the end of a provider's newest clips, up to 200."""
@@ -272,7 +262,7 @@ class Ledger:
     def keys_in_use(self) -> set[str]:
         """The fingerprints of the keys that a job under way needs."""
         with self.database.read() as connection:
-            driven = sa.or_(_YOUNG, JOBS.c.leased_until > Clock())
+            driven = sa.or_(YOUNG, JOBS.c.leased_until > Clock())
             under_way = sa.and_(JOBS.c.state.in_(UNDER_WAY), driven)
             return set(connection.scalars(select(JOBS.c.key).where(under_way).distinct()))
 
@@ -332,45 +322,6 @@ class Ledger:
     def _abandon(self, connection: sa.Connection, sending: sa.ColumnElement[bool]) -> None:
         self._set(connection, sending, state=State.UNKNOWN, what=_STOPPED, advice=ChargeUnknown.advice)
 
-    def _obstacles(
-        self, connection: sa.Connection, which: sa.ColumnElement[bool], limits: Limits
-    ) -> Iterator[tuple[sa.RowMapping, State, str]]:
-        """Each in its order, what becomes of it now and why; between two of them their row may be written."""
-        names = (JOBS.c.ticket, JOBS.c.key, JOBS.c.payer, JOBS.c.visitor, JOBS.c.waits, which.label("mine"))
-        in_line = sa.and_(JOBS.c.state == State.QUEUED, sa.or_(which, JOBS.c.leased_until > Clock()))
-        rows = connection.execute(select(*names).where(in_line).order_by(JOBS.c.queued_at)).mappings().all()
-        before: Counter[str] = Counter()
-        for row in rows:
-            state, obstacle = State.QUEUED, f"Waiting: {before[row['key']]} before it."
-            if row["mine"] and (row["payer"] == "nobody" or not before[row["key"]]):
-                state, obstacle = self._obstacle(connection, row, limits)
-            if row["mine"]:
-                yield row, state, obstacle
-            before[row["key"]] += state is State.QUEUED
-
-    def _obstacle(self, connection: sa.Connection, row: sa.RowMapping, limits: Limits) -> tuple[State, str]:
-        if row["payer"] == "nobody":
-            return State.SENDING, ""
-        if row["payer"] == "owner" and self._count(connection, *_TODAYS) >= limits.per_day:
-            return State.REFUSED, f"All {limits.per_day} clips of today are used; the day ends at midnight UTC."
-        if row["payer"] == "owner" and limits.per_visitor is not None:
-            used = self._count(connection, *_TODAYS, JOBS.c.visitor == row["visitor"])
-            if used >= limits.per_visitor:
-                yours = f"Your {limits.per_visitor} clips of today are used"
-                return State.REFUSED, f"{yours}; the day ends at midnight UTC. An own key has no such limit."
-        same = JOBS.c.key == row["key"]
-        # What nobody drives still renders at the provider, but not for ever.
-        rendering = JOBS.c.state.in_((State.SENDING, State.RENDERING))
-        lasts = sa.or_(JOBS.c.leased_until > Clock(), JOBS.c.sending_at > Clock(-DEADLINE_SECONDS))
-        if self._count(connection, same, rendering, _YOUNG, lasts) >= limits.concurrent:
-            return State.QUEUED, f"Waiting: {limits.concurrent} clips are rendering with this key already."
-        if self._count(connection, same, JOBS.c.sending_at > Clock(-60)) >= limits.per_minute:
-            return State.QUEUED, f"Waiting: {limits.per_minute} clips were sent with this key within a minute."
-        return State.SENDING, ""
-
-    def _count(self, connection: sa.Connection, *conditions: sa.ColumnElement[bool]) -> int:
-        return connection.scalar(select(func.count()).select_from(JOBS).where(*conditions)) or 0
-
     def _set(self, connection: sa.Connection, which: sa.ColumnElement[bool], **values: Any) -> bool:
         if state := values.get("state"):
             begins = f"{state}_at" if f"{state}_at" in JOBS.c else "ended_at"
@@ -384,17 +335,6 @@ class Ledger:
     def _one(self, connection: sa.Connection, ticket: str) -> Job | None:
         row = self._row(connection, JOBS.c.ticket == ticket)
         return _job(row) if row else None
-
-
-_YOUNG = JOBS.c.queued_at > Clock(-GIVE_UP_SECONDS)
-_WAITS = sa.and_(
-    JOBS.c.state.in_(UNDER_WAY),
-    _YOUNG,
-    # The simulator has no queue of ours, and its films are work all the same. For an "or" SQLite reads all of them.
-    sa.not_(sa.and_(JOBS.c.state != State.QUEUED, JOBS.c.payer != "nobody")),
-    JOBS.c.leased_until > Clock(),
-)
-_TODAYS = (JOBS.c.payer == "owner", JOBS.c.state.not_in(NOT_SPENT), JOBS.c.sending_at >= Today())
 
 
 def _job(row: sa.RowMapping) -> Job:

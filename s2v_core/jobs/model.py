@@ -7,6 +7,9 @@ from statistics import quantiles
 from ..errors import Charge
 from ..wire import DEADLINE_SECONDS
 
+# After so long a job is asked for no more by itself.
+GIVE_UP_SECONDS = 24 * 3600
+
 
 class State(StrEnum):
     """Where a job stands. A late answer heals `unknown`; the other ends are ends."""

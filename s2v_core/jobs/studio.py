@@ -22,8 +22,9 @@ from ..errors import Busy, DatabaseUnavailable, InputRejected, Refused, UnknownT
 from ..photo.prepare import Photo, Source, accept_async, is_link
 from ..settings import Settings
 from ..text import check_optimizer, check_prompt
+from .admission import Full
 from .driver import Driver, Simulated
-from .ledger import Full, Ledger, TooLate
+from .ledger import Ledger, TooLate
 from .loops import Loops, sentences
 from .model import UNDER_WAY, Job, Limits, Pace, State, TypicalDurations
 from .services import KeyRing, Service

@@ -14,8 +14,9 @@ import pytest
 import sqlalchemy as sa
 
 from s2v_core.errors import DatabaseUnavailable
-from s2v_core.jobs.ledger import GIVE_UP_SECONDS, NEEDS_KEY, STALE_SECONDS, Full, Ledger, TooLate
-from s2v_core.jobs.model import UNDER_WAY, Charge, Job, Limits, Pace, Stage, State
+from s2v_core.jobs.admission import Full
+from s2v_core.jobs.ledger import NEEDS_KEY, STALE_SECONDS, Ledger, TooLate
+from s2v_core.jobs.model import GIVE_UP_SECONDS, UNDER_WAY, Charge, Job, Limits, Pace, Stage, State
 
 POSTGRESQL = os.environ.get("S2V_TEST_DATABASE_URL", "")
 HOUR, DAY = 3600, 24 * 3600
