@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 from ..client import Timing
 from ..errors import ChargeUnknown, Failed, ImageRejected, InputRejected, NotDownloaded, Refused
 from ..photo.prepare import Photo, PublicLink, is_link
-from .ledger import Ledger
+from .async_ledger import AsyncLedger
 from .model import GIVE_UP_SECONDS, Job, Limits, Stage, State
 from .services import KeyRing
 from .store import FileStore
@@ -44,7 +44,7 @@ class Driver:
     """
 
     def __init__(
-        self, ledger: Ledger, keys: KeyRing, store: FileStore, simulator: Simulated,
+        self, ledger: AsyncLedger, keys: KeyRing, store: FileStore, simulator: Simulated,
         *, worker: str, limits: Limits, timing: Timing, closing: threading.Event, fetched: Callable[[Job], None],
     ) -> None:  # fmt: skip
         self._ledger, self._keys, self._store, self._simulator = ledger, keys, store, simulator
@@ -92,7 +92,7 @@ class Driver:
 
     async def _admit(self) -> None:
         asked = list(self._queued)
-        admitted, waiting = await self._ledger.insist(self._ledger.admit, self._worker, asked, self._limits)
+        admitted, waiting = await self._ledger.admit(self._worker, asked, self._limits)
         for job in admitted:
             if job.state is State.SENDING:
                 # Reached once in a job's life: nobody else finds a row of ours in this state and sends it.
@@ -101,42 +101,37 @@ class Driver:
 
     async def _pay(self, job: Job) -> None:
         try:
-            await self._send(job)
-            if not self._closing.is_set() and (now := await self._ledger.insist(self._ledger.job, job.ticket)):
+            now = await self._send(job)
+            if now and not self._closing.is_set():
                 self.take(now)
         finally:
             del self._payments[job.ticket]
 
-    async def _send(self, job: Job) -> None:
+    async def _send(self, job: Job) -> Job | None:
         if self._closing.is_set() or job.key not in self._keys:
-            await self._ledger.insist(self._ledger.withdraw, job.ticket)
-            return
+            return await self._ledger.withdraw(job.ticket)
         try:
             subject = PublicLink(job.photo) if is_link(job.photo) else await asyncio.to_thread(self._photo, job)
             client = self._keys.client(job.key)
             task_id = await client.send(subject, job.prompt, prompt_optimizer=job.prompt_optimizer)
         except ChargeUnknown as error:
-            await self._end_submit(job, State.UNKNOWN, error.what, error.advice)
+            return await self._ledger.end_submit(job.ticket, State.UNKNOWN, error.what, error.advice)
         except (Refused, InputRejected) as error:
-            await self._end_submit(job, State.REFUSED, error.what, error.advice)
+            return await self._ledger.end_submit(job.ticket, State.REFUSED, error.what, error.advice)
         # Whether it was sent is open, and that must be told.
         except Exception:  # noqa: BLE001
             _log.exception("a submit failed")
-            await self._end_submit(job, State.UNKNOWN, _UNSEEN, ChargeUnknown.advice)
-        else:
-            # In the log too, so that a person can find it if the ledger stays away.
-            _log.info("task %s begins", task_id)
-            await self._ledger.insist(self._ledger.record_task, job.ticket, self._worker, task_id)
-
-    async def _end_submit(self, job: Job, state: State, what: str, advice: str) -> None:
-        await self._ledger.insist(self._ledger.end_submit, job.ticket, state, what, advice)
+            return await self._ledger.end_submit(job.ticket, State.UNKNOWN, _UNSEEN, ChargeUnknown.advice)
+        # In the log too, so that a person can find it if the ledger stays away.
+        _log.info("task %s begins", task_id)
+        return await self._ledger.record_task(job.ticket, self._worker, task_id)
 
     async def _drive(self, ticket: str, since: float) -> None:
         trouble = ""
         while True:
             try:
                 if trouble:
-                    await self._ledger.insist(self._ledger.advance, ticket, self._worker, waits=trouble)
+                    await self._ledger.advance(ticket, self._worker, waits=trouble)
                 return await self._steps(ticket, since)
             # A drive that ended here would leave a paid job to nobody.
             except Exception:  # noqa: BLE001
@@ -146,15 +141,14 @@ class Driver:
 
     async def _steps(self, ticket: str, since: float) -> None:
         steps = {State.RENDERING: self._follow, State.FETCHING: self._fetch}
-        while (job := await self._ledger.insist(self._ledger.job, ticket)) and (step := steps.get(job.state)):
+        while (job := await self._ledger.held(ticket, self._worker)) and (step := steps.get(job.state)):
             if job.now > max(since, job.queued) + GIVE_UP_SECONDS:
                 await self._advance(job, waits=_GIVEN_UP)
                 return
-            if not await step(job):
-                return
+            await step(job)
 
-    async def _follow(self, job: Job) -> bool:
-        """Ask until there is a file, or this round is over; False where the job is another's by now."""
+    async def _follow(self, job: Job) -> None:
+        """Ask until there is a file, or this round is over."""
         client = self._keys.client(job.key)
         timing = client.timing
         left = timing.watch - (job.now - job.began[Stage.QUEUE])
@@ -166,37 +160,37 @@ class Driver:
         try:
             async for task in client.watch(job.task_id, timing=timing):
                 if (task.status, "") != shown and not await self._advance(job, status=task.status, waits=""):
-                    return False
+                    return
                 shown, file_id = (task.status, ""), task.file_id
         except Failed as error:
-            return await self._advance(job, state=State.FAILED, what=error.what, advice=error.advice)
+            await self._advance(job, state=State.FAILED, what=error.what, advice=error.advice)
         except NotDownloaded as error:
-            return await self._wait(job, error)
-        return await self._advance(job, state=State.FETCHING, file_id=file_id)
+            await self._wait(job, error)
+        else:
+            await self._advance(job, state=State.FETCHING, file_id=file_id)
 
-    async def _fetch(self, job: Job) -> bool:
+    async def _fetch(self, job: Job) -> None:
         """Save the clip, and only then look at it: `done` waits for nothing but the file."""
         with self._store.new_clip() as name:
             try:
                 await self._keys.client(job.key).fetch(job.file_id, self._store.path(name), task_id=job.task_id)
             except NotDownloaded as error:
-                return await self._wait(job, error)
-            now = await self._ledger.insist(self._ledger.record_clip, job.ticket, name)
+                await self._wait(job, error)
+                return
+            now = await self._ledger.record_clip(job.ticket, name)
         if now and now.clip == name:
             self._fetched(now)
             if job.service == "simulator":
                 await asyncio.to_thread(self._simulator.forget, job.task_id)
         elif now and (now.clip or now.deleted):
             await asyncio.to_thread(self._store.remove, job.ticket, "", name)
-        return False
 
-    async def _wait(self, job: Job, error: NotDownloaded) -> bool:
-        held = await self._advance(job, waits=f"{error.what} It is asked for again by itself.")
+    async def _wait(self, job: Job, error: NotDownloaded) -> None:
+        await self._advance(job, waits=f"{error.what} It is asked for again by itself.")
         await asyncio.sleep(self._timing.overdue)
-        return held
 
     async def _advance(self, job: Job, **values: Any) -> bool:
-        return await self._ledger.insist(self._ledger.advance, job.ticket, self._worker, **values)
+        return await self._ledger.advance(job.ticket, self._worker, **values)
 
     def _photo(self, job: Job) -> Photo:
         try:

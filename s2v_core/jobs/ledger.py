@@ -3,22 +3,19 @@
 The statements run on SQLite and PostgreSQL alike and by the database's clock, so that processes can share a ledger.
 """
 
-import asyncio
 import hashlib
 import hmac
 import logging
 import time
-from collections.abc import Callable, Collection, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import func, select, update
 
-from ..errors import ChargeUnknown, DatabaseUnavailable
+from ..errors import ChargeUnknown
 from ..wire import Status
 from .admission import YOUNG, check_room, count, obstacles, used_today
 from .database import Clock, Database
@@ -36,14 +33,10 @@ NEEDS_KEY = "Waiting: it needs the same key again."
 _STOPPED = "The server stopped after the request was sent and before the answer was written down."
 
 
-class TooLate(Exception):
-    """The turn came after the deadline: nothing was written."""
-
-
 class Ledger:
     """A database of jobs; a `Path` is one of SQLite. Every method is one transaction, and blocks.
 
-    `ask` and `insist` call one without blocking. A statement waits `patience` seconds at most.
+    A statement waits `patience` seconds at most.
     Raises `SettingsError`, and `DatabaseUnavailable`, as every method does.
     """
 
@@ -51,52 +44,33 @@ class Ledger:
         self._lease = lease
         self.database = Database(url, patience)
         self.identity = self.database.identity
-        # Its own: behind a database that says nothing neither photos nor uploads wait.
-        self._threads = ThreadPoolExecutor(8, "ledger")
 
     def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
         self.database.close()
-
-    async def ask(
-        self, act: Callable[_Arguments, _Result], *arguments: _Arguments.args, **named: _Arguments.kwargs
-    ) -> _Result:
-        """One of the other methods, in a thread of the ledger's own. Raises `DatabaseUnavailable`."""
-        call = partial(act, *arguments, **named)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
-
-    async def insist(
-        self, act: Callable[_Arguments, _Result], *arguments: _Arguments.args, **named: _Arguments.kwargs
-    ) -> _Result:
-        """The same, and again until the ledger is there."""
-        while True:
-            try:
-                return await self.ask(act, *arguments, **named)
-            except DatabaseUnavailable as error:
-                _log.warning("the ledger is away (%s)", error.cause)
-                await asyncio.sleep(_AGAIN_SECONDS)
 
     def fingerprint(self, *parts: str) -> str:
         """A digest that says nothing about `parts` to somebody without the ledger."""
         return hmac.digest(self.database.pepper.encode(), "\0".join(parts).encode(), hashlib.sha256).hex()
 
-    def enter(self, ticket: str, worker: str, request: str, *, limits: Limits, until: float, **values: Any) -> str:
-        """Queue a job; or the ticket of the same request that is under way already.
+    def enter(
+        self, ticket: str, worker: str, request: str, /, *, limits: Limits, until: float, **values: Any
+    ) -> Job | None:
+        """Queue a job, or find the same request under way. Raises `Full`.
 
-        Raises `Full`, or `TooLate` where its turn comes after the moment `until` of the monotonic clock.
+        None where its turn comes after the moment `until` of the monotonic clock: then nothing was written.
         """
         with self.database.write() as connection:
             if time.monotonic() > until:
-                raise TooLate
+                return None
             same = sa.and_(JOBS.c.request == request, JOBS.c.state.in_(UNDER_WAY), YOUNG)
             twin = select(JOBS.c.ticket).where(same)
             if other := connection.scalar(twin):
-                return str(other)
+                return self._one(connection, str(other))
             check_room(connection, values["visitor"], limits)
             times = {"queued_at": Clock(), "changed_at": Clock(), "leased_until": Clock(self._lease)}
             values |= {"ticket": ticket, "state": State.QUEUED, "worker": worker, "request": request, **times}
             connection.execute(JOBS.insert().values(values))
-            return ticket
+            return self._one(connection, ticket)
 
     def admit(self, worker: str, tickets: Collection[str], limits: Limits) -> tuple[list[Job], set[str]]:
         """Of what the worker has in the queue: what was admitted or refused now, and what still waits.
@@ -125,13 +99,14 @@ class Ledger:
                     left.append(self._one(connection, row["ticket"]))
             return [job for job in left if job], waiting
 
-    def withdraw(self, ticket: str) -> None:
+    def withdraw(self, ticket: str) -> Job | None:
         """Back into the queue: it was admitted, and nothing has left this machine."""
         with self.database.write() as connection:
             sending = sa.and_(JOBS.c.ticket == ticket, JOBS.c.state == State.SENDING, JOBS.c.task_id == "")
             self._set(connection, sending, state=State.QUEUED, sending_at=None)
+            return self._one(connection, ticket)
 
-    def record_task(self, ticket: str, worker: str, task_id: str) -> None:
+    def record_task(self, ticket: str, worker: str, task_id: str) -> Job | None:
         """A fact, whoever holds the job by now: it heals `unknown`. What was deleted meanwhile stays deleted."""
         with self.database.write() as connection:
             unsent = sa.and_(JOBS.c.ticket == ticket, JOBS.c.state.in_((State.SENDING, State.UNKNOWN)))
@@ -141,6 +116,7 @@ class Ledger:
             self._set(connection, deleted, state=State.DONE, **healed)
             held = {"worker": worker, "leased_until": Clock(self._lease)}
             self._set(connection, unsent, state=State.RENDERING, ended_at=None, **healed | held)
+            return self._one(connection, ticket)
 
     def record_clip(self, ticket: str, clip: str) -> Job | None:
         """A whole clip on the disk is a fact, too, whoever holds the job by now; the job, None without a row."""
@@ -159,15 +135,16 @@ class Ledger:
             else:
                 self._set(connection, missed, clip="", what=what)
 
-    def end_submit(self, ticket: str, state: State, what: str, advice: str) -> None:
+    def end_submit(self, ticket: str, state: State, what: str, advice: str) -> Job | None:
         """Refused or unknown; a refusal is a fact, whoever holds the job by now."""
         with self.database.write() as connection:
             unanswered = sa.and_(
                 JOBS.c.ticket == ticket, JOBS.c.task_id == "", JOBS.c.state.in_((State.SENDING, State.UNKNOWN))
             )
             self._set(connection, unanswered, state=state, what=what, advice=advice)
+            return self._one(connection, ticket)
 
-    def advance(self, ticket: str, worker: str, **values: Any) -> bool:
+    def advance(self, ticket: str, worker: str, /, **values: Any) -> bool:
         """Write what the worker found out; False where the job is another process's by now."""
         if values.get("status") not in (None, Status.PREPARING, Status.QUEUEING, Status.SUCCESS):
             values["processing_at"] = func.coalesce(JOBS.c.processing_at, Clock())
@@ -203,7 +180,7 @@ class Ledger:
             self._abandon(connection, sa.and_(mine, JOBS.c.state == State.SENDING))
             connection.execute(sa.delete(LOOPS).where(LOOPS.c.worker == worker))
 
-    def claim(self, worker: str, keys: Collection[str], *, only: Collection[str] | None = None) -> list[str]:
+    def claim(self, worker: str, keys: Collection[str], *, only: Collection[str] | None = None) -> list[Job]:
         """Take over what nobody holds and a key is here for; an abandoned `sending` becomes `unknown`.
 
         `only` these tickets, however old they are; else what is younger than a day.
@@ -229,23 +206,27 @@ class Ledger:
             tickets = [str(row.ticket) for row in found if row.key in keys]
             taken = {"worker": worker, "leased_until": Clock(self._lease)}
             connection.execute(update(JOBS).where(JOBS.c.ticket.in_(tickets)).values(taken))
-            return tickets
+            return self._all(connection, JOBS.c.ticket.in_(tickets)) if tickets else []
 
     def job(self, ticket: str) -> Job | None:
         with self.database.read() as connection:
             return self._one(connection, ticket)
 
+    def held(self, ticket: str, worker: str) -> Job | None:
+        """The job, if it is under way and the worker's."""
+        with self.database.read() as connection:
+            mine = (JOBS.c.ticket == ticket, JOBS.c.worker == worker, JOBS.c.state.in_(UNDER_WAY))
+            return next(iter(self._all(connection, *mine)), None)
+
     def jobs(self, limit: int | None = None) -> list[Job]:
         """The newest so many, or all; newest first."""
         with self.database.read() as connection:
-            newest = select(JOBS, Clock().label("now")).order_by(JOBS.c.queued_at.desc()).limit(limit)
-            return [_job(row) for row in connection.execute(newest).mappings()]
+            return self._all(connection, order=JOBS.c.queued_at, limit=limit)
 
     def changed(self, tickets: Collection[str], seconds: float) -> list[Job]:
         """Those of `tickets` that changed within the last so many seconds."""
         with self.database.read() as connection:
-            late = sa.and_(JOBS.c.ticket.in_(tickets), JOBS.c.changed_at > Clock(-seconds))
-            return [_job(row) for row in connection.execute(select(JOBS, Clock().label("now")).where(late)).mappings()]
+            return self._all(connection, JOBS.c.ticket.in_(tickets), JOBS.c.changed_at > Clock(-seconds))
 
     def used_today(self, visitor: str | None = None) -> int:
         """Clips that were or may have been paid with the owner's key since midnight UTC, or this visitor's of those."""
@@ -284,9 +265,8 @@ class Ledger:
     def simulated(self) -> list[Job]:
         """What the simulator's jobs keep that have ended, newest first."""
         with self.database.read() as connection:
-            free = sa.and_(JOBS.c.payer == "nobody", JOBS.c.ended_at.is_not(None), KEEPS, JOBS.c.deleted_at.is_(None))
-            query = select(JOBS, Clock().label("now")).where(free).order_by(JOBS.c.ended_at.desc())
-            return [_job(row) for row in connection.execute(query).mappings()]
+            ended = (JOBS.c.payer == "nobody", JOBS.c.ended_at.is_not(None), KEEPS, JOBS.c.deleted_at.is_(None))
+            return self._all(connection, *ended, order=JOBS.c.ended_at)
 
     def to_forget(self, hours: float) -> list[str]:
         """The tickets of jobs that ended so long ago and still keep photo, clip or prompt."""
@@ -328,13 +308,19 @@ class Ledger:
             values = {begins: func.coalesce(JOBS.c[begins], Clock()), "waits": ""} | values
         return connection.execute(update(JOBS).where(which).values(values | {"changed_at": Clock()})).rowcount > 0
 
-    def _row(self, connection: sa.Connection, which: sa.ColumnElement[bool]) -> sa.RowMapping | None:
-        query = select(JOBS, Clock().label("now")).where(which)
-        return connection.execute(query).mappings().first()
-
     def _one(self, connection: sa.Connection, ticket: str) -> Job | None:
-        row = self._row(connection, JOBS.c.ticket == ticket)
-        return _job(row) if row else None
+        return next(iter(self._all(connection, JOBS.c.ticket == ticket)), None)
+
+    def _all(
+        self,
+        connection: sa.Connection,
+        *conditions: sa.ColumnElement[bool],
+        order: sa.ColumnElement[Any] | None = None,
+        limit: int | None = None,
+    ) -> list[Job]:
+        query = select(JOBS, Clock().label("now")).where(*conditions).limit(limit)
+        query = query if order is None else query.order_by(order.desc())
+        return [_job(row) for row in connection.execute(query).mappings()]
 
 
 def _job(row: sa.RowMapping) -> Job:

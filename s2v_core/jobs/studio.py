@@ -6,10 +6,9 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine
+from collections.abc import AsyncIterator, Collection, Coroutine
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -23,8 +22,9 @@ from ..photo.prepare import Photo, Source, accept_async, is_link
 from ..settings import Settings
 from ..text import check_optimizer, check_prompt
 from .admission import Full
+from .async_ledger import AsyncLedger
 from .driver import Driver, Simulated
-from .ledger import Ledger, TooLate
+from .ledger import Ledger
 from .loops import Loops, sentences
 from .model import UNDER_WAY, Job, Limits, Pace, State, TypicalDurations
 from .services import KeyRing, Service
@@ -84,9 +84,10 @@ class Studio:
         self._closing, self._closed = threading.Event(), False
 
     async def __aenter__(self) -> Self:
-        self._ledger = await asyncio.to_thread(Ledger, self._settings.ledger_url, lease=self._pace.lease)
-        await asyncio.to_thread(self.store.make, self._ledger.identity, self._ledger.unnamed)
-        for line in sentences(await self._ledger.ask(self._ledger.health)):
+        ledger = await asyncio.to_thread(Ledger, self._settings.ledger_url, lease=self._pace.lease)
+        self._ledger = AsyncLedger(ledger)
+        await asyncio.to_thread(self.store.make, ledger.identity, ledger.unnamed)
+        for line in sentences(await self._ledger.health()):
             _log.info("at work beside this one, or ended without a word. %s", line)
         poll = min(self._timing.poll, self._settings.simulator_seconds / 16)
         simulator = Client(
@@ -95,7 +96,7 @@ class Studio:
             transport=httpx.ASGITransport(self._simulator),
             timing=replace(self._timing, poll=poll),
         )
-        self._keys = KeyRing(simulator, self._connect, self._ledger.fingerprint)
+        self._keys = KeyRing(simulator, self._connect, ledger.fingerprint)
         self._owners_key = (
             self._keys.remember_key(self._settings.api_key, for_good=True) if self._settings.api_key else None
         )
@@ -135,7 +136,7 @@ class Studio:
         await asyncio.gather(*left, return_exceptions=True)
         with suppress(DatabaseUnavailable, TimeoutError):
             async with asyncio.timeout(1.0):
-                await self._ledger.ask(self._ledger.release, self._worker)
+                await self._ledger.release(self._worker)
         await self._keys.close()
         self._ledger.close()
 
@@ -184,7 +185,7 @@ class Studio:
         try:
             job = await self._enter(
                 ticket,
-                self._ledger.fingerprint(*asked),
+                self._ledger.blocking.fingerprint(*asked),
                 service=chosen.name,
                 provider=chosen.label,
                 key=fingerprint,
@@ -208,7 +209,7 @@ class Studio:
 
     async def job(self, ticket: str) -> Job:
         """Raises `UnknownTicket`."""
-        job = await self._ledger.ask(self._ledger.job, ticket)
+        job = await self._ledger.job(ticket)
         if job is None:
             raise UnknownTicket()
         if job.state is State.DONE and job.clip and not await asyncio.to_thread(self.store.has, job.clip):
@@ -216,7 +217,7 @@ class Studio:
         return job
 
     async def jobs(self) -> list[Job]:
-        return await self._ledger.ask(self._ledger.jobs)
+        return await self._ledger.jobs()
 
     async def watch(self, ticket: str) -> AsyncIterator[Job]:
         """The job now, at each change and at least once a second, until it has ended; from any process.
@@ -228,7 +229,7 @@ class Studio:
 
     async def cancel(self, ticket: str) -> Job:
         """Only what is still queued; else the job goes on as it was. Raises `UnknownTicket`."""
-        await self._ledger.insist(self._ledger.cancel, ticket, "You cancelled it before anything was sent.")
+        await self._ledger.cancel(ticket, "You cancelled it before anything was sent.")
         return await self.job(ticket)
 
     async def resume(self, ticket: str) -> Job:
@@ -243,7 +244,7 @@ class Studio:
     async def delete(self, ticket: str) -> Job:
         """Photo, prompt, clip and pictures leave the disk at once, once the job has ended. Raises `UnknownTicket`."""
         await self.job(ticket)
-        if await self._ledger.insist(self._ledger.erase, ticket):
+        if await self._ledger.erase(ticket):
             if picturing := self._picturing.get(ticket):
                 picturing.cancel()
                 await asyncio.wait([picturing])
@@ -264,9 +265,9 @@ class Studio:
 
     async def left_today(self, visitor: str = "") -> int:
         """Clips that can still be paid with the owner's key today, by this visitor."""
-        left = self._limits.per_day - await self._ledger.ask(self._ledger.used_today)
+        left = self._limits.per_day - await self._ledger.used_today()
         if self._limits.per_visitor is not None:
-            used = await self._ledger.ask(self._ledger.used_today, self._visitor(visitor))
+            used = await self._ledger.used_today(self._visitor(visitor))
             left = min(left, self._limits.per_visitor - used)
         return max(0, left)
 
@@ -278,7 +279,7 @@ class Studio:
 
     async def typical_durations(self, job: Job) -> TypicalDurations | None:
         """How long this installation's clips of the same provider took; None while there are too few."""
-        return TypicalDurations.of(await self._ledger.ask(self._ledger.durations, job.provider))
+        return TypicalDurations.of(await self._ledger.durations(job.provider))
 
     def remember_key(self, key: str) -> str:
         """Take a key into memory, for as long as a job needs it; its fingerprint. Raises `SettingsError`."""
@@ -296,7 +297,7 @@ class Studio:
         return self.services[name]
 
     def _visitor(self, visitor: str) -> str:
-        return self._ledger.fingerprint("visitor", visitor)[:32] if visitor else ""
+        return self._ledger.blocking.fingerprint("visitor", visitor)[:32] if visitor else ""
 
     async def _check_open(self, service: Service) -> None:
         if self._closing.is_set():
@@ -308,36 +309,33 @@ class Studio:
     async def _enter(self, ticket: str, request: str, **values: Any) -> Job:
         """The job in the queue within `pace.enter` seconds, or not at all. Raises `Refused`."""
         await self._check_open(self.live)
-        seconds = self._pace.enter
-        enter = partial(self._ledger.enter, limits=self._limits, until=time.monotonic() + seconds, **values)
-        entering = self._apart(self._queue(enter, ticket, request))
-        kept = False
+        seconds, job = self._pace.enter, None
+        until = time.monotonic() + seconds
+        entering = self._apart(
+            self._ledger.enter(ticket, self._worker, request, limits=self._limits, until=until, **values)
+        )
         try:
             async with asyncio.timeout(seconds):
-                job = await asyncio.shield(entering)
+                entered = await asyncio.shield(entering)
             await self._check_open(self.live)
-            kept = True
-            return job
+            job = entered
         except Full as full:
             raise Busy(f"{full}.", advice="Wait until some of them have ended, then try again.") from None
-        except (TooLate, TimeoutError):
-            late = f"The ledger could not be written within {seconds:g} seconds, so nothing was sent."
-            raise Refused(late, advice="Try again in a minute.") from None
+        except TimeoutError:
+            pass
         finally:
-            if not kept:
-                # Who asked is gone, or was told that nothing is sent.
+            if job is None:
+                # Who asked is gone, or is told that nothing is sent.
                 self._apart(self._take_back(entering, ticket))
-
-    async def _queue(self, enter: Callable[..., str], ticket: str, request: str) -> Job:
-        entered = await self._ledger.insist(enter, ticket, self._worker, request)
-        job = await self._ledger.insist(self._ledger.job, entered)
-        assert job
+        if job is None:
+            late = f"The ledger could not be written within {seconds:g} seconds, so nothing was sent."
+            raise Refused(late, advice="Try again in a minute.")
         return job
 
-    async def _take_back(self, entering: asyncio.Task[Job], ticket: str) -> None:
+    async def _take_back(self, entering: asyncio.Task[Job | None], ticket: str) -> None:
         await asyncio.wait([entering])
-        if not isinstance(entering.exception(), (Full, TooLate)):
-            await self._ledger.insist(self._ledger.cancel, ticket, "Nobody waited for it any more: nothing was sent.")
+        if not isinstance(entering.exception(), Full):
+            await self._ledger.cancel(ticket, "Nobody waited for it any more: nothing was sent.")
 
     def _apart(self, act: Coroutine[Any, Any, _Result]) -> asyncio.Task[_Result]:
         """A task that goes on when whoever began it is gone."""
@@ -351,7 +349,7 @@ class Studio:
         fetch = bool(job.file_id) and job.service != "simulator"
         what = f"{_GONE} It is fetched again, which is free." if fetch else _GONE
         _log.warning("a clip's file is gone: %s", job.clip)
-        await self._ledger.insist(self._ledger.miss_clip, job.ticket, job.clip, what, fetch=fetch)
+        await self._ledger.miss_clip(job.ticket, job.clip, what, fetch=fetch)
         return await self.resume(job.ticket)
 
     def _picture(self, job: Job) -> None:
@@ -373,10 +371,10 @@ class Studio:
 
     async def _heartbeat(self) -> None:
         """Keep what is driven here, and drive on what nobody holds."""
-        await self._ledger.ask(self._ledger.renew, self._worker, self._driver.tickets, self._loops.health())
+        await self._ledger.renew(self._worker, self._driver.tickets, self._loops.health())
         if self._to_resume:
             # Not what has ended, or is driven here by now.
-            waiting = await self._ledger.ask(self._ledger.under_way, list(self._to_resume))
+            waiting = await self._ledger.under_way(list(self._to_resume))
             for ticket in set(self._to_resume) - waiting | set(self._driver.tickets):
                 self._to_resume.pop(ticket, None)
             await self._claim(list(self._to_resume))
@@ -387,11 +385,10 @@ class Studio:
         if self._closing.is_set() or only == []:
             return
         since = 0.0 if only is None else time.time()
-        for ticket in await self._ledger.ask(self._ledger.claim, self._worker, list(self._keys), only=only):
-            self._to_resume.pop(ticket, None)
-            if job := await self._ledger.insist(self._ledger.job, ticket):
-                self._driver.take(job, since=since)
-                self._loops.wake("admission")
+        for job in await self._ledger.claim(self._worker, list(self._keys), only=only):
+            self._to_resume.pop(job.ticket, None)
+            self._driver.take(job, since=since)
+            self._loops.wake("admission")
 
     async def refused(self) -> str:
         """What would be refused of a clip of the live service here, before it is paid; empty if nothing is."""
@@ -402,29 +399,29 @@ class Studio:
             _log.warning("%s", refused)
 
     async def _forget_idle_keys(self) -> None:
-        await self._keys.forget_idle_keys(self._pace.idle_key, lambda: self._ledger.ask(self._ledger.keys_in_use))
+        await self._keys.forget_idle_keys(self._pace.idle_key, self._ledger.keys_in_use)
 
     async def _sweep(self) -> None:
         await asyncio.to_thread(self.store.sweep_parts)
         hours = self._settings.keep_hours
-        old = await self._ledger.ask(self._ledger.to_forget, hours) if hours is not None else []
+        old = await self._ledger.to_forget(hours) if hours is not None else []
         for ticket in old + await self._oldest_simulated():
             await self.delete(ticket)
         if not self._swept or time.monotonic() > self._swept + self._pace.clear_away:
             # Those of a process that was killed in the middle of a deletion.
             await self._remove_erased()
             if self._swept:
-                await self._ledger.ask(self.store.clear_away, self._ledger.unnamed)
+                await asyncio.to_thread(self.store.clear_away, self._ledger.blocking.unnamed)
             self._swept = time.monotonic()
 
     async def _remove_erased(self, ticket: str | None = None) -> None:
-        for erased in await self._ledger.ask(self._ledger.erased, ticket):
+        for erased in await self._ledger.erased(ticket):
             await asyncio.to_thread(self.store.remove, *erased)
-            await self._ledger.insist(self._ledger.clear, erased[0])
+            await self._ledger.clear(erased[0])
 
     async def _oldest_simulated(self) -> list[str]:
         """The tickets of simulated jobs beyond what they may keep."""
-        jobs = await self._ledger.ask(self._ledger.simulated)
+        jobs = await self._ledger.simulated()
         sizes = accumulate(await asyncio.to_thread(lambda: [self.store.size(job) for job in jobs]))
         return [job.ticket for job, size in zip(jobs, sizes, strict=True) if size > self._simulated_bytes]
 

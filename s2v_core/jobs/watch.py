@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
-from .ledger import Ledger
+from .async_ledger import AsyncLedger
 from .model import UNDER_WAY, Job
 
 # Two seconds more, for a row that was being written when the last look was taken.
@@ -15,7 +15,7 @@ _OVERLAP_SECONDS = 2.0
 class Watch:
     """Who watches gets the job as it was seen last, by a clock of its own."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: AsyncLedger) -> None:
         self._ledger = ledger
         self._watched: dict[str, _Snapshot] = {}
         self._looked = time.monotonic()
@@ -42,7 +42,7 @@ class Watch:
         began = time.monotonic()
         if self._watched:
             span = began - self._looked + _OVERLAP_SECONDS
-            for job in await self._ledger.ask(self._ledger.changed, list(self._watched), span):
+            for job in await self._ledger.changed(list(self._watched), span):
                 if watched := self._watched.get(job.ticket):
                     watched.see(job)
         self._looked = began

@@ -315,7 +315,7 @@ async def test_a_ledger_that_is_away_when_the_task_id_comes_gets_it_afterwards(
     caplog.set_level("INFO", "s2v_core")
     async with PaidService(clip, stall=0, thinks=0.7) as service, open_studio(tmp_path, service.base_url) as here:
         sa.event.listen(
-            here._ledger.database.engine, "checkout", lambda raw, *_: raw.execute("PRAGMA busy_timeout = 200")
+            here._ledger.blocking.database.engine, "checkout", lambda raw, *_: raw.execute("PRAGMA busy_timeout = 200")
         )
         job = await here.submit(photo, "She knocks.")
         await until(lambda: len(service.charges) == 1)

@@ -95,7 +95,7 @@ async def test_a_stop_between_the_admission_and_the_sending_leaves_the_job_in_th
             if connection.exec_driver_sql("SELECT count(*) FROM jobs WHERE state = 'sending'").scalar():
                 studio.stop_admitting()
 
-        sa.event.listen(studio._ledger.database.engine, "commit", stop)
+        sa.event.listen(studio._ledger.blocking.database.engine, "commit", stop)
         await studio.submit(photo, PROMPT)
         await until(lambda: studio._closing.is_set())
     assert rows(tmp_path, "state, sending_at") == [("queued", None)]
@@ -241,7 +241,7 @@ async def test_a_deletion_that_was_cut_off_is_finished_by_the_next(
 ) -> None:
     async with studio_at(service, tmp_path) as studio:
         job = await end(studio, await studio.submit(photo, PROMPT))
-        await studio._ledger.ask(studio._ledger.erase, job.ticket)
+        await studio._ledger.erase(job.ticket)
     assert len(list((tmp_path / "clips").iterdir())) > 0
     async with studio_at(service, tmp_path, pace=Pace(sweep=0.01)):
         await until(lambda: not list((tmp_path / "clips").iterdir()))

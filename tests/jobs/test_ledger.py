@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from s2v_core.errors import DatabaseUnavailable
 from s2v_core.jobs.admission import Full
-from s2v_core.jobs.ledger import NEEDS_KEY, STALE_SECONDS, Ledger, TooLate
+from s2v_core.jobs.ledger import NEEDS_KEY, STALE_SECONDS, Ledger
 from s2v_core.jobs.model import GIVE_UP_SECONDS, UNDER_WAY, Charge, Job, Limits, Pace, Stage, State
 
 POSTGRESQL = os.environ.get("S2V_TEST_DATABASE_URL", "")
@@ -42,7 +42,11 @@ class LedgerDriver:
             "photo": "photos/a.jpg", "prompt": "She smiles.", "prompt_optimizer": True,
         }  # fmt: skip
         usual |= {"limits": WIDE, "until": time.monotonic() + 60}
-        return self.ledger.enter(ticket, values.pop("worker", "a"), request or ticket, **usual | values)
+        entered = self.ledger.enter(ticket, values.pop("worker", "a"), request or ticket, **usual | values)
+        return entered.ticket if entered else ""
+
+    def claim(self, worker: str, keys: list[str], **only: Any) -> list[str]:
+        return [job.ticket for job in self.ledger.claim(worker, keys, **only)]
 
     def sent(self, ticket: str, **values: Any) -> Job:
         """One that is being sent."""
@@ -149,7 +153,7 @@ def test_what_was_admitted_by_a_commit_whose_answer_was_lost_is_told_again(drive
 def test_what_another_process_has_taken_over_is_not_admitted_here(driver: LedgerDriver) -> None:
     driver.enter("one")
     driver.ago("one", leased_until=1)
-    assert driver.ledger.claim("b", ["key"]) == ["one"]
+    assert driver.claim("b", ["key"]) == ["one"]
     assert driver.ledger.admit("a", ["one"], WIDE) == NOBODY
     assert driver.admit("one", worker="b").state is State.SENDING
     # Where the first one would pay a second time: it sees a row that is being sent, by somebody else.
@@ -326,7 +330,7 @@ def test_a_task_id_is_written_whoever_holds_the_job_and_heals_unknown(driver: Le
     job, row = driver.job("one"), driver.row("one")
     assert (job.state, job.task_id, job.charge, row["worker"]) == ("rendering", "123456789012345678", "spent", "a")
     assert (job.what, job.advice, job.ended, bool(row["rendering_at"])) == ("", "", None, True)
-    assert driver.ledger.claim("c", ["key"]) == []
+    assert driver.claim("c", ["key"]) == []
 
 
 def test_a_late_task_id_does_not_bring_a_job_back_from_a_later_state(driver: LedgerDriver) -> None:
@@ -386,11 +390,11 @@ def test_only_what_is_queued_can_be_cancelled(driver: LedgerDriver, state: State
 
 def test_what_is_held_is_not_taken_and_what_is_not_held_is(driver: LedgerDriver) -> None:
     driver.rendering("one")
-    assert driver.ledger.claim("b", ["key"]) == []
-    assert driver.ledger.claim("b", ["key"], only=["one"]) == []
+    assert driver.claim("b", ["key"]) == []
+    assert driver.claim("b", ["key"], only=["one"]) == []
     driver.ago("one", leased_until=0.1)
-    assert driver.ledger.claim("b", ["key"]) == ["one"]
-    assert driver.ledger.claim("c", ["key"]) == []
+    assert driver.claim("b", ["key"]) == ["one"]
+    assert driver.claim("c", ["key"]) == []
     assert not driver.ledger.advance("one", "a", status="Processing")
     assert driver.ledger.advance("one", "b", status="Processing")
 
@@ -403,7 +407,7 @@ def test_a_lease_is_renewed_by_its_owner_for_what_it_still_drives(driver: Ledger
     driver.ledger.renew("a", ["one", "three"], {})
     left = (driver.row("one")["leased_until"], driver.row("two")["leased_until"])
     assert [str(moment) for moment in left] == sorted((str(moment) for moment in left), reverse=True)
-    assert sorted(driver.ledger.claim("c", ["key"])) == ["three", "two"]
+    assert sorted(driver.claim("c", ["key"])) == ["three", "two"]
     assert driver.job("one").changed == changed
 
 
@@ -417,7 +421,7 @@ def test_a_lease_lasts_as_long_as_it_says(driver: LedgerDriver) -> None:
 def test_an_abandoned_payment_is_unknown_counts_and_is_never_sent_again(driver: LedgerDriver) -> None:
     driver.sent("one")
     driver.ago("one", leased_until=1)
-    assert driver.ledger.claim("b", ["key"]) == []
+    assert driver.claim("b", ["key"]) == []
     job = driver.job("one")
     assert (job.state, job.charge, bool(job.what), bool(job.advice), bool(job.ended)) == (
         "unknown", "unknown", True, True, True,
@@ -432,7 +436,7 @@ def test_no_payment_stays_in_flight_however_long_nobody_was_there(driver: Ledger
     driver.ago("one", leased_until=hours * HOUR, queued_at=hours * HOUR, sending_at=hours * HOUR)
     driver.enter("two")
     driver.ago("two", leased_until=hours * HOUR, queued_at=hours * HOUR)
-    driver.ledger.claim("b", [])
+    driver.claim("b", [])
     assert (driver.job("one").state, driver.job("two").state) == ("unknown", "cancelled")
 
 
@@ -441,7 +445,7 @@ def test_a_click_is_dropped_when_nobody_was_there_for_long_and_not_for_waiting_i
         driver.enter(ticket)
         driver.ago(ticket, queued_at=2 * STALE_SECONDS, leased_until=1)
     driver.ago("two", leased_until=STALE_SECONDS + 1)
-    assert driver.ledger.claim("b", ["key"]) == ["one"]
+    assert driver.claim("b", ["key"]) == ["one"]
     assert (driver.job("two").state, driver.job("two").charge) == ("cancelled", "none")
 
 
@@ -450,21 +454,31 @@ def test_after_a_day_a_job_is_left_alone_until_its_ticket_is_shown(driver: Ledge
     driver.rendering("one")
     driver.put("one", state=state)
     driver.ago("one", queued_at=GIVE_UP_SECONDS + 1, leased_until=1)
-    assert driver.ledger.claim("b", ["key"]) == []
+    assert driver.claim("b", ["key"]) == []
     assert driver.enter("two", "one") == "two"
-    assert driver.ledger.claim("b", ["key"], only=["one"]) == ["one"]
+    assert driver.claim("b", ["key"], only=["one"]) == ["one"]
     assert driver.ledger.advance("one", "b", status="Processing")
 
 
 def test_without_its_key_a_job_says_so_and_goes_on_when_it_is_back(driver: LedgerDriver) -> None:
     driver.rendering("one")
     driver.ago("one", leased_until=1)
-    assert driver.ledger.claim("b", ["another"]) == []
+    assert driver.claim("b", ["another"]) == []
     assert driver.job("one").waits == NEEDS_KEY
     changed = driver.job("one").changed
-    assert driver.ledger.claim("b", ["another"]) == []
+    assert driver.claim("b", ["another"]) == []
     assert driver.job("one").changed == changed
-    assert driver.ledger.claim("c", ["another", "key"]) == ["one"]
+    assert driver.claim("c", ["another", "key"]) == ["one"]
+
+
+def test_a_job_is_held_while_it_is_under_way_and_nobody_else_has_it(driver: LedgerDriver) -> None:
+    driver.rendering("one")
+    held = driver.ledger.held("one", "a")
+    assert held
+    assert held.ticket == "one"
+    assert driver.ledger.held("one", "b") is None
+    driver.ledger.record_clip("one", "clips/a.mp4")
+    assert driver.ledger.held("one", "a") is None
 
 
 def test_who_leaves_leaves_everything_to_the_next_at_once(driver: LedgerDriver) -> None:
@@ -473,7 +487,7 @@ def test_who_leaves_leaves_everything_to_the_next_at_once(driver: LedgerDriver) 
     driver.rendering("three", worker="b")
     driver.ledger.release("a")
     assert driver.job("two").state is State.UNKNOWN
-    assert driver.ledger.claim("c", ["key"]) == ["one"]
+    assert driver.claim("c", ["key"]) == ["one"]
 
 
 def test_several_who_claim_at_the_same_moment_take_each_job_once(driver: LedgerDriver) -> None:
@@ -485,7 +499,7 @@ def test_several_who_claim_at_the_same_moment_take_each_job_once(driver: LedgerD
 
     def claim(worker: int) -> list[str]:
         start.wait()
-        return driver.ledger.claim(f"{worker}", ["key"])
+        return driver.claim(f"{worker}", ["key"])
 
     with ThreadPoolExecutor(6) as threads:
         taken = [ticket for some in threads.map(claim, range(6)) for ticket in some]
@@ -546,13 +560,13 @@ def test_a_late_answer_to_what_was_deleted_is_written_down_and_brings_nothing_ba
     driver.ledger.record_task("one", "a", "1")
     job = driver.job("one")
     assert (job.state, job.task_id, job.charge, job.prompt, job.what) == ("done", "1", "spent", "", "")
-    assert driver.ledger.claim("b", ["key"]) == []
+    assert driver.claim("b", ["key"]) == []
 
 
 def test_a_whole_clip_is_written_down_whoever_holds_the_job_and_takes_no_others_place(driver: LedgerDriver) -> None:
     driver.rendering("one")
     driver.ago("one", leased_until=1)
-    assert driver.ledger.claim("b", ["key"]) == ["one"]
+    assert driver.claim("b", ["key"]) == ["one"]
     first = driver.ledger.record_clip("one", "clips/a.mp4")
     second = driver.ledger.record_clip("one", "clips/b.mp4")
     assert first
@@ -572,8 +586,7 @@ def test_what_was_admitted_and_never_left_is_queued_again(driver: LedgerDriver) 
 
 
 def test_what_comes_too_late_is_not_entered(driver: LedgerDriver) -> None:
-    with pytest.raises(TooLate):
-        driver.enter("one", until=time.monotonic() - 0.01)
+    assert not driver.enter("one", until=time.monotonic() - 0.01)
     assert driver.ledger.jobs() == []
 
 

@@ -17,6 +17,7 @@ import pytest
 import sqlalchemy as sa
 
 from s2v_core.errors import DatabaseUnavailable, SettingsError
+from s2v_core.jobs.async_ledger import AsyncLedger
 from s2v_core.jobs.ledger import Ledger
 
 from ..bench.ledger import fill, listening, plan, questions
@@ -71,10 +72,10 @@ async def test_a_silent_database_is_away_in_bounded_time(
 
 
 async def test_who_waits_for_the_ledger_holds_up_nobody_else(tmp_path: Path) -> None:
-    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}", patience=0.5)
+    ledger = AsyncLedger(Ledger(f"sqlite:///{tmp_path / 'ledger.db'}", patience=0.5))
     with contextlib.closing(sqlite3.connect(tmp_path / "ledger.db")) as other:
         other.execute("BEGIN IMMEDIATE")
-        waiting = [asyncio.create_task(ledger.ask(ledger.cancel, "one", "Nobody waits.")) for _ in range(50)]
+        waiting = [asyncio.create_task(ledger.renew("a", [], {})) for _ in range(50)]
         await asyncio.sleep(0)
         async with asyncio.timeout(0.4):
             assert await asyncio.to_thread(threading.active_count)

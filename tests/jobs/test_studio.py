@@ -268,7 +268,7 @@ async def test_after_the_keeping_time_the_row_stays_without_photo_clip_and_promp
         job = (await watched(studio, await studio.submit(photo, PROMPT)))[-1]
     settings = Settings(data_dir=tmp_path, keep_hours=1e-6)
     async with Studio(settings, simulator=Simulator(tmp_path / "simulator"), timing=FAST) as studio:
-        while (kept := await studio.job(job.ticket)).prompt or await studio._ledger.ask(studio._ledger.erased):
+        while (kept := await studio.job(job.ticket)).prompt or await studio._ledger.erased():
             await asyncio.sleep(0.05)
     assert (kept.state, kept.photo, kept.clip, kept.amount) == (State.DONE, "", "", None)
     assert not [*(tmp_path / "photos").iterdir(), *(tmp_path / "clips").iterdir()]
@@ -315,7 +315,7 @@ async def test_a_visitors_key_leaves_the_memory_when_no_job_needs_it(
         async def held(seconds: float = 0.0) -> bool:
             """Now, or still after that time."""
             await asyncio.sleep(seconds)
-            return studio._ledger.fingerprint(own) in studio._keys
+            return studio._ledger.blocking.fingerprint(own) in studio._keys
 
         good, service.query = service.query, [task("Processing")]
         job = await studio.submit(photo, PROMPT, key=own)
