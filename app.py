@@ -1,7 +1,12 @@
-"""The page, top to bottom: layout, handlers, wiring. What the browser hides protects nothing: the core checks all."""
+"""The page of S2V Studio: its regions with their own events, the page itself, and the events between the regions.
 
-# First of all: what follows reads the environment as it is imported.
-from s2v_core.server.start import settings  # isort: skip
+What the browser hides protects nothing: the core checks all.
+"""
+
+from s2v_core.server.start import start
+
+# Before Gradio is imported, which reads the environment as it is.
+settings = start()
 
 import sys
 from collections.abc import AsyncIterator
@@ -9,23 +14,28 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeAlias
 
 import gradio as gr
+from gradio.data_classes import FileData
+from gradio.utils import get_upload_folder
 
-from s2v_core import providers
-from s2v_core.errors import S2VError, SettingsError, UnknownTicket
-from s2v_core.jobs.model import UNDER_WAY, State
+from s2v_core.errors import InputRejected, S2VError, SettingsError, UnknownTicket
+from s2v_core.jobs.model import UNDER_WAY, Job, State
 from s2v_core.jobs.studio import Studio
 from s2v_core.page import cards
-from s2v_core.page.orders import Order, Orders, limit, newest, promise
+from s2v_core.page.gallery import Gallery, newest
+from s2v_core.page.orders import Order, Orders, limit, path_of, promise, text_of
+from s2v_core.providers import price_words
+from s2v_core.server.endings import end_in_words
+from s2v_core.server.launch import serve
+from s2v_core.server.limits import USUAL, ServerLimits
 from s2v_core.settings import Key
 from s2v_core.simulator.service import Simulator
 from s2v_core.text import PROMPT_CHARACTERS, PROMPT_WORDS
-from web import ASSETS, CACHE, PORTRAITS, Page, offer, serve, who
 
-Update = dict[Any, Any]  # what a handler changes of the page
-Updates = AsyncIterator[Update]
+ASSETS, UPLOADS = Path(__file__).parent / "assets", Path(get_upload_folder())
+PORTRAITS = ASSETS / "portraits"
 SAMPLES = (
     ("Eileen Collins, astronaut", "astronaut.png", "She looks up at the night sky and smiles, stars in her visor."),
     ("Grace Hopper, US Navy", "grace_hopper.jpg", "She turns from a humming computer and nods, warm lamp light."),
@@ -34,17 +44,31 @@ SAMPLES = (
 )
 IDEAS = ("walks through rain", "laughs in a café", "slow push in", "golden hour")
 
-try:
-    simulator = Simulator(settings.data_dir / "simulator", seconds=settings.simulator_seconds)
-    studio = Studio(settings, simulator=simulator, public_dir=CACHE)
-except (SettingsError, OSError) as error:
-    print(error if isinstance(error, SettingsError) else f"S2V_DATA_DIR: {error.strerror}.", file=sys.stderr)
-    raise SystemExit(2) from None
-orders = Orders(studio, settings, CACHE)
-first = studio.default_service.name
+PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+AT_ONCE = PRIVATE | {"queue": False}
+QUEUED = PRIVATE | {"concurrency_limit": None}
+# Else Gradio opens the upload with every decoder that Pillow has.
+UNOPENED = QUEUED | {"preprocess": False}
+
+Update: TypeAlias = dict[Any, Any]  # by component: what a handler changes of the page
+Upload: TypeAlias = dict[str, Any]  # how Gradio names a file that it has not opened
 
 
-def part(name: str, value: Any = None) -> gr.HTML:
+def open_studio() -> Studio:
+    try:
+        simulator = Simulator(settings.data_dir / "simulator", seconds=settings.simulator_seconds)
+        return Studio(settings, simulator=simulator, public_dir=UPLOADS)
+    except (SettingsError, OSError) as error:
+        print(error if isinstance(error, SettingsError) else f"S2V_DATA_DIR: {error.strerror}.", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+studio = open_studio()
+orders, gallery = Orders(studio, settings, UPLOADS), Gallery(studio, settings)
+FIRST = studio.default_service.name
+
+
+def component(name: str, value: Any = None) -> gr.HTML:
     """A part of the page with a template and a script of its own, which fills the value in as text."""
     script = ASSETS / "parts" / f"{name}.js"
     return gr.HTML(
@@ -56,6 +80,190 @@ def part(name: str, value: Any = None) -> gr.HTML:
     )
 
 
+def visitor_of(request: gr.Request) -> str:
+    """The login if there is one, else the address, which the guard has made sure of."""
+    return request.username or str(request.client.host)
+
+
+class Session:
+    """What the browser keeps, and what the server knows of one open page."""
+
+    def __init__(self) -> None:
+        # Nothing but tickets: whoever reads the page can read its secret.
+        self.tickets = gr.BrowserState([], storage_key="s2v-tickets", secret="s2v-studio")
+        # One object for all events of a page: whoever watches another job sees there that it is over.
+        self.view = gr.State(SimpleNamespace(ticket=""))
+        self.shown_ticket = gr.State("")
+        self.own_key = gr.State(None)
+
+
+class Services:
+    """Who makes the next clip, and the visitor's own key."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.service = gr.Radio(orders.services(studio.per_day), value=FIRST, label="Next clip with", elem_id="service")
+        with gr.Accordion("Use your key", open=False, elem_id="own-key") as self.box:
+            self.key = gr.Textbox(
+                label=f"Your {studio.live.label} key",
+                info="It stays in this server's memory, as long as this page is open or a clip of yours needs it.",
+                type="password",
+                max_lines=1,
+                elem_id="key",
+            )
+            self.says = component("says", "")
+            self.take = gr.Button("Use this key", elem_id="take")
+            self.forget = gr.Button("Forget this key", visible=False, elem_id="forget")
+
+    def listen(self, endings: list[Any]) -> None:
+        outputs = [self.key, self.says, self.session.own_key, self.box, self.forget, self.service, *endings]
+        gr.on([self.take.click, self.key.submit], self.take_key, self.key, outputs, **AT_ONCE)
+        self.forget.click(self.key_update, None, outputs, **AT_ONCE)
+
+    async def take_key(self, text: str, request: gr.Request) -> Update:
+        """Out of the box and into memory; jobs that waited for it go on."""
+        try:
+            key = Key(text.strip())
+            studio.remember_key(key.text)
+        except SettingsError as error:
+            return {self.key: "", self.says: f"This cannot be a key: {error}"}
+        return {self.key: ""} | await self.key_update(request, key)
+
+    async def key_update(self, request: gr.Request, key: Key | None = None) -> Update:
+        return {
+            self.session.own_key: key,
+            self.says: "",
+            self.box: gr.Accordion(label=key.mask if key else "Use your key", open=False),
+            self.forget: gr.Button(visible=bool(key)),
+            self.service: gr.Radio(await orders.choices(visitor_of(request), key), value="own" if key else FIRST),
+        }
+
+    async def services_update(self, request: gr.Request, key: Key | None) -> Update:
+        """With what is left today."""
+        return {self.service: gr.Radio(await orders.choices(visitor_of(request), key))}
+
+
+class OrderForm:
+    """What goes in: portrait, scene, switches, and the button that pays."""
+
+    def __init__(self) -> None:
+        self.photo = gr.Image(
+            type="filepath",
+            image_mode=None,
+            sources=["upload", "webcam", "clipboard"],
+            label="Portrait",
+            placeholder=f"# Drop a portrait\n{limit()}",
+            alt_text="The chosen portrait",
+            buttons=[],
+            elem_id="subject",
+        )
+        with component("preflight", {}) as self.preflight:
+            self.crop = gr.Button("Crop to fit", elem_id="crop")
+        with gr.Row(elem_id="samples"):
+            gr.HTML("Try", elem_id="try", apply_default_css=False)
+            self.samples = [
+                gr.Button(title, icon=PORTRAITS / "small" / f"{Path(file).stem}.jpg", elem_classes="sample")
+                for title, file, _ in SAMPLES
+            ]
+        with gr.Accordion("or a public link", open=False, elem_id="by-link"):
+            self.link = gr.Textbox(
+                label="Link to a portrait",
+                info="Passed on to the service and never opened here, so it cannot be checked before it costs.",
+                placeholder="https://",
+                elem_id="link",
+            )
+        self.prompt = gr.Textbox(
+            label="Scene",
+            lines=3,
+            max_lines=8,
+            placeholder="She looks up from a book and smiles, warm evening light.",
+            elem_id="prompt",
+        )
+        with gr.Row(elem_id="ideas"):
+            self.ideas = [gr.Button(idea, elem_classes="idea") for idea in IDEAS]
+        self.optimizer = gr.Checkbox(
+            True, label="Improve my prompt", info="The service rewrites it; off = taken literally", elem_id="optimizer"
+        )
+        self.consent = gr.Checkbox(
+            label=promise(settings, studio.live.label), visible=FIRST != "simulator", elem_id="consent"
+        )
+        self.generate = gr.Button(f"Make the clip · {orders.price(FIRST)}", variant="primary", elem_id="generate")
+        # By the names that an `Order` has for them.
+        self.fields = {
+            "photo": self.photo, "link": self.link, "prompt": self.prompt, "prompt_optimizer": self.optimizer,
+            "consent": self.consent,
+        }  # fmt: skip
+
+    def listen(self, endings: list[Any]) -> None:
+        outputs = [self.photo, self.preflight, *endings]
+        # Not `input`, which still carries the photo that has just been taken away.
+        self.photo.change(self.inspect, self.photo, outputs, **UNOPENED)
+        self.crop.click(partial(self.inspect, crop=True), self.photo, outputs, **UNOPENED)
+        for button, (_, file, scene) in zip(self.samples, SAMPLES, strict=True):
+            button.click(partial(self.sample, file, scene), None, [*outputs, self.prompt], **QUEUED)
+        for chip, idea in zip(self.ideas, IDEAS, strict=True):
+            chip.click(None, self.prompt, self.prompt, js=f"(text) => s2v.add(text, {idea!r})", **PRIVATE)
+        counted = f"(text) => s2v.count(text, {PROMPT_CHARACTERS}, {PROMPT_WORDS})"
+        gr.on([demo.load, self.prompt.change], None, self.prompt, js=counted, **PRIVATE)
+        gr.on([demo.load, self.photo.change], None, self.photo, js="(photo) => s2v.backdrop(photo)", **PRIVATE)
+
+    async def inspect(self, photo: Upload | None, *, crop: bool = False) -> Update:
+        path = path_of(photo)
+        if orders.made(path):
+            return {self.preflight: gr.skip()}
+        made, said = await orders.inspect(path, crop=crop) if path else ("", {})
+        return {self.preflight: said} | ({self.photo: made} if made else {})
+
+    async def sample(self, file: str, scene: str) -> Update:
+        path, said = await orders.show(PORTRAITS / file)
+        return {self.photo: path, self.preflight: said, self.prompt: scene}
+
+    async def use_again(self, ticket: str) -> Update:
+        """A job's photo, scene and switch, as they were."""
+        job, said, photo, link = await orders.again(ticket)
+        return {
+            self.photo: photo, self.preflight: said, self.link: link, self.prompt: job.prompt,
+            self.optimizer: job.prompt_optimizer,
+        }  # fmt: skip
+
+    def price_update(self, service: str) -> Update:
+        return {
+            self.consent: gr.Checkbox(visible=service != "simulator"),
+            self.generate: f"Make the clip · {orders.price(service)}",
+        }
+
+
+class Result:
+    """What comes out: the card of the job on show, its clip, and what can be done with them."""
+
+    def __init__(self) -> None:
+        with component("status", cards.idle_card(FIRST)) as self.status:
+            # Mounted with the first job: its scripts are two fifths of what the page loads.
+            self.clip = gr.Video(label="Your clip", loop=True, autoplay=True, buttons=[], visible=False, elem_id="clip")
+            self.likeness = component("likeness", {})
+            with gr.Row(elem_id="after"):
+                self.stop = gr.Button("Leave it running", elem_id="stop")
+                self.again = gr.Button("Use again", elem_id="again")
+                self.download = gr.DownloadButton("Download", visible=False, elem_id="download")
+                self.delete = gr.Button("Delete now", elem_id="delete")
+        self.outputs = [self.status, self.clip, self.likeness, self.stop, self.download]
+
+    def running_update(self, job: Job, card: dict[str, Any]) -> Update:
+        label = "Cancel, free of charge" if job.state is State.QUEUED else "Leave it running"
+        return {self.status: card, self.stop: label, self.likeness: {}} | self.player_update(None)
+
+    def player_update(self, file: str | None) -> Update:
+        return {self.clip: gr.Video(file, visible=True), self.download: gr.DownloadButton(value=file, visible=True)}
+
+    async def deleted_update(self, ticket: str, shown_ticket: str) -> Update:
+        """The job loses all but its row, and its card says so if it is on show."""
+        with suppress(UnknownTicket):
+            job = await studio.delete(ticket)
+            if ticket == shown_ticket:
+                return {self.status: gallery.card(job), self.likeness: {}} | self.player_update(None)
+        return {}
+
+
 # Gradio paints the body with these before the style sheet is there.
 theme = gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]).set(
     body_background_fill="#f6f5f3",
@@ -63,252 +271,199 @@ theme = gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospac
     body_text_color="#17181c",
     body_text_color_dark="#f1f1f3",
 )
-
 # What stays does not lie among uploads: a folder for those can be emptied at any time.
 gr.set_static_paths(PORTRAITS / "small")
 
-with Page(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 86400)) as demo:
-    # Nothing but tickets: whoever reads the page can read its secret.
-    tickets = gr.BrowserState([], storage_key="s2v-tickets", secret="s2v-studio")
-    # `chosen` is one object for all events of a page: whoever watches another job sees there that it is over.
-    chosen, watched, own = gr.State(SimpleNamespace(ticket="")), gr.State(""), gr.State(None)
+with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 86400)) as demo:
+    session = Session()
     with gr.Row(elem_id="header"):
-        part("brand")
-        service = gr.Radio(orders.services(studio.per_day), value=first, label="Next clip with", elem_id="service")
-        with gr.Accordion("Use your key", open=False, elem_id="own-key") as own_key:
-            key = gr.Textbox(
-                label=f"Your key of {studio.live.label}",
-                info="It stays in this server's memory, while this page is open or a clip of yours needs it.",
-                type="password",
-                max_lines=1,
-                elem_id="key",
-            )
-            key_says = part("says", "")
-            take = gr.Button("Use it", elem_id="take")
-            forget = gr.Button("Forget it", visible=False, elem_id="forget")
+        component("brand")
+        services = Services(session)
     with gr.Row(elem_id="columns"):
         with gr.Column(elem_id="order"):
-            subject = gr.Image(
-                type="filepath",
-                image_mode=None,
-                sources=["upload", "webcam", "clipboard"],
-                label="Portrait",
-                placeholder=f"# Drop a portrait\n{limit()}",
-                alt_text="The chosen portrait",
-                buttons=[],
-                elem_id="subject",
-            )
-            with part("preflight", {}) as preflight:
-                crop = gr.Button("Crop to fit", elem_id="crop")
-            with gr.Row(elem_id="samples"):
-                gr.HTML("Try", elem_id="try", apply_default_css=False)
-                samples = [
-                    gr.Button(title, icon=PORTRAITS / "small" / f"{Path(file).stem}.jpg", elem_classes="sample")
-                    for title, file, _ in SAMPLES
-                ]
-            with gr.Accordion("or a public link", open=False, elem_id="by-link"):
-                link = gr.Textbox(
-                    label="Link to a portrait",
-                    info="Passed on to the service and never opened here. It cannot be checked before it costs.",
-                    placeholder="https://",
-                    elem_id="link",
-                )
-            prompt = gr.Textbox(
-                label="Scene",
-                lines=3,
-                max_lines=8,
-                placeholder="She looks up from a book and smiles, warm evening light.",
-                elem_id="prompt",
-            )
-            with gr.Row(elem_id="ideas"):
-                ideas = [gr.Button(idea, elem_classes="idea") for idea in IDEAS]
-            optimizer = gr.Checkbox(
-                True,
-                label="Improve my prompt",
-                info="The service rewrites it; off = taken literally",
-                elem_id="optimizer",
-            )
-            consent = gr.Checkbox(
-                label=promise(settings, studio.live.label), visible=first != "simulator", elem_id="consent"
-            )
-            generate = gr.Button(f"Make the clip · {orders.price(first)}", variant="primary", elem_id="generate")
-        with part("status", cards.idle_card(first)) as status:
-            # Mounted with the first job: its scripts are two fifths of what the page loads.
-            clip = gr.Video(label="Your clip", loop=True, autoplay=True, buttons=[], visible=False, elem_id="clip")
-            likeness = part("likeness", {})
-            with gr.Row(elem_id="after"):
-                stop = gr.Button("Stop watching", elem_id="stop")
-                again = gr.Button("Use again", elem_id="again")
-                download = gr.DownloadButton("Download", visible=False, elem_id="download")
-                delete = gr.Button("Delete now", elem_id="delete")
-    history = part("history", {"clips": []})
+            order = OrderForm()
+        result = Result()
+    history = component("history", {"clips": []})
     with gr.Accordion("Recover a clip by its ticket", open=False, elem_id="recovery"):
-        ticket = gr.Textbox(label="Ticket", placeholder="s2v_…", max_lines=1, elem_id="ticket")
+        ticket_box = gr.Textbox(label="Ticket", placeholder="s2v_…", max_lines=1, elem_id="ticket")
         recover = gr.Button("Recover", elem_id="recover")
-    part(
-        "foot",
-        {"price": providers.price_words(settings.base_url), "key": first == "live", "provider": studio.live.label},
-    )
+    foot = {"price": price_words(settings.base_url), "key": FIRST == "live", "provider": studio.live.label}
+    component("foot", foot)
 
-    async def inspect(photo: dict[str, Any] | None, *, cropped: bool = False) -> Update:
-        path = (photo or {}).get("path") or ""
-        if orders.made(path):
-            return {preflight: gr.skip()}
-        shown, said = await orders.inspect(path, crop=cropped) if path else ("", {})
-        return {preflight: said} | ({subject: shown} if shown else {})
+    async def history_update(tickets: list[str] | None) -> Update:
+        return {history: await gallery.cards(tickets)}
 
-    async def sample(file: str, scene: str) -> Update:
-        path, said = await orders.show(PORTRAITS / file)
-        return {subject: path, preflight: said, prompt: scene}
+    async def make_clip(request: gr.Request, *, view: SimpleNamespace, tickets: list[str] | None, own_key: Key | None,
+                     service: str, photo: Upload | None, **fields: Any) -> AsyncIterator[Update]:  # fmt: skip
+        view.ticket = ""
+        yield {result.status: cards.preparing_card(), order.generate: gr.Button(interactive=False)}
+        visitor = visitor_of(request)
+        wanted = Order(photo=path_of(photo), service=service, key=own_key, visitor=visitor, **fields)
+        view.ticket = (await orders.order(wanted)).ticket
+        yield {session.tickets: newest(view.ticket, tickets)}
 
-    def playing(file: str | None) -> Update:
-        return {clip: gr.Video(file, visible=True), download: gr.DownloadButton(value=file, visible=True)}
+    async def resume(*, view: SimpleNamespace, tickets: list[str] | None) -> Any:
+        """The newest job of this browser, as if the page had never been away."""
+        for ticket in tickets or []:
+            with suppress(UnknownTicket):
+                view.ticket = view.ticket or (await studio.job(ticket)).ticket
+        return gr.skip()
 
-    async def around(known: list[str] | None, key: Key | None, request: gr.Request) -> Update:
-        """What a job changes beside its card."""
-        return {history: await orders.cards(known or []), service: gr.Radio(await orders.choices(who(request), key))}
+    async def recover_ticket(*, ticket: str, view: SimpleNamespace, tickets: list[str] | None) -> Update:
+        view.ticket = ""
+        view.ticket = (await studio.resume(ticket.strip())).ticket
+        return {session.tickets: newest(view.ticket, tickets), ticket_box: ""}
 
-    async def show(page: SimpleNamespace, known: list[str] | None, key: Key | None, request: gr.Request) -> Updates:
-        """Watches a job, and ends early without harm: the job goes on without its spectator."""
-        number, state = page.ticket, None
-        yield {generate: gr.Button(interactive=True)} | await around(known, key, request)
+    def open_card(view: SimpleNamespace, event: gr.EventData) -> Any:
+        view.ticket = str(event.ticket)
+        return gr.skip()
+
+    async def watch(request: gr.Request, *, view: SimpleNamespace, tickets: list[str] | None,
+                    own_key: Key | None) -> AsyncIterator[Update]:  # fmt: skip
+        """Shows a job, and may end early without harm: the job goes on without its spectator."""
+
+        async def beside() -> Update:
+            return await history_update(tickets) | await services.services_update(request, own_key)
+
+        ticket, state = view.ticket, None
+        yield {order.generate: gr.Button(interactive=True)} | await beside()
         with suppress(UnknownTicket):
-            async for job, card in orders.watch(number):
-                if page.ticket != number:
+            async for job, card in gallery.watch(ticket):
+                if view.ticket != ticket:
                     yield gr.skip()  # else Gradio says the last again at the end
                     return
-                update = {status: card, watched: number, generate: gr.Button(interactive=job.state not in UNDER_WAY)}
+                going = job.state in UNDER_WAY
+                update = {session.shown_ticket: ticket, order.generate: gr.Button(interactive=not going)}
                 if job.state is not state:
-                    state, update = job.state, update | await around(known, key, request)
-                if job.state in UNDER_WAY:
-                    label = "Cancel: nothing is spent" if job.state is State.QUEUED else "Stop watching"
-                    yield update | {stop: label, likeness: {}} | playing(None)
-                else:
-                    file = await orders.clip(job)
-                    yield update | {likeness: {}} | playing(file)
-                    if file and page.ticket == number:
-                        yield {likeness: await orders.pictures(job), history: await orders.cards(known or [])}
+                    state, update = job.state, update | await beside()
+                if going:
+                    yield update | result.running_update(job, card)
+                    continue
+                file = await gallery.clip(job)
+                yield update | {result.status: card, result.likeness: {}} | result.player_update(file)
+                if file and view.ticket == ticket:
+                    yield {result.likeness: await gallery.pictures(job)} | await history_update(tickets)
 
-    async def make(
-        photo: dict[str, Any] | None, link: str, prompt: str, optimizer: bool, consent: bool,
-        service: str, key: Key | None, known: list[str] | None, page: SimpleNamespace, request: gr.Request,
-    ) -> Updates:  # fmt: skip
-        page.ticket = ""
-        yield {status: cards.preparing_card(), generate: gr.Button(interactive=False)}
-        order = Order(
-            photo=(photo or {}).get("path") or "", link=link or "", prompt=prompt or "",
-            prompt_optimizer=optimizer, consent=consent, service=service, key=key, visitor=who(request),
-        )  # fmt: skip
-        page.ticket = (await orders.order(order)).ticket
-        yield {tickets: newest(page.ticket, known)}
+    async def leave_running(*, ticket: str, view: SimpleNamespace) -> Update:
+        view.ticket = ""
+        job = await studio.cancel(ticket)
+        card = gallery.card(job) if job.ended else gallery.card(job) | cards.background_card(job)
+        return {result.status: card, order.generate: gr.Button(interactive=True)}
 
-    async def resume(known: list[str] | None, page: SimpleNamespace) -> Any:
-        """The newest job of this browser, as if the page had never been away."""
-        for number in known or []:
-            with suppress(UnknownTicket):
-                page.ticket = page.ticket or (await studio.job(number)).ticket
-        return gr.skip()
+    async def remove(*, ticket: str, shown_ticket: str, tickets: list[str] | None) -> Update:
+        left = [each for each in tickets or [] if each != ticket]
+        deleted = await result.deleted_update(ticket, shown_ticket)
+        return deleted | {session.tickets: left} | await history_update(left)
 
-    async def bring_back(number: str, known: list[str] | None, page: SimpleNamespace) -> Update:
-        page.ticket = ""
-        page.ticket = (await studio.resume(number.strip())).ticket
-        return {tickets: newest(page.ticket, known), ticket: ""}
+    async def remove_card(event: gr.EventData, *, shown_ticket: str, tickets: list[str] | None) -> Update:
+        return await remove(ticket=str(event.ticket), shown_ticket=shown_ticket, tickets=tickets)
 
-    def open_card(page: SimpleNamespace, event: gr.EventData) -> Any:
-        page.ticket = str(event.ticket)
-        return gr.skip()
-
-    async def leave(number: str, page: SimpleNamespace) -> Update:
-        page.ticket = ""
-        job = await studio.cancel(number)
-        card = orders.card(job) if job.ended else orders.card(job) | cards.background_card(job)
-        return {status: card, generate: gr.Button(interactive=True)}
-
-    async def remove(number: str, seen: str, known: list[str] | None) -> Update:
-        update: Update = {}
-        with suppress(UnknownTicket):
-            job = await studio.delete(number)
-            if number == seen:
-                update = {status: orders.card(job), likeness: {}} | playing(None)
-        numbers = [each for each in known or [] if each != number]
-        return update | {tickets: numbers, history: await orders.cards(numbers)}
-
-    async def remove_card(seen: str, known: list[str] | None, event: gr.EventData) -> Update:
-        return await remove(str(event.ticket), seen, known)
-
-    async def use_again(number: str) -> Update:
-        job, said, photo, url = await orders.again(number)
-        return {subject: photo, preflight: said, link: url, prompt: job.prompt, optimizer: job.prompt_optimizer}
-
-    def priced(which: str) -> Update:
-        return {consent: gr.Checkbox(visible=which != "simulator"), generate: f"Make the clip · {orders.price(which)}"}
-
-    async def offered(key: Key | None, request: gr.Request) -> Update:
-        """What a key that came or went changes: the services of the next click, and the pill."""
-        return {
-            own: key,
-            key_says: "",
-            own_key: gr.Accordion(label=key.mask if key else "Use your key", open=False),
-            forget: gr.Button(visible=bool(key)),
-            service: gr.Radio(await orders.choices(who(request), key), value="own" if key else first),
-        }
-
-    async def take_key(text: str, request: gr.Request) -> Update:
-        """Out of the box and into memory; jobs that waited for it go on."""
-        try:
-            taken = Key(text.strip())
-            studio.remember_key(taken.text)
-        except SettingsError as error:
-            return {key: "", key_says: f"This cannot be a key: {error}"}
-        return {key: ""} | await offered(taken, request)
-
-    async def ending(error: Exception, event: Any, session: Any) -> Update:
+    async def ending(error: Exception, event: Any, states: Any) -> Update:
         """A card and a live button, whatever went wrong."""
-        number = session[chosen._id].ticket if chosen in event.inputs else ""
-        card = cards.rejection_card(error) if isinstance(error, S2VError) else cards.broken_card(number)
-        return {status: card, generate: gr.Button(interactive=True)}
+        ticket = states[session.view._id].ticket if session.view in event.inputs else ""
+        card = cards.rejection_card(error) if isinstance(error, S2VError) else cards.broken_card(ticket)
+        return {result.status: card, order.generate: gr.Button(interactive=True)}
 
-    demo.ending = ending
-    private = {"show_progress": "hidden", "api_visibility": "private"}
-    at_once = {**private, "queue": False}
-    watching = {**private, "concurrency_limit": None}
-    # Else Gradio opens the upload with every decoder that Pillow has.
-    unopened = {**watching, "preprocess": False}
-    # Outputs of all events, so that each can end there.
-    ends = [status, generate]
-    ready = [subject, preflight, *ends]
-    # Not `input`, which still carries the photo that has just been taken away.
-    subject.change(inspect, subject, ready, **unopened)
-    crop.click(partial(inspect, cropped=True), subject, ready, **unopened)
-    for button, (_, file, scene) in zip(samples, SAMPLES, strict=True):
-        button.click(partial(sample, file, scene), None, [*ready, prompt], **watching)
-    for chip, idea in zip(ideas, IDEAS, strict=True):
-        chip.click(None, prompt, prompt, js=f"(text) => s2v.add(text, {idea!r})", **private)
-    counted = f"(text) => s2v.count(text, {PROMPT_CHARACTERS}, {PROMPT_WORDS})"
-    gr.on([demo.load, prompt.change], None, prompt, js=counted, **private)
-    gr.on([demo.load, subject.change], None, subject, js="(photo) => s2v.backdrop(photo)", **private)
+    def as_gradio_error(error: Exception) -> Exception:
+        return gr.Error(cards.sentence(error), print_exception=False)
 
-    shown = [status, clip, download, likeness, generate, stop, watched, history, service]
-    asked = [subject, link, prompt, optimizer, consent, service, own, tickets, chosen]
-    for begun in (
-        demo.load(resume, [tickets, chosen], ends, **watching),
-        recover.click(bring_back, [ticket, tickets, chosen], [tickets, ticket, *ends], **watching),
-        history.open(open_card, chosen, ends, **watching),
-        generate.click(make, asked, [tickets, *ends], **unopened),
+    end_in_words(demo, folder=UPLOADS, card=ending, as_error=as_gradio_error)
+    # Outputs of every event, so that each can end there.
+    endings = [result.status, order.generate]
+    order.listen(endings)
+    services.listen(endings)
+
+    view, tickets = {"view": session.view}, {"tickets": session.tickets}
+    own_key, shown = {"own_key": session.own_key}, {"shown_ticket": session.shown_ticket}
+    asked = order.fields | {"service": services.service} | view | tickets | own_key
+    recovered = {"ticket": ticket_box} | view | tickets
+    watched = [*result.outputs, order.generate, session.shown_ticket, history, services.service]
+    # Every way to a job ends in the same watch.
+    for chosen in (
+        demo.load(resume, None, endings, inputs_kwargs=view | tickets, **QUEUED),
+        recover.click(recover_ticket, None, [session.tickets, ticket_box, *endings], inputs_kwargs=recovered, **QUEUED),
+        history.open(open_card, session.view, endings, **QUEUED),
+        order.generate.click(make_clip, None, [session.tickets, *endings], inputs_kwargs=asked, **UNOPENED),
     ):
-        begun.success(show, [chosen, tickets, own], shown, trigger_mode="multiple", **watching)
-    stop.click(leave, [watched, chosen], ends, **at_once)
-    removed = [clip, download, likeness, tickets, history, *ends]
-    delete.click(remove, [watched, watched, tickets], removed, **at_once)
-    history.remove(remove_card, [watched, tickets], removed, **at_once)
-    again.click(use_again, watched, [*ready, link, prompt, optimizer], **watching)
+        inputs = view | tickets | own_key
+        chosen.success(watch, None, watched, inputs_kwargs=inputs, trigger_mode="multiple", **QUEUED)
+    on_show = {"ticket": session.shown_ticket}
+    result.stop.click(leave_running, None, endings, inputs_kwargs=on_show | view, **AT_ONCE)
+    removed = [result.clip, result.download, result.likeness, session.tickets, history, *endings]
+    result.delete.click(remove, None, removed, inputs_kwargs=on_show | shown | tickets, **AT_ONCE)
+    history.remove(remove_card, None, removed, inputs_kwargs=shown | tickets, **AT_ONCE)
+    filled = [order.photo, order.preflight, order.link, order.prompt, order.optimizer, *endings]
+    result.again.click(order.use_again, session.shown_ticket, filled, **QUEUED)
+    services.service.change(order.price_update, services.service, [order.consent, *endings], **AT_ONCE)
 
-    keyed = [key, key_says, own, own_key, forget, service, *ends]
-    gr.on([take.click, key.submit], take_key, key, keyed, **at_once)
-    forget.click(offered, gr.State(None), keyed, **at_once)
-    service.change(priced, service, [consent, *ends], **at_once)
-    offer(orders, studio)
+    # The same for programs.
+    async def submit(
+        photo: FileData | None = None,
+        prompt: str = "",
+        prompt_optimizer: bool = True,
+        photo_url: str = "",
+        consent: bool = False,
+        request: gr.Request = None,  # type: ignore[assignment]
+    ) -> dict[str, Any]:
+        """Make a clip of a portrait and a sentence; the answer's ticket is what /status and /clip take.
+
+        Args:
+            photo: a JPEG, PNG or WebP file with one clear human face.
+            prompt: what the person does, and where; at most 2000 characters.
+            prompt_optimizer: whether the service may rewrite the prompt.
+            photo_url: a public https link, in place of the photo; it is passed on unopened.
+            consent: that you have the right to use this face; the live service needs it.
+        """
+        key = request.headers.get("x-s2v-key")
+        wanted = Order(
+            photo=path_of(photo),
+            link=text_of(photo_url, "photo_url"),
+            prompt=text_of(prompt, "prompt"),
+            prompt_optimizer=prompt_optimizer,
+            consent=consent,
+            service="own" if key else FIRST,
+            key=Key(key) if key else None,
+            visitor=visitor_of(request),
+        )
+        return cards.as_json(await orders.order(wanted))
+
+    async def status(ticket: str) -> dict[str, Any]:
+        """A job as it stands: its state, whether it was charged, the seconds since it began, and words for people.
+
+        Args:
+            ticket: from /submit.
+        """
+        return cards.as_json(await studio.job(text_of(ticket, "ticket")))
+
+    async def clip(ticket: str) -> FileData:
+        """The finished clip, an MP4.
+
+        Args:
+            ticket: from /submit.
+        """
+        job = await studio.job(text_of(ticket, "ticket"))
+        if path := await gallery.clip(job):
+            return FileData(path=path)
+        raise InputRejected(job.what or f"There is no clip: the job is {job.state}.")
+
+    for call in (submit, status, clip):
+        gr.api(call, api_name=call.__name__, concurrency_limit=None)
+
+
+def run(limits: ServerLimits = USUAL) -> None:
+    sheets = (ASSETS / "page.css", *sorted((ASSETS / "parts").glob("*.css")))
+    serve(
+        demo,
+        studio,
+        settings,
+        uploads=UPLOADS,
+        limits=limits,
+        theme=theme,
+        head=f"<style>{''.join(sheet.read_text('utf-8') for sheet in sheets)}</style>",
+        js=(ASSETS / "page.js").read_text("utf-8"),
+        favicon_path=ASSETS / "favicon.svg",
+    )
 
 
 if __name__ == "__main__":
-    serve(demo, studio, settings, theme)
+    run()

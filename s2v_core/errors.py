@@ -17,10 +17,14 @@ S2VError
 └── DownloadFailed       one attempt brought no whole clip; it is tried again
 """
 
+import logging
+import traceback
 from enum import StrEnum
 from typing import ClassVar
 
 from .reasons import Facts, Reason, what_happened, what_to_do
+
+_log = logging.getLogger(__name__)
 
 
 class Charge(StrEnum):
@@ -168,3 +172,13 @@ class DownloadFailed(S2VError):
     """Says which part of it went wrong, in lower case and without a full stop."""
 
     says_charge = False
+
+
+def report(error: BaseException | None) -> None:
+    """Write into the log where an error came from; not its text, which can hold a prompt, a ticket or a key."""
+    told: list[str] = []
+    while error:
+        kind = ": ".join(filter(None, (type(error).__qualname__, getattr(error, "strerror", ""))))
+        told = [*traceback.format_tb(error.__traceback__), f"{kind}\n", *told]
+        error = error.__cause__ or error.__context__
+    _log.error("something went wrong\nTraceback (most recent call last):\n%s", "".join(told).rstrip())

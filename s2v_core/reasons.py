@@ -45,6 +45,14 @@ class Reason(StrEnum):
     PROMPT_EMPTY = "prompt_empty"
     PROMPT_LONG = "prompt_long"
     OPTIMIZER = "optimizer"
+    # The order.
+    NO_PHOTO = "no_photo"
+    PHOTO_AND_LINK = "photo_and_link"
+    NOT_UPLOADED = "not_uploaded"
+    UPLOAD_GONE = "upload_gone"
+    NO_CONSENT = "no_consent"
+    KEY_FORGOTTEN = "key_forgotten"
+    NOT_TEXT = "not_text"
     # The ledger.
     UNKNOWN_TICKET = "unknown_ticket"
     LEDGER_AWAY = "ledger_away"
@@ -85,6 +93,19 @@ _WORDS: Mapping[Reason, tuple[str, str]] = {
     Reason.NOT_WRITTEN: ("The clip is rendered, but it cannot be written here ({detail}).", ""),
     Reason.PROMPT_EMPTY: ("The prompt is empty: write what the person does, and where.", ""),
     Reason.PROMPT_LONG: ("The prompt has {count} characters; the service takes {most}: shorten it.", ""),
+    Reason.NO_PHOTO: ("There is no portrait yet: drop one, take one, or try a sample.", ""),
+    Reason.PHOTO_AND_LINK: ("There are both a portrait and a link: remove one of them.", ""),
+    Reason.NOT_UPLOADED: (
+        "The photo is not an upload: send the file itself, or a public https link as photo_url.",
+        "",
+    ),
+    Reason.UPLOAD_GONE: ("The portrait is no longer here: choose it again.", ""),
+    Reason.NO_CONSENT: (
+        "Please confirm that you may use this face.",
+        "Tick the box below the scene; a program sends consent=True.",
+    ),
+    Reason.KEY_FORGOTTEN: ("Your key is no longer here: enter it again under “Use your key”.", ""),
+    Reason.NOT_TEXT: ("{name} must be text.", ""),
     Reason.UNKNOWN_TICKET: (
         "There is no such ticket here.",
         "Check that the ticket is complete, and that this is where it was made.",

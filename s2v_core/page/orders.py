@@ -1,30 +1,24 @@
-"""Between a page and the studio: what is asked for, checked; what is there, in words. It knows no page."""
+"""What a page or a program asks for: the photo, the service, the order; checked before anything is sent."""
 
 import asyncio
-import logging
 import secrets
-import traceback
-from collections.abc import AsyncIterator, Awaitable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .. import wire
-from ..errors import ImageRejected, InputRejected, RatioRejected, UnknownTicket
+from ..errors import ImageRejected, InputRejected, RatioRejected
 from ..jobs.model import Job
 from ..jobs.services import Service
 from ..jobs.studio import Studio
 from ..photo.advice import warnings
 from ..photo.prepare import Photo, PublicLink, prepare_async, public_link
-from ..server.guard import uploaded
+from ..reasons import Reason
 from ..settings import Key, Settings
 from ..text import meant
 from . import cards
 
-_log = logging.getLogger(__name__)
-
-_CARDS = 12
 _MADE = "portrait.jpg"
 _REMEMBERED = 500
 
@@ -125,9 +119,9 @@ class Orders:
         """Queue a job. Raises `InputRejected` before anything is sent."""
         source = await self._source(order)
         if order.service == "own" and not order.key:
-            raise InputRejected("Your key is not here any more: type it again under “Use your key”.")
+            raise InputRejected(Reason.KEY_FORGOTTEN)
         if order.service != "simulator" and not meant(order.consent):
-            raise InputRejected("Not ticked yet: that you have the right to use this face (over HTTP: consent=True).")
+            raise InputRejected(Reason.NO_CONSENT)
         own = order.key.text if order.key and order.service == "own" else None
         return await self._studio.submit(
             source,
@@ -137,22 +131,6 @@ class Orders:
             key=own,
             visitor=order.visitor,
         )
-
-    async def watch(self, ticket: str) -> AsyncIterator[tuple[Job, dict[str, Any]]]:
-        """A job with its card, as `Studio.watch` sees it. Raises `UnknownTicket`."""
-        job = await self._studio.job(ticket)
-        typical = await self._studio.typical_durations(job)
-        async for seen in self._studio.watch(ticket):
-            yield seen, self.card(seen, typical=typical)
-
-    def card(self, job: Job, **more: Any) -> dict[str, Any]:
-        """A job as it stands."""
-        return cards.job_card(job, keep_hours=self._settings.keep_hours, space=self._settings.space, **more)
-
-    async def pictures(self, job: Job) -> dict[str, Any]:
-        """What stands beside a clip: the reference, five frames, the sentence, how it was made."""
-        facts = {"prompt": job.prompt, "made": self.card(job)["facts"][:2], "simulated": job.service == "simulator"}
-        return await _decoration(self._studio.pictures(job)) | facts
 
     async def again(self, ticket: str) -> tuple[Job, dict[str, Any], str | None, str]:
         """A job to be made once more: what `show` says of its photo, the photo, or else the link.
@@ -166,31 +144,45 @@ class Orders:
         path, said = await self.show(photo)
         return job, said, path, ""
 
-    async def clip(self, job: Job) -> str | None:
-        """Where a browser may fetch the clip, if there is one, and its file."""
-        with suppress(FileNotFoundError):
-            return str(await asyncio.to_thread(self._studio.store.publish, job)) if job.clip else None
-        return None
-
-    async def cards(self, tickets: Iterable[str]) -> dict[str, Any]:
-        """The newest of these jobs, small."""
-        found = []
-        for ticket in list(tickets)[:_CARDS]:
-            with suppress(UnknownTicket):
-                job = await self._studio.job(ticket)
-                pictures = await _decoration(asyncio.to_thread(self._studio.store.pictures, job))
-                found.append(cards.summary(job) | {"poster": pictures.get("poster") or pictures.get("reference", "")})
-        return {"clips": found}
-
     async def _source(self, order: Order) -> Photo | PublicLink:
         if link := str(order.link or "").strip():
             if order.photo:
-                raise ImageRejected("There is a portrait and a link: remove one of them.")
+                raise ImageRejected(Reason.PHOTO_AND_LINK)
             return public_link(link)
         if not order.photo:
-            raise ImageRejected("There is no portrait yet: drop one, take one, or try a sample.")
+            raise ImageRejected(Reason.NO_PHOTO)
         path, _ = await self._prepared(order.photo)
         return Photo(await asyncio.to_thread(uploaded(path, self._cache).read_bytes))
+
+
+def uploaded(path: str, folder: Path) -> Path:
+    """An upload by the path that a request names, which can be any. Raises `ImageRejected`."""
+    # A path can be no path at all: with a null byte, too long, a circle of links.
+    with suppress(OSError, ValueError, RuntimeError):
+        found = Path(path).resolve()
+        if found.is_relative_to(folder.resolve()) and found.is_file():
+            return found
+    raise ImageRejected(Reason.UPLOAD_GONE)
+
+
+def path_of(photo: object) -> str:
+    """Where an upload lies, as Gradio names it to an event; empty if there is none. Raises `ImageRejected`."""
+    match photo:
+        case {"path": str(path)}:
+            return path
+        case None | {"path": None}:
+            return ""
+        case _ if not photo:
+            return ""
+        case _:
+            raise ImageRejected(Reason.NOT_UPLOADED)
+
+
+def text_of(value: object, name: str) -> str:
+    """What a program sent as the text `name`. Raises `InputRejected`."""
+    if not isinstance(value, str | None):
+        raise InputRejected(Reason.NOT_TEXT, {"name": name})
+    return value or ""
 
 
 def _write(path: Path, jpeg: bytes) -> None:
@@ -198,35 +190,11 @@ def _write(path: Path, jpeg: bytes) -> None:
     path.write_bytes(jpeg)
 
 
-async def _decoration(pictures: Awaitable[dict[str, str]]) -> dict[str, str]:
-    try:
-        return await pictures
-    except Exception as error:  # noqa: BLE001
-        # A clip without pictures is still a clip.
-        report(error)
-        return {}
-
-
-def report(error: BaseException | None) -> None:
-    """Writes into the log where an error came from; not its text, which can hold a prompt, a ticket or a key."""
-    told: list[str] = []
-    while error:
-        kind = ": ".join(filter(None, (type(error).__qualname__, getattr(error, "strerror", ""))))
-        told = [*traceback.format_tb(error.__traceback__), f"{kind}\n", *told]
-        error = error.__cause__ or error.__context__
-    _log.error("something went wrong\nTraceback (most recent call last):\n%s", "".join(told).rstrip())
-
-
 def promise(settings: Settings, label: str) -> str:
     """What a person agrees to, with who gets the photo and how long it stays."""
     stays = "until you delete it" if settings.keep_hours is None else f"for {settings.keep_hours:g} hours"
     receivers = " and ".join(dict.fromkeys((label, "MiniMax")))
     return f"I have the right to use this face. It goes to {receivers}, and stays here {stays}."
-
-
-def newest(ticket: str, tickets: Iterable[str] | None) -> list[str]:
-    """The tickets that a browser keeps, this one first."""
-    return [ticket, *(each for each in tickets or [] if each != ticket)][:20]
 
 
 def limit() -> str:

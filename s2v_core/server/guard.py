@@ -10,7 +10,6 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..errors import ImageRejected
 from .hosts import Hosts, visitor
 from .limits import USUAL, ServerLimits
 from .rates import Rates
@@ -159,13 +158,3 @@ async def _read(receive: Receive, limits: ServerLimits) -> Receive:
         return next(given, None) or await receive()
 
     return again
-
-
-def uploaded(path: str, folder: Path) -> Path:
-    """An upload by the path that a request names, which can be any. Raises `ImageRejected`."""
-    # A path can be no path at all: with a null byte, too long, a circle of links.
-    with suppress(OSError, ValueError, RuntimeError):
-        found = Path(path).resolve()
-        if found.is_relative_to(folder.resolve()) and found.is_file():
-            return found
-    raise ImageRejected("The portrait is no longer here: choose it again.")

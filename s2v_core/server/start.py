@@ -1,7 +1,4 @@
-"""The page's settings, read before Gradio is imported, which reads its own from the environment as it is.
-
-A wrong one ends the process with its sentence.
-"""
+"""The page's settings, to be read before Gradio is imported, which reads its own from the environment as it is."""
 
 import os
 import sys
@@ -40,6 +37,15 @@ def check_gradio(environment: Mapping[str, str] = os.environ) -> None:
         usual_folder("GRADIO_TEMP_DIR", Path(gettempdir()) / "gradio")
 
 
+def start() -> Settings:
+    """The settings; a wrong one ends the process with its sentence."""
+    try:
+        return _start()
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(2) from None
+
+
 def _start() -> Settings:
     fill_standard_streams()
     settings = Settings.from_environment()
@@ -52,10 +58,3 @@ def _start() -> Settings:
         print(f"{error} The simulator works without it.", file=sys.stderr)
         aside.update({name: os.environ.pop(name) for name in list(os.environ) if name.upper() in VARIABLES})
     return settings
-
-
-try:
-    settings = _start()
-except SettingsError as error:
-    print(error, file=sys.stderr)
-    raise SystemExit(2) from None

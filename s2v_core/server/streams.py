@@ -1,4 +1,4 @@
-"""ASGI middleware that knows which of Gradio's sessions are in use, and loses no event between two event streams.
+"""ASGI middleware that loses no event between two event streams, and tells which sessions are in use.
 
 Gradio ends a page's stream after its last event, and the page opens another for its next event if it knows by then that
 the first has ended. If it learns that too late, the event waits for ever and a click seems to do nothing. So an event
@@ -7,51 +7,16 @@ is answered only once the end of the stream before it has had time to arrive.
 
 import asyncio
 import re
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from urllib.parse import parse_qs
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from .sessions import Sessions
 
 _CLOSE = b'data: {"msg":"close_stream"'
 _HEARTBEAT = re.compile(r"/gradio_api/heartbeat/([\w-]+)")
 _ANSWER = re.compile(r"/gradio_api/call/(?:v2/)?\w+/([\w-]+)")
 _SESSION = re.compile(rb'"session_hash":\s*"(\w+)"')
-
-
-class Sessions:
-    """A session is in use while a page or a stream holds it open. Of the others, the `most` last used are kept."""
-
-    def __init__(self, forget: Callable[[str], None], *, most: int) -> None:
-        self._forget, self._most = forget, most
-        self._open: Counter[str] = Counter()
-        self._idle: dict[str, None] = {}
-
-    def use(self, session: str) -> None:
-        if session in self._open:
-            return
-        self._idle.pop(session, None)
-        self._idle[session] = None
-        if len(self._idle) > self._most:
-            self.end(next(iter(self._idle)))
-
-    def end(self, session: str) -> None:
-        if session not in self._open:
-            self._idle.pop(session, None)
-            self._forget(session)
-
-    @contextmanager
-    def held(self, session: str) -> Iterator[None]:
-        self._open[session] += 1
-        self._idle.pop(session, None)
-        try:
-            yield
-        finally:
-            self._open[session] -= 1
-            if not self._open[session]:
-                del self._open[session]
-                self.use(session)
 
 
 class StreamGrace:

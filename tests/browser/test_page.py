@@ -174,7 +174,7 @@ def test_the_live_service_is_named_priced_and_asks_for_consent(
     upload(page, PORTRAIT)
     say(page, PROMPT)
     click(page)
-    expect(page.locator("#status .ending")).to_contain_text("the right to use this face")
+    expect(page.locator("#status .ending")).to_contain_text("Please confirm that you may use this face.")
     assert service.requests == []
     page.locator("#consent input").check()
     last = service.query[-1]
@@ -326,7 +326,7 @@ def post(http: httpx.Client, call: str, body: str) -> str:
 def test_a_forged_request_opens_no_file_of_this_machine(simulated: str) -> None:
     with httpx.Client(base_url=simulated, trust_env=False, timeout=60) as http:
         dependencies = http.get("config").json()["dependencies"]
-        number = next(each["id"] for each in dependencies if each["api_name"] == "make")
+        number = next(each["id"] for each in dependencies if each["api_name"] == "make_clip")
         for path in ("/etc/passwd", str(ROOT / "README.md"), str(PORTRAIT / ".." / ".." / ".." / "LICENSE")):
             photo = {"path": path, "meta": {"_type": "gradio.FileData"}}
             data = [photo, "", PROMPT, True, True, "simulator", None, [], None]

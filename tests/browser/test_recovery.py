@@ -121,7 +121,7 @@ def test_a_ticket_recovers_a_clip_in_another_browser_and_a_wrong_one_does_not(
     good, service.query = service.query, [task("Processing")]
     page = open_page(live)
     start(page)
-    expect(page.locator("#stop")).to_have_text("Stop watching")
+    expect(page.locator("#stop")).to_have_text("Leave it running")
     ticket = page.locator("#status .ticket code").get_attribute("title")
     assert ticket
     page.locator("#stop").click()
@@ -152,7 +152,7 @@ def test_what_waits_can_be_cancelled_and_the_button_says_that_nothing_is_spent(
     page = open_page(live)
     start(page, "She waits.")
     expect(page.locator("#status .line")).to_contain_text("3 clips are rendering with this key")
-    expect(page.locator("#stop")).to_have_text("Cancel: nothing is spent")
+    expect(page.locator("#stop")).to_have_text("Cancel, free of charge")
     page.locator("#stop").click()
     expect(page.locator("#status .ending")).to_contain_text("You cancelled it before anything was sent.")
     expect(page.locator("#status .ending")).to_contain_text("Nothing was charged.")

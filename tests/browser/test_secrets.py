@@ -105,7 +105,7 @@ def test_a_key_is_in_no_log_file_answer_or_page(
         seen += [
             events(http, "take_key", [OWN]),
             events(http, "take_key", [OWN + " "]),
-            events(http, "offered", [None]),
+            events(http, "key_update", []),
         ]
     log = (public_folder / "log").read_text("utf-8", "replace")
     assert len(log) > 1000

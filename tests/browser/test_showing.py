@@ -212,8 +212,8 @@ def test_the_clips_of_a_browser_are_opened_and_deleted_by_their_cards(
     expect(page.locator("#status .ending")).to_contain_text("The clip was deleted here.")
     expect(page.locator("#clip video")).to_have_count(0)
     gone = files - set(live_folder.rglob("*"))
-    # Photo, clip, poster and frames, and the copy that was served.
-    assert sorted(path.suffix for path in gone) == [".jpg", ".jpg", ".jpg", ".mp4", ".mp4"]
+    # The photo, large and small, clip, poster and frames, and the copy that was served.
+    assert sorted(path.suffix for path in gone) == [".jpg", ".jpg", ".jpg", ".jpg", ".mp4", ".mp4"]
     page.reload()
     expect(cards).to_have_count(1)
     page.locator("#delete").click()

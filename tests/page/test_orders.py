@@ -1,7 +1,7 @@
 """What a page asks of the core: uploads, orders, and the services of the next click."""
 
 import asyncio
-import shutil
+import os
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +11,8 @@ import pytest
 from PIL import Image
 
 from s2v_core import ImageRejected, InputRejected, Settings
-from s2v_core.jobs.model import Job, State
 from s2v_core.jobs.studio import Studio
-from s2v_core.page.orders import Order, Orders, newest, promise, report
+from s2v_core.page.orders import Order, Orders, promise, uploaded
 from s2v_core.settings import Key
 from s2v_core.simulator.service import Simulator
 
@@ -94,10 +93,13 @@ async def test_only_what_was_uploaded_is_opened(orders: Orders, cache: Path, pat
     ("order", "says"),
     [
         (Order(prompt=PROMPT, service="simulator"), "There is no portrait yet"),
-        (Order(photo="x", link="https://a.example/b.jpg", service="simulator"), "There is a portrait and a link"),
-        (Order(link="https://a.example/b.jpg", prompt=PROMPT, service="live"), "Not ticked yet"),
-        (Order(link="https://a.example/b.jpg", prompt=PROMPT, service="own", key=OWN), "Not ticked yet"),
-        (Order(link="https://a.example/b.jpg", prompt=PROMPT, service="own", consent=True), "Your key is not here"),
+        (Order(photo="x", link="https://a.example/b.jpg", service="simulator"), "There are both a portrait and a link"),
+        (Order(link="https://a.example/b.jpg", prompt=PROMPT, service="live"), "Please confirm"),
+        (Order(link="https://a.example/b.jpg", prompt=PROMPT, service="own", key=OWN), "Please confirm"),
+        (
+            Order(link="https://a.example/b.jpg", prompt=PROMPT, service="own", consent=True),
+            "Your key is no longer here",
+        ),
         (
             Order(link="https://a.example/b.jpg", prompt=PROMPT, service="paid", consent=True),
             "There is no paid service",
@@ -144,7 +146,7 @@ async def test_one_wish_in_other_words_is_one_charge(orders: Orders, service: Se
 
 @pytest.mark.parametrize("consent", ["false", "no", "", "0", None, 0, "maybe", [False], {}, 2])
 async def test_consent_is_a_true_yes(orders: Orders, service: Service, consent: Any) -> None:
-    with pytest.raises(InputRejected, match="Not ticked yet"):
+    with pytest.raises(InputRejected, match="Please confirm"):
         await orders.order(Order(link="https://a.example/b.jpg", prompt=PROMPT, service="live", consent=consent))
     assert service.requests == []
 
@@ -194,56 +196,6 @@ async def test_the_services_say_what_is_left_and_whose_key_pays(orders: Orders, 
     assert orders.price("own") == f"priced by {host}"
 
 
-async def done(orders: Orders, cache: Path) -> Job:
-    job = await orders.order(Order(photo=upload(cache), prompt=PROMPT, consent=True, service="live"))
-    async for seen, _ in orders.watch(job.ticket):
-        job = seen
-    assert job.state is State.DONE
-    return job
-
-
-async def test_a_clip_is_published_again_where_the_public_copy_was_removed(orders: Orders, cache: Path) -> None:
-    job = await done(orders, cache)
-    copy = Path(str(await orders.clip(job)))
-    shutil.rmtree(cache)
-    assert await orders.clip(job) == str(copy)
-    assert copy.is_file()
-
-
-async def test_a_clip_whose_file_goes_is_told_and_comes_back(orders: Orders, cache: Path, tmp_path: Path) -> None:
-    job = await done(orders, cache)
-    shutil.rmtree(cache)
-    (tmp_path / job.clip).unlink()
-    assert await orders.clip(job) is None
-    cards = [card async for _, card in orders.watch(job.ticket)]
-    assert (cards[0]["state"], cards[0]["line"].partition(".")[0]) == ("fetching", "The clip's file is no longer here")
-    assert cards[-1]["title"] == "Your clip is ready"
-
-
-async def test_a_picture_that_cannot_be_made_takes_nothing_from_the_clip(
-    orders: Orders, cache: Path, tmp_path: Path
-) -> None:
-    job = await done(orders, cache)
-    photo = tmp_path / job.photo
-    jpeg = bytearray(photo.read_bytes())
-    # So many pixels that Pillow refuses them, with an error of its own kind.
-    at = jpeg.index(b"\xff\xc0") + 5
-    jpeg[at : at + 4] = b"\xf0" * 4
-    photo.write_bytes(jpeg)
-    assert (await orders.pictures(job))["prompt"] == PROMPT
-    assert [card["ticket"] for card in (await orders.cards([job.ticket]))["clips"]] == [job.ticket]
-
-
-async def test_cards_are_shown_of_tickets_that_are_known_alone(orders: Orders) -> None:
-    job = await orders.order(Order(link="https://a.example/b.jpg", prompt=PROMPT, consent=True, service="live"))
-    cards = (await orders.cards(["s2v_nobody", job.ticket]))["clips"]
-    assert [(card["ticket"], card["prompt"]) for card in cards] == [(job.ticket, PROMPT)]
-    async for seen, card in orders.watch(job.ticket):
-        assert card["ticket"] == job.ticket
-        if seen.state is not State.QUEUED:
-            break
-
-
 def test_what_is_agreed_to_names_who_gets_the_photo_and_for_how_long() -> None:
     assert promise(Settings(keep_hours=24), "302.AI").endswith(
         "It goes to 302.AI and MiniMax, and stays here for 24 hours."
@@ -251,29 +203,10 @@ def test_what_is_agreed_to_names_who_gets_the_photo_and_for_how_long() -> None:
     assert promise(Settings(), "MiniMax").endswith("It goes to MiniMax, and stays here until you delete it.")
 
 
-def test_a_browser_keeps_its_twenty_newest_tickets_once_each() -> None:
-    assert newest("b", ["a", "b", "c"]) == ["b", "a", "c"]
-    assert len(newest("x", map(str, range(30)))) == 20
-
-
 def test_a_key_is_known_by_its_ends_and_shown_nowhere() -> None:
     assert OWN.mask == "sk-…ffee"
     assert Key("short").mask == "…"
     assert "51c0" not in repr(OWN) + str(OWN)
-
-
-def test_the_log_says_where_an_error_came_from_and_none_of_its_words(caplog: pytest.LogCaptureFixture) -> None:
-    words = "a canary"
-    try:
-        try:
-            Path("/dev/null", words).read_bytes()
-        except OSError as error:
-            raise ValueError(words) from error
-    except ValueError as error:
-        report(error)
-    assert "in read_bytes" in caplog.text
-    assert caplog.text.index("NotADirectoryError: Not a directory") < caplog.text.index("ValueError\n")
-    assert words not in caplog.text
 
 
 async def test_a_clip_can_be_made_once_more_with_the_same_photo_or_link(orders: Orders, cache: Path) -> None:
@@ -286,3 +219,25 @@ async def test_a_clip_can_be_made_once_more_with_the_same_photo_or_link(orders: 
     assert second.ticket != first.ticket
     other = await orders.order(Order(link="https://example.com/a.jpg", prompt=PROMPT, **live))
     assert (await orders.again(other.ticket))[1:] == ({}, None, "https://example.com/a.jpg")
+
+
+def test_an_upload_is_a_regular_file_in_the_folder_of_uploads(tmp_path: Path) -> None:
+    folder = tmp_path / "uploads"
+    (folder / "sha").mkdir(parents=True)
+    photo, outside = folder / "sha" / "photo.jpg", tmp_path / "outside.jpg"
+    for path in (photo, outside):
+        path.write_bytes(b"x")
+    (folder / "link.jpg").symlink_to(outside)
+    (folder / "inner.jpg").symlink_to(photo)
+    (folder / "circle").symlink_to(folder / "circle")
+    (tmp_path / "uploads-of-others").mkdir()
+    (tmp_path / "uploads-of-others" / "a.jpg").write_bytes(b"x")
+    os.mkfifo(folder / "pipe")
+    assert uploaded(str(photo), folder) == photo
+    assert uploaded(f"{folder}/sha/../sha/photo.jpg", folder) == photo
+    assert uploaded(str(folder / "inner.jpg"), folder) == photo
+    forged = [outside, folder, folder / "sha", folder / "link.jpg", folder / "pipe", folder / "circle"]
+    forged += [folder / "gone.jpg", f"{folder}/../outside.jpg", tmp_path / "uploads-of-others" / "a.jpg"]
+    for path in (*forged, "", "\0", folder / ("a" * 5000), "/" * 5000, "\udcff", "~", "sha/photo.jpg"):
+        with pytest.raises(ImageRejected, match="is no longer here: choose it again"):
+            uploaded(str(path), folder)

@@ -27,7 +27,7 @@ from s2v_core.simulator.service import Simulator
 
 AT_302, AT_MINIMAX = "/minimaxi/v1", "/v1"
 KEY = {"Authorization": "Bearer sk-anything"}
-PROMPT = "She looks up from a driver and smiles, warm evening light."
+PROMPT = "She looks up from a book and smiles, warm evening light."
 LINK = "https://photos.example/portrait.jpg"
 FACE = (200, 20, 200)
 

@@ -20,12 +20,12 @@ from .service import Service
 ASSETS = ROOT / "assets"
 PORTRAIT = ASSETS / "portraits" / "astronaut.png"
 KEY = "sk-canary-4f9d2c77e1"
-PROMPT = "She looks up from a driver and smiles, warm evening light."
+PROMPT = "She looks up from a book and smiles, warm evening light."
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-SERVE = "app.serve(app.demo, app.studio, app.settings, app.theme, {})"
+SERVE = "app.run({})"
 WIDE, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 # Every heading, line and state that the card has shown, in their order.
 RECORD = """() => {

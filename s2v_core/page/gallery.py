@@ -1,0 +1,68 @@
+"""What there is, in words and pictures: jobs as cards, clips as files that a browser may fetch."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Iterable
+from contextlib import suppress
+from typing import Any
+
+from ..errors import UnknownTicket, report
+from ..jobs.model import Job
+from ..jobs.studio import Studio
+from ..settings import Settings
+from . import cards
+
+_CARDS = 12
+_TICKETS = 20
+
+
+class Gallery:
+    """The jobs of a studio as a page shows them."""
+
+    def __init__(self, studio: Studio, settings: Settings) -> None:
+        self._studio, self._settings = studio, settings
+
+    async def watch(self, ticket: str) -> AsyncIterator[tuple[Job, dict[str, Any]]]:
+        """A job with its card, as `Studio.watch` sees it. Raises `UnknownTicket`."""
+        job = await self._studio.job(ticket)
+        typical = await self._studio.typical_durations(job)
+        async for seen in self._studio.watch(ticket):
+            yield seen, self.card(seen, typical=typical)
+
+    def card(self, job: Job, **more: Any) -> dict[str, Any]:
+        """A job as it stands."""
+        return cards.job_card(job, keep_hours=self._settings.keep_hours, space=self._settings.space, **more)
+
+    async def pictures(self, job: Job) -> dict[str, Any]:
+        """What stands beside a clip: the reference, five frames, the sentence, how it was made."""
+        facts = {"prompt": job.prompt, "made": self.card(job)["facts"][:2], "simulated": job.service == "simulator"}
+        return await _decoration(self._studio.pictures(job)) | facts
+
+    async def clip(self, job: Job) -> str | None:
+        """Where a browser may fetch the clip, if there is one, and its file."""
+        with suppress(FileNotFoundError):
+            return str(await asyncio.to_thread(self._studio.store.publish, job)) if job.clip else None
+        return None
+
+    async def cards(self, tickets: Iterable[str] | None) -> dict[str, Any]:
+        """The newest of these jobs, small."""
+        found = []
+        for ticket in list(tickets or ())[:_CARDS]:
+            with suppress(UnknownTicket):
+                job = await self._studio.job(ticket)
+                pictures = await _decoration(asyncio.to_thread(self._studio.store.pictures, job))
+                found.append(cards.summary(job) | {"poster": pictures.get("poster") or pictures.get("reference", "")})
+        return {"clips": found}
+
+
+async def _decoration(pictures: Awaitable[dict[str, str]]) -> dict[str, str]:
+    try:
+        return await pictures
+    except Exception as error:  # noqa: BLE001
+        # A clip without pictures is still a clip.
+        report(error)
+        return {}
+
+
+def newest(ticket: str, tickets: Iterable[str] | None) -> list[str]:
+    """The tickets that a browser keeps, this one first."""
+    return [ticket, *(each for each in tickets or () if each != ticket)][:_TICKETS]

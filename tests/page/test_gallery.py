@@ -1,0 +1,94 @@
+"""Jobs as cards, and clips as files that a browser may fetch."""
+
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from s2v_core import Settings
+from s2v_core.jobs.model import Job, State
+from s2v_core.jobs.studio import Studio
+from s2v_core.page.gallery import Gallery, newest
+from s2v_core.simulator.service import Simulator
+
+from ..conftest import FAST
+from ..support.pages import KEY, PORTRAIT, PROMPT
+from ..support.service import Service
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+async def studio(service: Service, tmp_path: Path, cache: Path) -> AsyncIterator[Studio]:
+    settings = Settings(api_key=KEY, base_url=service.base_url, data_dir=tmp_path)
+    studio = Studio(settings, simulator=Simulator(tmp_path / "simulator"), public_dir=cache, timing=FAST)
+    async with studio:
+        yield studio
+
+
+@pytest.fixture
+def gallery(studio: Studio) -> Gallery:
+    return Gallery(studio, Settings())
+
+
+async def done(gallery: Gallery, studio: Studio) -> Job:
+    job = await studio.submit(PORTRAIT, PROMPT)
+    async for seen, _ in gallery.watch(job.ticket):
+        job = seen
+    assert job.state is State.DONE
+    return job
+
+
+async def test_a_clip_is_published_again_where_the_public_copy_was_removed(
+    gallery: Gallery, studio: Studio, cache: Path
+) -> None:
+    job = await done(gallery, studio)
+    copy = Path(str(await gallery.clip(job)))
+    shutil.rmtree(cache)
+    assert await gallery.clip(job) == str(copy)
+    assert copy.is_file()
+
+
+async def test_a_clip_whose_file_goes_is_told_and_comes_back(
+    gallery: Gallery, studio: Studio, cache: Path, tmp_path: Path
+) -> None:
+    job = await done(gallery, studio)
+    shutil.rmtree(cache, ignore_errors=True)
+    (tmp_path / job.clip).unlink()
+    assert await gallery.clip(job) is None
+    cards = [card async for _, card in gallery.watch(job.ticket)]
+    assert (cards[0]["state"], cards[0]["line"].partition(".")[0]) == ("fetching", "The clip's file is no longer here")
+    assert cards[-1]["title"] == "Your clip is ready"
+
+
+async def test_a_picture_that_cannot_be_made_takes_nothing_from_the_clip(
+    gallery: Gallery, studio: Studio, cache: Path, tmp_path: Path
+) -> None:
+    job = await done(gallery, studio)
+    photo = tmp_path / job.photo
+    jpeg = bytearray(photo.read_bytes())
+    # So many pixels that Pillow refuses them, with an error of its own kind.
+    at = jpeg.index(b"\xff\xc0") + 5
+    jpeg[at : at + 4] = b"\xf0" * 4
+    photo.write_bytes(jpeg)
+    assert (await gallery.pictures(job))["prompt"] == PROMPT
+    assert [card["ticket"] for card in (await gallery.cards([job.ticket]))["clips"]] == [job.ticket]
+
+
+async def test_cards_are_shown_of_tickets_that_are_known_alone(gallery: Gallery, studio: Studio) -> None:
+    job = await studio.submit("https://a.example/b.jpg", PROMPT)
+    cards = (await gallery.cards(["s2v_nobody", job.ticket]))["clips"]
+    assert [(card["ticket"], card["prompt"]) for card in cards] == [(job.ticket, PROMPT)]
+    async for seen, card in gallery.watch(job.ticket):
+        assert card["ticket"] == job.ticket
+        if seen.state is not State.QUEUED:
+            break
+
+
+def test_a_browser_keeps_its_twenty_newest_tickets_once_each() -> None:
+    assert newest("b", ["a", "b", "c"]) == ["b", "a", "c"]
+    assert len(newest("x", map(str, range(30)))) == 20
