@@ -6,10 +6,12 @@ import os
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -18,10 +20,10 @@ from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
 from .. import wire
-from ..atomic import commit
 from .limits import ServerLimits
 from .requests import HttpRefusal, body
 
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 # A photo and the form around it.
@@ -42,6 +44,8 @@ class Uploads:
     def __init__(self, folder: Path, limits: ServerLimits) -> None:
         self._folder, self._limits = Path(os.path.abspath(folder)), limits
         self._coming, self._arriving, self._evicting = 0, set[str](), asyncio.Lock()
+        # Threads of its own: the usual ones may all be busy with pictures, while a program gives up after 5 seconds.
+        self._threads = ThreadPoolExecutor(4, "uploads")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
@@ -71,7 +75,7 @@ class Uploads:
         try:
             async with self._evicting:
                 most = self._limits.cache_bytes - self._coming
-                await asyncio.to_thread(evict, self._folder, most, spare=self._arriving)
+                await self._aside(partial(evict, self._folder, most, spare=self._arriving))
             yield
         finally:
             self._coming -= size
@@ -80,21 +84,25 @@ class Uploads:
         part = self._folder / f"{secrets.token_hex(16)}.part"
         self._arriving.add(part.name)
         try:
-            with await asyncio.to_thread(_create, part) as file:
+            with await self._aside(partial(_create, part)) as file:
                 async for data in body(receive, what="upload", seconds=self._limits.upload_seconds):
-                    await asyncio.to_thread(file.write, form.read(data))
+                    await self._aside(partial(file.write, form.read(data)))
             form.end()
             path = part.with_suffix(form.ending)
-            await asyncio.to_thread(commit, part, path)
+            # Not forced onto the disk first: after a power cut nobody would ask for it.
+            part.replace(path)
         finally:
             part.unlink(missing_ok=True)
             self._arriving.discard(part.name)
         return path
 
+    async def _aside(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
     async def _tidy(self) -> None:
         while True:
             try:
-                await asyncio.to_thread(expire, self._folder, self._limits.upload_kept_seconds)
+                await self._aside(partial(expire, self._folder, self._limits.upload_kept_seconds))
             except Exception:  # noqa: BLE001
                 _log.exception("old uploads could not be removed")
             await asyncio.sleep(_LOOK_SECONDS)

@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -77,6 +79,22 @@ async def test_of_an_upload_that_is_ended_with_the_server_nothing_stays(tmp_path
     sender.task.cancel()
     await asyncio.wait([sender.task])
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_an_upload_does_not_wait_for_the_usual_threads(tmp_path: Path) -> None:
+    end = threading.Event()
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    busy = asyncio.create_task(asyncio.to_thread(end.wait))
+    await asyncio.sleep(0)
+    sender = Sender(Uploads(tmp_path, ServerLimits()))
+    sender.send(HEAD + b"1" + END, more=False)
+    try:
+        async with asyncio.timeout(10):
+            await sender.task
+    finally:
+        end.set()
+        await busy
+    assert len(kept(tmp_path)) == 1
 
 
 async def test_what_arrives_is_not_removed_to_make_room_for_others(tmp_path: Path) -> None:
