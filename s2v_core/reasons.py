@@ -53,6 +53,29 @@ class Reason(StrEnum):
     NO_CONSENT = "no_consent"
     KEY_FORGOTTEN = "key_forgotten"
     NOT_TEXT = "not_text"
+    # The photo.
+    PHOTO_EMPTY = "photo_empty"
+    PHOTO_MEGABYTES = "photo_megabytes"
+    PHOTO_NOT_OPENED = "photo_not_opened"
+    PHOTO_NO_FILE = "photo_no_file"
+    PHOTO_TYPE = "photo_type"
+    PHOTO_NO_URL = "photo_no_url"
+    PHOTO_BASE64 = "photo_base64"
+    PHOTO_IS_LINK = "photo_is_link"
+    LINK_CHARACTERS = "link_characters"
+    LINK_NOT_PUBLIC = "link_not_public"
+    PHOTO_NO_PICTURE = "photo_no_picture"
+    PHOTO_KIND = "photo_kind"
+    PHOTO_DAMAGED = "photo_damaged"
+    PHOTO_SIDE = "photo_side"
+    PHOTO_RATIO = "photo_ratio"
+    PHOTO_LARGE_TO_CROP = "photo_large_to_crop"
+    PHOTO_PIXELS = "photo_pixels"
+    PHOTO_PIXELS_JPEG = "photo_pixels_jpeg"
+    PHOTO_PIECES = "photo_pieces"
+    PHOTO_RARE_JPEG = "photo_rare_jpeg"
+    PHOTO_SCANS = "photo_scans"
+    PHOTO_PROGRESSIVE = "photo_progressive"
     # The ledger.
     UNKNOWN_TICKET = "unknown_ticket"
     LEDGER_AWAY = "ledger_away"
@@ -106,6 +129,73 @@ _WORDS: Mapping[Reason, tuple[str, str]] = {
     ),
     Reason.KEY_FORGOTTEN: ("Your key is no longer here: enter it again under “Use your key”.", ""),
     Reason.NOT_TEXT: ("{name} must be text.", ""),
+    Reason.PHOTO_EMPTY: ("The photo is empty: it has 0 bytes.", "Choose another."),
+    Reason.PHOTO_MEGABYTES: ("The photo has {given} MB; the limit is {most} MB.", "Save it smaller."),
+    Reason.PHOTO_NOT_OPENED: (
+        "The photo cannot be opened: {detail}.",
+        "Check its name, and that it may be read.",
+    ),
+    Reason.PHOTO_NO_FILE: (
+        "The photo cannot be opened: this is no file name, or no open file of bytes.",
+        "Check it, or open it again.",
+    ),
+    Reason.PHOTO_TYPE: (
+        "The photo is given as {type}.",
+        "Give its path, its bytes, a data URL or a file; save a PIL image to a `BytesIO` first.",
+    ),
+    Reason.PHOTO_NO_URL: (
+        "The photo is neither a data URL nor a public https link.",
+        "Send one of them: data:image/jpeg;base64,…",
+    ),
+    Reason.PHOTO_BASE64: ("The photo's base64 is damaged.", "Encode its bytes again, without line breaks."),
+    Reason.PHOTO_IS_LINK: (
+        "The photo is a link, which is never opened here.",
+        "Give it to `submit`, or save the photo.",
+    ),
+    Reason.LINK_CHARACTERS: (
+        "The link to the photo has over {most} characters, or one that does not belong in a link.",
+        "Give another.",
+    ),
+    Reason.LINK_NOT_PUBLIC: (
+        "A link to a photo is a public one: it begins with https://, names a public host, and has no password.",
+        "",
+    ),
+    Reason.PHOTO_NO_PICTURE: (
+        "The file is not a picture; the service takes JPEG, PNG and WebP.",
+        "Choose one of these.",
+    ),
+    Reason.PHOTO_KIND: ("The photo is {kind}; the service takes JPEG, PNG and WebP.", "Save it as one of these."),
+    Reason.PHOTO_DAMAGED: (
+        "The photo is damaged: it cannot be read to its end.",
+        "Save it again, or choose another.",
+    ),
+    Reason.PHOTO_SIDE: (
+        "The photo is {width} × {height} px; its short side must be over {least} px.",
+        "Choose a larger one.",
+    ),
+    Reason.PHOTO_RATIO: (
+        "The photo is {width} × {height} px, a ratio of {across}:{down}; it must be between 2:5 and 5:2.",
+        "Crop it.",
+    ),
+    Reason.PHOTO_LARGE_TO_CROP: (
+        "The photo is {width} × {height} px, too large to be cropped here.",
+        "Crop it first, or save it smaller.",
+    ),
+    Reason.PHOTO_PIXELS: (
+        "The photo is a {kind} of {millions} million pixels; the limit is {most} million.",
+        "Save it smaller, or as a JPEG.",
+    ),
+    Reason.PHOTO_PIXELS_JPEG: (
+        "The photo is a {kind} of {millions} million pixels; the limit is {most} million.",
+        "Save it smaller.",
+    ),
+    Reason.PHOTO_PIECES: ("The photo is in more than {most} pieces.", "Save it again as an ordinary JPEG."),
+    Reason.PHOTO_RARE_JPEG: ("The photo is a rare kind of JPEG; save it again as an ordinary JPEG.", ""),
+    Reason.PHOTO_SCANS: ("The photo is a JPEG in {scans} scans; save it again as an ordinary JPEG.", ""),
+    Reason.PHOTO_PROGRESSIVE: (
+        "The photo is a progressive JPEG that takes {given} MB to read; the limit is {most} MB.",
+        "Save it smaller, or as an ordinary JPEG.",
+    ),
     Reason.UNKNOWN_TICKET: (
         "There is no such ticket here.",
         "Check that the ticket is complete, and that this is where it was made.",

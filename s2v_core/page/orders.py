@@ -82,7 +82,7 @@ class Orders:
         try:
             return await self._prepared(photo, crop=crop)
         except ImageRejected as error:
-            return "", {"rejected": error.what, "crop": isinstance(error, RatioRejected)}
+            return "", {"rejected": str(error), "crop": isinstance(error, RatioRejected)}
 
     async def show(self, photo: Path, *, crop: bool = False) -> tuple[str, dict[str, Any]]:
         """As `inspect`, of a photo of ours, which stays. Raises `ImageRejected`."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from ..errors import ImageRejected
+from ..reasons import Reason
 
 Kind: TypeAlias = Literal["JPEG", "PNG", "WebP"]
 
@@ -77,7 +78,7 @@ def strip(data: bytes, kind: Kind) -> StrippedPhoto:
 
 def _count(pieces: int) -> int:
     if pieces >= _PIECES:
-        raise ImageRejected(f"The photo is in more than {_PIECES} pieces. Save it again as an ordinary JPEG.")
+        raise ImageRejected(Reason.PHOTO_PIECES, {"most": _PIECES})
     return pieces + 1
 
 
@@ -94,7 +95,7 @@ class _Frame:
     def begin(self, marker: int, body: bytes) -> tuple[int, int]:
         bits, height, width = struct.unpack_from(">BHH", body)
         if marker not in _FRAMES or bits != 8:
-            raise ImageRejected("The photo is a rare kind of JPEG; save it again as an ordinary JPEG.")
+            raise ImageRejected(Reason.PHOTO_RARE_JPEG)
         samples = [(sampling >> 4) * (sampling & 15) for sampling in body[7::3]]
         self.progressive, self.all_bytes = marker == 0xC2, 2 * width * height * sum(samples) // max([1, *samples])
         self.due = {component: set(range(64)) for component in body[6::3]}
@@ -179,10 +180,9 @@ def _png(data: bytes, parts: StrippedPhoto) -> None:
 
 
 def _unpacked(profile: bytes) -> bytes:
-    try:
+    with suppress(zlib.error):
         return zlib.decompressobj().decompress(profile.partition(b"\0")[2][1:], _PROFILE_BYTES + 1)
-    except zlib.error:
-        return b""
+    return b""
 
 
 def _webp(data: bytes, parts: StrippedPhoto) -> None:

@@ -14,6 +14,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from .. import wire
 from ..errors import ImageRejected
+from ..reasons import Reason
 from .container import Kind, StrippedPhoto
 from .exif import orientation_and_location
 
@@ -32,7 +33,6 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }  # fmt: skip
 _ON_THE_SIDE = {5, 6, 7, 8}
-_DAMAGED = "The photo is damaged: it cannot be read to its end. Save it again, or choose another."
 # What Pillow raises over damaged files.
 _DAMAGE = (
     OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, MemoryError, EOFError, RuntimeError,
@@ -49,10 +49,10 @@ def render(parts: StrippedPhoto, kind: Kind) -> tuple[bytes, tuple[str, ...]]:
                 seen = _digest(image)
         with _decoded(parts.pixels, kind, parts) as image:
             if seen and seen != _digest(image):
-                raise ImageRejected(_DAMAGED)
+                raise ImageRejected(Reason.PHOTO_DAMAGED)
             return _made(image, parts)
     except _DAMAGE:
-        raise ImageRejected(_DAMAGED) from None
+        raise ImageRejected(Reason.PHOTO_DAMAGED) from None
 
 
 def thumbnail(jpeg: Path, side: int = 320) -> bytes:
@@ -65,16 +65,13 @@ def thumbnail(jpeg: Path, side: int = 320) -> bytes:
 def _decoded(data: bytes, kind: Kind, parts: StrippedPhoto) -> ImageFile.ImageFile:
     image = _READERS[kind](BytesIO(data))
     if image.size != (parts.width, parts.height):
-        raise ImageRejected(_DAMAGED)
+        raise ImageRejected(Reason.PHOTO_DAMAGED)
     if isinstance(image, JpegImageFile):
         # The decoder halves while it decodes, as long as 1600 px are left: a quarter of the time and memory.
         left, top, right, bottom = _window(image.size, 1)
         image.draft(None, _fit(image.size, 1600 * max(image.size) // max(right - left, bottom - top)))
         if math.prod(image.size) > PIXELS["PNG"]:
-            size = f"{parts.width} × {parts.height} px"
-            raise ImageRejected(
-                f"The photo is {size}, too large to be cropped here. Crop it first, or save it smaller."
-            )
+            raise ImageRejected(Reason.PHOTO_LARGE_TO_CROP, {"width": parts.width, "height": parts.height})
     image.load()
     return image
 

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit, urlunsplit
 from .. import wire
 from ..addresses import PORT, NotPublic, check_public
 from ..errors import ImageRejected, RatioRejected
+from ..reasons import Reason
 from .container import Kind, StrippedPhoto, strip
 from .pixels import PIXELS, render
 
@@ -28,6 +29,7 @@ Source: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | Bi
 SCANS = 100
 SCANNED_PIXELS = 800_000_000
 COEFFICIENT_BYTES = 200_000_000
+_LINK_CHARACTERS = 2000
 
 _MAGIC: dict[bytes, Kind] = {b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG", b"RIFF": "WebP"}
 _OTHERS = {
@@ -118,28 +120,22 @@ def from_data_url(url: str) -> bytes:
     """The bytes in a data URL. Raises `ImageRejected`."""
     head, comma, data = url.partition(",")
     if not (comma and head.startswith("data:image/") and head.endswith(";base64")):
-        raise ImageRejected(
-            "The photo is neither a data URL nor a public https link. Send one of them: data:image/jpeg;base64,…"
-        )
+        raise ImageRejected(Reason.PHOTO_NO_URL)
     try:
         return base64.b64decode(data, validate=True)
     except (binascii.Error, ValueError):
-        raise ImageRejected("The photo's base64 is damaged. Encode its bytes again, without line breaks.") from None
+        raise ImageRejected(Reason.PHOTO_BASE64) from None
 
 
 def public_link(url: str) -> PublicLink:
     """The link, the same however its host was typed. Raises `ImageRejected`."""
     url = url.strip()
-    if len(url) > 2000 or not url.isascii() or not url.isprintable() or " " in url:
-        raise ImageRejected(
-            "The link to the photo has over 2000 characters, or one that does not belong in a link. Give another."
-        )
+    if len(url) > _LINK_CHARACTERS or not url.isascii() or not url.isprintable() or " " in url:
+        raise ImageRejected(Reason.LINK_CHARACTERS, {"most": _LINK_CHARACTERS})
     try:
         check_public(url)
     except NotPublic:
-        raise ImageRejected(
-            "A link to a photo is a public one: it begins with https://, names a public host, and has no password."
-        ) from None
+        raise ImageRejected(Reason.LINK_NOT_PUBLIC) from None
     parts = urlsplit(url)
     host = parts.netloc.lower().removesuffix(f":{PORT}").removesuffix(":")
     return PublicLink(urlunsplit(parts._replace(netloc=host, fragment="")))
@@ -147,7 +143,7 @@ def public_link(url: str) -> PublicLink:
 
 def _read(source: Source) -> bytes:
     if isinstance(source, str) and is_link(source):
-        raise ImageRejected("The photo is a link, which is never opened here. Give it to `submit`, or save the photo.")
+        raise ImageRejected(Reason.PHOTO_IS_LINK)
     if isinstance(source, str) and source.startswith("data:"):
         source = from_data_url(source)
     try:
@@ -163,22 +159,16 @@ def _read(source: Source) -> bytes:
             if not isinstance(data, bytes):
                 raise TypeError
         else:
-            raise ImageRejected(
-                f"The photo is given as {type(source).__name__}. "
-                "Give its path, its bytes, a data URL or a file; save a PIL image to a `BytesIO` first."
-            )
+            raise ImageRejected(Reason.PHOTO_TYPE, {"type": type(source).__name__})
     except OSError as error:
-        why = error.strerror or "it cannot be read"
-        raise ImageRejected(f"The photo cannot be opened: {why}. Check its name, and that it may be read.") from None
+        raise ImageRejected(Reason.PHOTO_NOT_OPENED, {"detail": error.strerror or "it cannot be read"}) from None
     except (TypeError, ValueError):
-        raise ImageRejected(
-            "The photo cannot be opened: this is no file name, or no open file of bytes. Check it, or open it again."
-        ) from None
+        raise ImageRejected(Reason.PHOTO_NO_FILE) from None
     if not data:
-        raise ImageRejected("The photo is empty: it has 0 bytes. Choose another.")
+        raise ImageRejected(Reason.PHOTO_EMPTY)
     if size > wire.PHOTO_BYTES:
         most, given = wire.PHOTO_BYTES // 1_000_000, math.ceil(size / 1e5) / 10
-        raise ImageRejected(f"The photo has {given:g} MB; the limit is {most} MB. Save it smaller.")
+        raise ImageRejected(Reason.PHOTO_MEGABYTES, {"given": f"{given:g}", "most": most})
     return data
 
 
@@ -192,36 +182,28 @@ def _kind(data: bytes) -> Kind:
     if b"<svg" in data[:1000]:
         name = "SVG"
     if name:
-        raise ImageRejected(f"The photo is {name}; the service takes JPEG, PNG and WebP. Save it as one of these.")
-    raise ImageRejected("The file is not a picture; the service takes JPEG, PNG and WebP. Choose one of these.")
+        raise ImageRejected(Reason.PHOTO_KIND, {"kind": name})
+    raise ImageRejected(Reason.PHOTO_NO_PICTURE)
 
 
 def _check_size(parts: StrippedPhoto, kind: Kind, *, crop: bool) -> None:
     width, height = parts.width, parts.height
+    size = {"width": width, "height": height}
     short, long = sorted((width, height))
     if width * height > PIXELS[kind]:
         millions = f"{math.ceil(width * height / 1e5) / 10:.1f}".removesuffix(".0")
-        raise ImageRejected(
-            f"The photo is a {kind} of {millions} million pixels; the limit is {PIXELS[kind] // 1_000_000} million. "
-            f"Save it smaller{'' if kind == 'JPEG' else ', or as a JPEG'}."
-        )
+        reason = Reason.PHOTO_PIXELS_JPEG if kind == "JPEG" else Reason.PHOTO_PIXELS
+        raise ImageRejected(reason, {"kind": kind, "millions": millions, "most": PIXELS[kind] // 1_000_000})
     if short <= wire.PHOTO_SIDE:
-        raise ImageRejected(
-            f"The photo is {width} × {height} px; its short side must be over {wire.PHOTO_SIDE} px. "
-            "Choose a larger one."
-        )
+        raise ImageRejected(Reason.PHOTO_SIDE, {**size, "least": wire.PHOTO_SIDE})
     if long > wire.PHOTO_RATIO * short and not crop:
-        raise RatioRejected(
-            f"The photo is {width} × {height} px, a ratio of {round(width / short, 1):g}:{round(height / short, 1):g}; "
-            "it must be between 2:5 and 5:2. Crop it."
-        )
+        across, down = (f"{round(side / short, 1):g}" for side in (width, height))
+        raise RatioRejected(Reason.PHOTO_RATIO, {**size, "across": across, "down": down})
 
 
 def _check_work(parts: StrippedPhoto) -> None:
     if parts.scans > SCANS or (parts.scans > 1 and parts.scans * parts.width * parts.height > SCANNED_PIXELS):
-        raise ImageRejected(f"The photo is a JPEG in {parts.scans} scans; save it again as an ordinary JPEG.")
+        raise ImageRejected(Reason.PHOTO_SCANS, {"scans": parts.scans})
     if parts.coefficient_bytes > COEFFICIENT_BYTES:
-        raise ImageRejected(
-            f"The photo is a progressive JPEG that takes {parts.coefficient_bytes // 1_000_000} MB to read; "
-            f"the limit is {COEFFICIENT_BYTES // 1_000_000} MB. Save it smaller, or as an ordinary JPEG."
-        )
+        given, most = parts.coefficient_bytes // 1_000_000, COEFFICIENT_BYTES // 1_000_000
+        raise ImageRejected(Reason.PHOTO_PROGRESSIVE, {"given": given, "most": most})

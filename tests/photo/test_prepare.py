@@ -269,6 +269,7 @@ def test_a_photo_that_is_not_accepted_hears_the_rule_the_value_and_what_to_do(da
         with pytest.raises(ImageRejected, match=says) as caught:
             prepare(source)
         assert re.search(ADVICE, str(caught.value)), "it says what to do"
+        assert caught.value.reason, "it can be written down, and said in other words"
         assert len(re.findall(r"\.(?!\d)", str(caught.value))) == 2
 
 
