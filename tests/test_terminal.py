@@ -9,8 +9,9 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
@@ -26,6 +27,7 @@ from s2v_core.server.signals import SECONDS
 
 from .support.pages import KEY, PORTRAIT, PROMPT
 from .support.service import FILE, TASK, Answer, Service, code, gateway, good, task
+from .support.waiting import until
 
 LINK = "https://photos.example/face.jpg"
 
@@ -81,9 +83,12 @@ async def interrupted(
         env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     assert process.stderr
-    while not (during() if during else service.calls("submit")):
+
+    def begun() -> object:
         assert process.returncode is None
-        await asyncio.sleep(0.01)
+        return during() if during else service.calls("submit")
+
+    await until(begun, "the command has come so far")
     began, err = time.monotonic(), b""
     try:
         for number in signals:
@@ -369,8 +374,7 @@ async def test_a_killed_command_is_resumed_by_its_ticket_for_one_payment(
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "s2v_core", "generate", str(PORTRAIT), PROMPT, env=live
     )
-    while not service.calls("query"):
-        await asyncio.sleep(0.01)
+    await until(lambda: service.calls("query"), "it renders")
     process.kill()
     await process.wait()
     listed = await run(live, "jobs")
@@ -619,7 +623,7 @@ async def test_the_simulator_over_http_serves_the_terminal_itself(environment: d
         assert server.stdout
         lines = [await server.stdout.readline(), await server.stdout.readline()]
         assert lines[0] == f"S2V_BASE_URL=http://127.0.0.1:{port}/minimaxi/v1\n".encode()
-        await _listening(port)
+        await until(partial(_listens, port), "the simulator listens")
         asked = ["generate", str(PORTRAIT), PROMPT]
         for prefix, key, arguments, exit_code in (
             ("/minimaxi/v1", KEY, asked, 0),
@@ -635,14 +639,9 @@ async def test_the_simulator_over_http_serves_the_terminal_itself(environment: d
         await server.wait()
 
 
-async def _listening(port: int) -> None:
-    until = time.monotonic() + 20
-    while time.monotonic() < until:
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            await asyncio.sleep(0.05)
-        else:
-            writer.close()
-            return
-    raise TimeoutError
+async def _listens(port: int) -> bool:
+    with suppress(OSError):
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.close()
+        return True
+    return False

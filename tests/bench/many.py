@@ -21,6 +21,7 @@ from s2v_core.jobs.model import State
 
 from ..jobs.chaos import PaidService, open_studio, small_clip, small_photo
 from ..support.service import Answer, task
+from ..support.waiting import until
 
 
 class Slow(PaidService):
@@ -66,8 +67,11 @@ async def measure(base_url: str, count: int, seconds: float, poll: float) -> dic
             tickets = []
             for number in range(count):
                 ticket = (await here.submit(photo, f"{number}")).ticket
-                while (await here.job(ticket)).state in (State.QUEUED, State.SENDING):
-                    await asyncio.sleep(0.01)
+
+                async def sent(ticket: str = ticket) -> bool:
+                    return (await here.job(ticket)).state not in (State.QUEUED, State.SENDING)
+
+                await until(sent, "the job is sent")
                 tickets.append(ticket)
             print(f"{count} jobs are rendering after {time.monotonic() - began:.0f} s")
             watchers = [asyncio.create_task(watch(ticket)) for ticket in tickets]

@@ -96,6 +96,7 @@ def test_the_layout_does_not_jump_while_a_job_runs(live: str, service: Service, 
     page.locator(".sample").first.click()
     expect(page.locator("#preflight")).to_contain_text("Ready")
     page.locator("#consent input").check()
+    # A shift within half a second of a click does not count; one that the click above caused shall not either.
     page.wait_for_timeout(300)
     page.evaluate(
         """() => {
@@ -108,6 +109,7 @@ def test_the_layout_does_not_jump_while_a_job_runs(live: str, service: Service, 
     click(page)
     expect_state(page, "done")
     expect_playing(page, 64)
+    # Shifts are told some frames after they happened.
     page.wait_for_timeout(300)
     assert page.evaluate("window.shifted") < 0.1
 

@@ -1,7 +1,6 @@
 """A job outlives its tab, its server and its watcher, and is found again by its ticket; also over HTTP."""
 
 import sqlite3
-import time
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -12,7 +11,7 @@ from gradio_client import handle_file
 from gradio_client.exceptions import AppError
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from ..support.pages import KEY, PORTRAIT, PROMPT, expect_state, say, served, start, upload
+from ..support.pages import KEY, PORTRAIT, PROMPT, ended, expect_state, say, served, start, upload
 from ..support.service import TASK, Service, code, task
 
 pytestmark = pytest.mark.long
@@ -101,10 +100,8 @@ def test_over_http_a_job_is_submitted_followed_and_fetched_by_its_ticket(
         with pytest.raises(AppError, match="consent=True"):
             client.predict(handle_file(PORTRAIT), PROMPT, api_name="/submit")
         job = client.predict(handle_file(PORTRAIT), PROMPT, consent=True, api_name="/submit")
-        until = time.monotonic() + 60
-        while (now := client.predict(job["ticket"], api_name="/status"))["state"] != "done":
-            assert time.monotonic() < until
-            time.sleep(0.1)
+        now = ended(client, job["ticket"])
+        assert now["state"] == "done"
         assert (now["charge"], now["task_id"]) == ("spent", TASK)
         assert now["elapsed"] >= 0
         assert Path(client.predict(job["ticket"], api_name="/clip")).read_bytes() == clip

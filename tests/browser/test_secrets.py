@@ -3,7 +3,6 @@
 import json
 import re
 import sqlite3
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 from playwright.sync_api import BrowserContext, Page, expect
 
-from ..support.pages import KEY, PORTRAIT, click, expect_state, say, served, start
+from ..support.pages import KEY, PORTRAIT, click, ended, expect_state, say, served, start
 from ..support.service import FILE, TASK, Service, code, good
 
 pytestmark = pytest.mark.long
@@ -52,19 +51,6 @@ def public(service_thread: Service, public_folder: Path) -> Iterator[str]:
 def visitor(url: str, number: int, **headers: str) -> gradio_client.Client:
     address = {"X-Forwarded-For": f"203.0.113.{number}"}
     return gradio_client.Client(url, verbose=False, headers=address | headers)
-
-
-def ended(client: gradio_client.Client, ticket: str) -> dict[str, Any]:
-    until = time.monotonic() + 60
-    while (now := client.predict(ticket, api_name="/status"))["state"] in (
-        "queued",
-        "sending",
-        "rendering",
-        "fetching",
-    ):
-        assert time.monotonic() < until
-        time.sleep(0.1)
-    return dict(now)
 
 
 def events(http: httpx.Client, name: str, data: list[Any]) -> str:

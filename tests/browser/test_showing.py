@@ -93,6 +93,7 @@ def test_a_portrait_that_is_taken_away_is_gone_and_another_can_be_chosen(
         choose()
         expect(page.locator("#preflight")).to_contain_text("✓ Ready")
         page.get_by_label("Remove").click()
+        # An answer that was under way could bring it back.
         page.wait_for_timeout(700)
         expect(page.locator("#subject img")).to_have_count(0)
         expect(page.locator("#preflight .verdict")).to_have_text("")
@@ -146,11 +147,11 @@ def test_a_reload_finds_the_job_in_the_stage_where_it_is(
     start(page, f"She is {stage}.")
     expect_state(page, stage)
     expect(page.locator("#history li b").first).to_have_text(stage)
-    before = page.locator("#status .clock").inner_text()
-    page.wait_for_timeout(1100)
+    begun = page.locator("#status .clock").inner_text()
+    expect(page.locator("#status .clock")).not_to_have_text(begun)
     page.reload()
     expect_state(page, stage)
-    assert page.locator("#status .clock").inner_text() > before
+    assert page.locator("#status .clock").inner_text() > begun
     assert page.title() != "S2V Studio"
     answer.stall, service.query = 0.0, [task("Success", file_id=FILE)]
     expect_state(page, "done")
@@ -247,6 +248,7 @@ def test_another_clip_can_be_opened_while_one_renders_and_stays_open(
 def stays(page: Page) -> None:
     """A watch that has ended says nothing more."""
     page.evaluate(RECORD)
+    # Longer than a watch takes from one word to the next.
     page.wait_for_timeout(1500)
     assert page.evaluate("window.seen") == []
 

@@ -31,6 +31,7 @@ from s2v_core.errors import PollFailed
 from ..conftest import FAST, Whereabouts
 from ..support.pages import KEY, PORTRAIT, PROMPT
 from ..support.service import FILE, TASK, Answer, Service, code, gateway, good, task
+from ..support.waiting import until
 
 
 def client_of(service: Service) -> Client:
@@ -432,8 +433,7 @@ async def test_a_cancelled_submit_is_not_sent_again(service: Service, photo: Pho
     service.submit = [Answer(stall=5)]
     async with client_of(service) as client:
         submit = asyncio.create_task(client.submit(photo, PROMPT))
-        while not service.requests:
-            await asyncio.sleep(0.01)
+        await until(lambda: service.requests, "it is sent")
         submit.cancel()
         with pytest.raises(asyncio.CancelledError):
             await submit

@@ -21,6 +21,7 @@ from s2v_core.clip.pictures import Clip, NotAClip, describe, pictures, pictures_
 from s2v_core.clip.stills import STILLS
 
 from ..support.clips import drawn
+from ..support.waiting import until
 
 
 def test_what_is_written_is_described(tmp_path: Path) -> None:
@@ -262,10 +263,7 @@ def children() -> dict[int, str]:
 
 
 async def child() -> int:
-    async with asyncio.timeout(10):
-        while not (found := children()):
-            await asyncio.sleep(0.01)
-    return next(iter(found))
+    return next(iter(await until(children, "there is a child")))
 
 
 async def test_a_child_that_hangs_is_ended(tmp_path: Path) -> None:
@@ -292,13 +290,10 @@ async def test_a_child_knows_no_key_and_has_its_limits(tmp_path: Path, monkeypat
     os.mkfifo(tmp_path / "clip.mp4")
     making = asyncio.create_task(pictures(tmp_path / "clip.mp4"))
     process = Path(f"/proc/{await child()}")
-    async with asyncio.timeout(10):
-        while not (
-            limits := re.findall(
-                r"Max (file size|address space|cpu time|core file size) +(\d+) +(\d+)", (process / "limits").read_text()
-            )
-        )[3:]:
-            await asyncio.sleep(0.01)
+    bounds = r"Max (file size|address space|cpu time|core file size) +(\d+) +(\d+)"
+    limits = await until(
+        lambda: (found := re.findall(bounds, (process / "limits").read_text()))[3:] and found, "all limits are set"
+    )
     environment = (process / "environ").read_bytes()
     making.cancel()
     await asyncio.wait([making])
@@ -314,9 +309,13 @@ async def test_two_clips_at_most_are_shown_at_once(tmp_path: Path) -> None:
         os.mkfifo(tmp_path / f"{number}.mp4")
     making = asyncio.gather(*(pictures(path, seconds=0.5) for path in tmp_path.glob("*.mp4")), return_exceptions=True)
     most = 0
-    while not making.done():
+
+    def done() -> bool:
+        nonlocal most
         most = max(most, len(children()))
-        await asyncio.sleep(0.02)
+        return making.done()
+
+    await until(done, "all four are given up")
     assert most == 2
     assert {type(error) for error in making.result()} == {NotAClip}
 

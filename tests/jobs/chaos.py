@@ -27,6 +27,7 @@ from s2v_core.jobs.model import UNDER_WAY, Limits, Pace, State
 
 from ..support.forks import PROCESSES
 from ..support.service import Answer, Service, good, task
+from ..support.waiting import until
 
 KEY = "sk-canary-chaos"
 FAST = Timing(submit=20.0, read=5.0, poll=0.05, slow_poll=0.2, watch=600.0, overdue=0.6, backoff=0.05)
@@ -175,11 +176,19 @@ async def _work(order: Work, data: Path, base_url: str, pipe: Connection) -> Non
             for first in range(0, order.jobs, order.at_a_time):
                 numbers = range(first, min(first + order.at_a_time, order.jobs))
                 jobs = await asyncio.gather(*(here.submit(photo, f"{order.name} {number}") for number in numbers))
-                while order.pace and not stopped.is_set() and (await here.job(jobs[-1].ticket)).state is State.QUEUED:
-                    await asyncio.sleep(0.02)
+
+                async def left(ticket: str = jobs[-1].ticket) -> bool:
+                    return stopped.is_set() or (await here.job(ticket)).state is not State.QUEUED
+
+                if order.pace:
+                    await until(left, "the last job has left the queue", seconds=600)
+                # At random moments of what was begun.
                 await asyncio.sleep(pause.uniform(0, 2 * order.pace))
-            while not stopped.is_set() and any(job.state in UNDER_WAY for job in await here.jobs()):
-                await asyncio.sleep(0.3)
+
+            async def ended() -> bool:
+                return stopped.is_set() or not any(job.state in UNDER_WAY for job in await here.jobs())
+
+            await until(ended, "all jobs have ended", seconds=600)
     pipe.send("stopped" if stopped.is_set() else "idle")
 
 
@@ -205,16 +214,17 @@ class Worker:
         self._pipe.close()
 
     async def says(self, word: str, seconds: float = 60.0) -> None:
-        until = time.monotonic() + seconds
-        while not self._pipe.poll():
-            assert time.monotonic() < until, f"{self.name} did not say {word} within {seconds:.0f} s"
-            await asyncio.sleep(0.02)
+        await until(self._pipe.poll, f"{self.name} says {word}", seconds=seconds)
         said = self._pipe.recv()
         assert said == word, f"{self.name} said {said} instead of {word}"
 
     def send(self, number: signal.Signals) -> None:
         assert self._process.pid
         os.kill(self._process.pid, number)
+
+    @property
+    def frozen(self) -> bool:
+        return Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
     async def kill(self) -> None:
         self.ended = time.time()
@@ -228,6 +238,7 @@ class Worker:
             # The last may come too late.
             with suppress(ProcessLookupError):
                 self.send(number)
+            # Else the next signal would melt into this one.
             await asyncio.sleep(0.1)
         await self.says("stopped")
         await asyncio.to_thread(self._process.join)

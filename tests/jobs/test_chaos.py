@@ -5,7 +5,6 @@ import signal
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from s2v_core.jobs.model import Charge, Job, Limits, Pace, State
 from s2v_core.jobs.studio import Studio
 
 from ..support.service import Answer, Service, code, gateway, good
+from ..support.waiting import until, wait_until
 from .chaos import FAST, STOPS, PaidService, Work, Worker, chaos, leasing, open_studio
 
 LEASE = 3.0
@@ -31,18 +31,12 @@ def rows(folder: Path, names: str = "state, task_id") -> list[Any]:
     return found if "," in names else [value for (value,) in found]
 
 
-async def until(there: Callable[[], object]) -> None:
-    async with asyncio.timeout(60):
-        while not there():
-            await asyncio.sleep(0.02)
-
-
 def freeze(worker: Worker, folder: Path) -> None:
     """Between two of its transactions: SQLite has no way to take a lock from a process that still lives."""
     connection = sqlite3.connect(folder / "ledger.db", timeout=20, isolation_level=None)
     connection.execute("BEGIN IMMEDIATE")
     worker.send(signal.SIGSTOP)
-    time.sleep(0.05)
+    wait_until(lambda: worker.frozen, "it is frozen")
     connection.close()
 
 
@@ -74,7 +68,7 @@ async def test_what_was_being_taken_when_it_stopped_is_called_off(tmp_path: Path
             lock = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)
             lock.execute("BEGIN IMMEDIATE")
             asked = asyncio.create_task(here.submit(photo, "She is late."))
-            await until(lambda: here._entering)
+            await until(lambda: here._entering, "it is being taken")
             asyncio.get_running_loop().call_later(0.3, lock.execute, "ROLLBACK")
         with pytest.raises(Refused, match="is being stopped"):
             await asked
@@ -90,9 +84,9 @@ async def test_what_a_killed_process_left_rendering_the_other_finishes(tmp_path:
     ):
         order = Work(name="killed", jobs=10, pace=0.05, lease=LEASE)
         async with Worker(tmp_path, service, order) as worker:
-            await until(lambda: rows(tmp_path, "state") == ["rendering"] * 10)
+            await until(lambda: rows(tmp_path, "state") == ["rendering"] * 10, "all ten render")
             await worker.kill()
-            await until(lambda: rows(tmp_path, "state") == ["done"] * 10)
+            await until(lambda: rows(tmp_path, "state") == ["done"] * 10, "the other has finished all ten")
         assert [describe(here.store.path(job.clip)).width for job in await here.jobs()] == [64] * 10
     assert len(service.charges) == 10
 
@@ -103,11 +97,11 @@ async def test_frozen_during_its_payment_and_woken_it_still_has_its_clip(tmp_pat
         open_studio(tmp_path, service.base_url, pace=leasing(LEASE)),
         Worker(tmp_path, service, Work(name="frozen", jobs=1, lease=LEASE)) as worker,
     ):
-        await until(lambda: len(service.charges) == 1)
+        await until(lambda: len(service.charges) == 1, "it is being paid")
         freeze(worker, tmp_path)
-        await until(lambda: rows(tmp_path, "state") == ["unknown"])
+        await until(lambda: rows(tmp_path, "state") == ["unknown"], "the other has given it up")
         worker.send(signal.SIGCONT)
-        await until(lambda: rows(tmp_path) == [("done", service.charges[0].task_id)])
+        await until(lambda: rows(tmp_path) == [("done", service.charges[0].task_id)], "it has its clip")
     assert len(service.charges) == 1
 
 
@@ -118,13 +112,13 @@ async def test_frozen_while_it_waited_in_line_and_woken_it_does_not_pay_again(tm
         PaidService(clip, renders=1.0, stall=0, thinks=2.0) as service,
         Worker(tmp_path, service, Work(name="frozen", jobs=2, lease=LEASE, limits=limits)) as worker,
     ):
-        await until(lambda: rows(tmp_path, "state") == ["rendering", "queued"])
+        await until(lambda: rows(tmp_path, "state") == ["rendering", "queued"], "the second waits in line")
         freeze(worker, tmp_path)
         async with open_studio(tmp_path, service.base_url, limits, pace=leasing(LEASE)):
             # The other has taken the second job over and is paying for it: now the first one looks at it again.
-            await until(lambda: len(service.charges) == 2)
+            await until(lambda: len(service.charges) == 2, "the other pays for the second")
             worker.send(signal.SIGCONT)
-            await until(lambda: rows(tmp_path, "state") == ["done"] * 2)
+            await until(lambda: rows(tmp_path, "state") == ["done"] * 2, "both are done")
             await worker.says("idle")
     assert set(service.prompts.values()) == {1}
 
@@ -158,7 +152,7 @@ async def test_the_cap_holds_over_two_processes_and_a_restart(tmp_path: Path, cl
             Worker(tmp_path, service, Work(name="one", **order)) as one,
             Worker(tmp_path, service, Work(name="two", **order)) as two,
         ):
-            await until(lambda: len(service.charges) > 3)
+            await until(lambda: len(service.charges) > 3, "some are paid")
             await one.kill()
             await two.says("idle")
         async with Worker(tmp_path, service, Work(name="three", **order)) as three:
@@ -181,16 +175,20 @@ async def test_so_many_at_once_also_when_who_sent_them_is_dead(tmp_path: Path, c
     ):
         order = Work(name="other", jobs=3, at_a_time=3, limits=limits, lease=LEASE)
         async with Worker(tmp_path, service, order) as worker:
-            await until(lambda: rows(tmp_path, "state") == ["rendering"] * 3)
+            await until(lambda: rows(tmp_path, "state") == ["rendering"] * 3, "the other's three render")
             for number in range(4):
                 await here.submit(photo, f"{number}")
-            await until(lambda: any("3 clips are rendering" in waits for waits in rows(tmp_path, "waits")))
+            await until(lambda: any("3 clips are rendering" in waits for waits in rows(tmp_path, "waits")), "ours wait")
             await worker.kill()
-            while set(rows(tmp_path, "state")) != {"done"}:
+
+            def done() -> bool:
+                nonlocal most
                 most = max(most, service.rendering(time.monotonic()))
                 if len(service.charges) > 3:
                     service.renders = 0.5
-                await asyncio.sleep(0.02)
+                return set(rows(tmp_path, "state")) == {"done"}
+
+            await until(done, "all are done")
     assert most == 3
     assert set(service.prompts.values()) == {1}
     assert len(service.charges) == 7
@@ -201,15 +199,17 @@ async def test_a_sixth_within_a_minute_waits_and_says_so(tmp_path: Path, clip: b
     async with PaidService(clip, stall=0) as service, open_studio(tmp_path, service.base_url, limits) as here:
         for number in range(8):
             await here.submit(photo, f"{number}")
-        await until(lambda: rows(tmp_path, "state").count("done") == 5)
-        await until(lambda: any("within a minute" in waits for waits in rows(tmp_path, "waits")))
-        await until(lambda: sum(waits != "" for waits in rows(tmp_path, "waits")) == 3)
+        await until(lambda: rows(tmp_path, "state").count("done") == 5, "five are done")
+        await until(
+            lambda: any("within a minute" in waits for waits in rows(tmp_path, "waits")), "one says why it waits"
+        )
+        await until(lambda: sum(waits != "" for waits in rows(tmp_path, "waits")) == 3, "all three say that they wait")
         assert len(service.charges) == 5
         connection = sqlite3.connect(tmp_path / "ledger.db")
         connection.execute("UPDATE jobs SET sending_at = strftime('%Y-%m-%d %H:%M:%f000', sending_at, '-1 minutes')")
         connection.commit()
         connection.close()
-        await until(lambda: rows(tmp_path, "state") == ["done"] * 8)
+        await until(lambda: rows(tmp_path, "state") == ["done"] * 8, "all are done")
     assert len(service.charges) == 8
 
 
@@ -272,10 +272,10 @@ async def test_every_fault_of_a_submit_is_told_and_nothing_is_sent_twice(
             assert job.charge is {REFUSED: Charge.NONE, UNKNOWN: Charge.UNKNOWN, PAID: Charge.SPENT}[state]
             assert len(service.calls("submit")) == (time_ + 1) * posts
         assert await opened.left_today() == 100_000 - (0 if state is REFUSED else TIMES)
-    # And the next process does not send it, either.
-    async with open_studio(tmp_path, service.base_url):
-        await asyncio.sleep(0.1)
-    assert len(service.calls("submit")) == TIMES * posts
+    # And the next process, which sends what waits, does not send it either.
+    async with open_studio(tmp_path, service.base_url, timing=hurry) as opened:
+        await end(opened, await opened.submit(photo, "another"))
+    assert len(service.calls("submit")) == (TIMES + 1) * posts
 
 
 async def test_what_cannot_be_reached_is_not_charged(tmp_path: Path, photo: Photo) -> None:
@@ -318,13 +318,16 @@ async def test_a_ledger_that_is_away_when_the_task_id_comes_gets_it_afterwards(
             here._ledger.blocking.database.engine, "checkout", lambda raw, *_: raw.execute("PRAGMA busy_timeout = 200")
         )
         job = await here.submit(photo, "She knocks.")
-        await until(lambda: len(service.charges) == 1)
+        await until(lambda: len(service.charges) == 1, "it is being paid")
         lock = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)
         lock.execute("BEGIN EXCLUSIVE")
-        await until(lambda: "the ledger is away" in caplog.text.partition(service.charges[0].task_id)[2])
+        task_id = service.charges[0].task_id
+        await until(
+            lambda: "the ledger is away" in caplog.text.partition(task_id)[2], "the ledger cannot take the task id"
+        )
         assert rows(tmp_path) == [("sending", "")]
         lock.execute("ROLLBACK")
         lock.close()
         done = await end(here, job)
-    assert (done.state, done.task_id) == (State.DONE, service.charges[0].task_id)
+    assert (done.state, done.task_id) == (State.DONE, task_id)
     assert len(service.charges) == 1

@@ -4,7 +4,6 @@ import asyncio
 import os
 import sqlite3
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,18 +18,13 @@ from s2v_core.simulator.service import Simulator
 from ..conftest import FAST
 from ..support.pages import KEY, PROMPT
 from ..support.service import TASK, Answer, Service, code, task
+from ..support.waiting import until
 
 
 def studio_at(service: Service, folder: Path, **options: object) -> Studio:
     settings = Settings(api_key=KEY, base_url=service.base_url, data_dir=folder, simulator_seconds=0.8)
     simulator = Simulator(folder / "simulator", seconds=0.8)
     return Studio(settings, simulator=simulator, **{"timing": FAST} | options)
-
-
-async def until(there: Callable[[], object]) -> None:
-    async with asyncio.timeout(60):
-        while not there():
-            await asyncio.sleep(0.01)
 
 
 async def end(studio: Studio, job: Job) -> Job:
@@ -65,7 +59,7 @@ async def test_a_stop_takes_nothing_new_and_waits_for_the_payment_that_was_begun
     async with studio_at(service, tmp_path, limits=limits) as studio:
         await studio.submit(photo, PROMPT)
         await studio.submit(photo, "She waits in line.")
-        await until(lambda: service.calls("submit"))
+        await until(lambda: service.calls("submit"), "the first is being paid")
         studio.stop_admitting()
         with pytest.raises(Refused, match="being stopped"):
             await studio.submit(photo, "She comes too late.")
@@ -82,7 +76,7 @@ async def test_an_answer_that_does_not_come_while_it_is_waited_for_is_unknown(
     service.submit[0].stall = 3.0
     async with studio_at(service, tmp_path, pace=Pace(last_answer=0.3), timing=FAST) as studio:
         await studio.submit(photo, PROMPT)
-        await until(lambda: service.calls("submit"))
+        await until(lambda: service.calls("submit"), "it is being paid")
     assert rows(tmp_path) == [("unknown", "")]
 
 
@@ -97,10 +91,10 @@ async def test_a_stop_between_the_admission_and_the_sending_leaves_the_job_in_th
 
         sa.event.listen(studio._ledger.blocking.database.engine, "commit", stop)
         await studio.submit(photo, PROMPT)
-        await until(lambda: studio._closing.is_set())
+        await until(lambda: studio._closing.is_set(), "it stops")
     assert rows(tmp_path, "state, sending_at") == [("queued", None)]
     async with studio_at(service, tmp_path) as studio:
-        await until(lambda: rows(tmp_path) == [("done", TASK)])
+        await until(lambda: rows(tmp_path) == [("done", TASK)], "the next process has its clip")
     assert len(service.calls("submit")) == 1
 
 
@@ -112,7 +106,7 @@ async def test_a_stop_between_two_tries_is_told_as_not_charged(
     timing = replace(FAST, backoff=30.0)
     async with studio_at(service, tmp_path, pace=Pace(last_answer=0.1), timing=timing) as studio:
         await studio.submit(photo, PROMPT)
-        await until(lambda: "submit not taken" in caplog.text)
+        await until(lambda: "submit not taken" in caplog.text, "the first try is turned away")
     assert rows(tmp_path) == [("refused", "")]
 
 
@@ -154,11 +148,11 @@ async def test_a_click_that_was_left_before_it_was_entered_is_never_paid(
     async with studio_at(service, tmp_path) as studio:
         lock = locked(tmp_path)
         click = asyncio.create_task(studio.submit(photo, PROMPT))
-        await until(lambda: studio._entering)
+        await until(lambda: studio._entering, "the click is being entered")
         click.cancel()
         await asyncio.wait([click])
         lock.close()
-        await until(lambda: rows(tmp_path, "state") == [("cancelled",)])
+        await until(lambda: rows(tmp_path, "state") == [("cancelled",)], "the click is called off")
     assert rows(tmp_path, "what") == [("Nobody waited for it any more: nothing was sent.",)]
     assert service.requests == []
 
@@ -244,7 +238,7 @@ async def test_a_deletion_that_was_cut_off_is_finished_by_the_next(
         await studio._ledger.erase(job.ticket)
     assert len(list((tmp_path / "clips").iterdir())) > 0
     async with studio_at(service, tmp_path, pace=Pace(sweep=0.01)):
-        await until(lambda: not list((tmp_path / "clips").iterdir()))
+        await until(lambda: not list((tmp_path / "clips").iterdir()), "the clip is gone")
     assert list((tmp_path / "photos").iterdir()) == []
 
 
@@ -257,7 +251,7 @@ async def test_a_drive_that_fails_is_logged_told_and_goes_on(
     good, service.query = service.query, [task("Processing")]
     async with studio_at(service, tmp_path) as studio:
         job = await studio.submit(photo, PROMPT)
-        await until(lambda: service.calls("submit"))
+        await until(lambda: service.calls("submit"), "it is being paid")
         client = studio._keys._clients.pop(studio._owners_key)
         # Its round of asking ends, and the next finds no client.
         service.query = [code(1004)]
@@ -293,8 +287,11 @@ async def test_the_simulator_keeps_its_room_and_leaves_the_rest_to_paid_clips(
     async with studio_at(service, tmp_path, simulated_bytes=1, pace=Pace(sweep=0.05)) as studio:
         job = await end(studio, await studio.submit(photo, PROMPT, service="simulator"))
         paid = await end(studio, await studio.submit(photo, PROMPT))
-        while not (await studio.job(job.ticket)).deleted:
-            await asyncio.sleep(0.01)
+
+        async def deleted() -> bool:
+            return (await studio.job(job.ticket)).deleted
+
+        await until(deleted, "the simulator's clip has made room")
         assert studio.store.path(paid.clip).is_file()
     async with studio_at(service, tmp_path, free_bytes=10**18) as studio:
         with pytest.raises(Refused, match="kept for paid clips"):
@@ -308,10 +305,10 @@ async def test_a_recovered_ticket_is_remembered_no_longer_than_it_is_of_use(
     service.query = [task("Processing")]
     async with studio_at(service, tmp_path, pace=Pace(heartbeat=0.05)) as studio:
         job = await studio.submit(photo, PROMPT)
-        await until(lambda: service.calls("query"))
+        await until(lambda: service.calls("query"), "it renders")
         await studio.resume(job.ticket)
         assert list(studio._to_resume) == [job.ticket]
-        await until(lambda: not studio._to_resume)
+        await until(lambda: not studio._to_resume, "the ticket is let go")
 
 
 def aged(folder: Path) -> None:
@@ -323,4 +320,4 @@ def aged(folder: Path) -> None:
 async def swept(studio: Studio, times: int) -> None:
     for _ in range(times):
         before = studio._swept
-        await until(lambda before=before: studio._swept != before)
+        await until(lambda before=before: studio._swept != before, "it sweeps again")

@@ -9,6 +9,8 @@ import pytest
 from s2v_core.errors import DatabaseUnavailable
 from s2v_core.jobs.loops import Loops, sentences
 
+from ..support.waiting import until
+
 
 async def test_a_loop_that_fails_is_logged_told_and_goes_on(caplog: pytest.LogCaptureFixture) -> None:
     failures: Iterator[Exception] = iter([OSError(24, "Too many open files"), KeyError("x")])
@@ -21,8 +23,7 @@ async def test_a_loop_that_fails_is_logged_told_and_goes_on(caplog: pytest.LogCa
 
     loops = Loops()
     loops.start("heartbeat", 0.01, act)
-    while not loops.health()["heartbeat"][1]:
-        await asyncio.sleep(0.001)
+    await until(lambda: loops.health()["heartbeat"][1], "it has failed")
     assert loops.health()["heartbeat"][1] in {"OSError", "KeyError"}
     async with asyncio.timeout(60):
         await ran.wait()
@@ -43,8 +44,7 @@ async def test_a_ledger_that_is_away_is_told_once(caplog: pytest.LogCaptureFixtu
     caplog.set_level(logging.INFO)
     loops = Loops()
     loops.start("watch", 0.001, act)
-    while times < 5:
-        await asyncio.sleep(0.001)
+    await until(lambda: times >= 5, "it has been tried five times")
     assert caplog.text.count("watch: the ledger is away (OperationalError: gone)") == 1
     assert loops.health()["watch"][1] == "the ledger is away"
     await loops.stop()

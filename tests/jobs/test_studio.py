@@ -17,6 +17,7 @@ from s2v_core.simulator.service import Simulator
 from ..conftest import FAST, Whereabouts
 from ..support.pages import KEY, PORTRAIT, PROMPT
 from ..support.service import TASK, Answer, Service, code, task
+from ..support.waiting import until
 
 
 def studio_at(service: Service, folder: Path, **options: object) -> Studio:
@@ -153,8 +154,7 @@ async def test_closing_waits_for_the_answer_of_a_payment(service: Service, photo
     service.query = [task("Processing")]
     async with studio_at(service, tmp_path) as studio:
         job = await studio.submit(photo, PROMPT)
-        while not service.requests:
-            await asyncio.sleep(0.01)
+        await until(lambda: service.requests, "the payment is on its way")
     async with studio_at(service, tmp_path, take_over=False) as studio:
         stopped = await studio.job(job.ticket)
     assert (stopped.state, stopped.task_id, stopped.charge) == (State.RENDERING, TASK, Charge.SPENT)
@@ -180,8 +180,7 @@ async def test_without_its_key_a_job_waits_and_says_so(service: Service, photo: 
     service.query = [task("Processing")]
     async with studio_at(service, tmp_path) as studio:
         job = await studio.submit(photo, PROMPT)
-        while not service.calls("query"):
-            await asyncio.sleep(0.01)
+        await until(lambda: service.calls("query"), "it renders")
     service.query = [task("Success", file_id="1")]
     keyless = Studio(Settings(data_dir=tmp_path), simulator=Simulator(tmp_path / "simulator"), timing=FAST)
     async with keyless as studio:
@@ -229,8 +228,7 @@ async def test_what_is_queued_can_be_cancelled_and_what_is_sent_cannot(
     service.query = [task("Processing")]
     async with studio_at(service, tmp_path, limits=Limits(concurrent=1)) as studio:
         first = await studio.submit(photo, PROMPT)
-        while not service.calls("query"):
-            await asyncio.sleep(0.01)
+        await until(lambda: service.calls("query"), "it renders")
         second = await studio.submit(photo, "Another one.")
         async for seen in studio.watch(second.ticket):
             if seen.waits:
@@ -268,8 +266,12 @@ async def test_after_the_keeping_time_the_row_stays_without_photo_clip_and_promp
         job = (await watched(studio, await studio.submit(photo, PROMPT)))[-1]
     settings = Settings(data_dir=tmp_path, keep_hours=1e-6)
     async with Studio(settings, simulator=Simulator(tmp_path / "simulator"), timing=FAST) as studio:
-        while (kept := await studio.job(job.ticket)).prompt or await studio._ledger.erased():
-            await asyncio.sleep(0.05)
+
+        async def forgotten() -> bool:
+            return not ((await studio.job(job.ticket)).prompt or await studio._ledger.erased())
+
+        await until(forgotten, "it is forgotten")
+        kept = await studio.job(job.ticket)
     assert (kept.state, kept.photo, kept.clip, kept.amount) == (State.DONE, "", "", None)
     assert not [*(tmp_path / "photos").iterdir(), *(tmp_path / "clips").iterdir()]
 
@@ -312,20 +314,18 @@ async def test_a_visitors_key_leaves_the_memory_when_no_job_needs_it(
     own = "sk-visitor-51c0ffee"
     async with studio_at(service, tmp_path, pace=Pace(idle_key=0.1)) as studio:
 
-        async def held(seconds: float = 0.0) -> bool:
-            """Now, or still after that time."""
-            await asyncio.sleep(seconds)
+        def held() -> bool:
             return studio._ledger.blocking.fingerprint(own) in studio._keys
 
         good, service.query = service.query, [task("Processing")]
         job = await studio.submit(photo, PROMPT, key=own)
-        while not service.calls("query"):
-            await asyncio.sleep(0.01)
-        assert await held(0.5)
+        await until(lambda: service.calls("query"), "it renders")
+        # Longer than a key is kept that nothing needs.
+        await asyncio.sleep(0.5)
+        assert held()
         service.query = good
         assert (await watched(studio, job))[-1].state is State.DONE
-        while await held():
-            await asyncio.sleep(0.01)
+        await until(lambda: not held(), "the key is forgotten")
         # The simulator's and the owner's stay.
         assert len(list(studio._keys)) == 2
         again = await studio.submit(photo, PROMPT, key=own)
@@ -339,10 +339,9 @@ async def test_a_key_that_is_forgotten_while_its_job_is_entered_is_there_again(
         lock = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)
         lock.execute("BEGIN IMMEDIATE")
         click = asyncio.create_task(studio.submit(photo, PROMPT, key="sk-visitor-51c0ffee"))
-        async with asyncio.timeout(4):
-            for there in (3, 2):
-                while len(list(studio._keys)) != there:
-                    await asyncio.sleep(0)
+        # It is held for a moment only.
+        for number, what in ((3, "the key is held"), (2, "it is forgotten")):
+            await until(lambda number=number: len(list(studio._keys)) == number, what, seconds=4, every=0)
         lock.close()
         assert (await watched(studio, await click))[-1].state is State.DONE
 
@@ -353,8 +352,7 @@ async def test_a_job_without_its_key_goes_on_when_it_is_typed_again(
     good, service.query = service.query, [task("Processing")]
     async with studio_at(service, tmp_path) as studio:
         job = await studio.submit(photo, PROMPT, key="sk-visitor-51c0ffee")
-        while not service.calls("query"):
-            await asyncio.sleep(0.01)
+        await until(lambda: service.calls("query"), "it renders")
     service.query = good
     async with studio_at(service, tmp_path) as studio:
         async for seen in studio.watch(job.ticket):

@@ -19,6 +19,7 @@ from s2v_core.simulator.service import Simulator
 from ..conftest import FAST
 from ..support.pages import KEY, PORTRAIT, PROMPT
 from ..support.service import Service
+from ..support.waiting import until
 
 OWN = Key("sk-visitor-51c0ffee")
 
@@ -50,8 +51,7 @@ async def test_the_jpeg_that_is_sent_takes_the_uploads_place(orders: Orders, cac
     assert Path(path).is_relative_to(cache)
     assert said["facts"][0] == "512 × 512 px"
     await orders.order(Order(photo=path, prompt=PROMPT, consent=True, service="live"))
-    while not service.calls("submit"):
-        await asyncio.sleep(0.01)
+    await until(lambda: service.calls("submit"), "it is paid")
     sent = service.calls("submit")[0].json["subject_reference"][0]["image"][0]
     assert sent.startswith("data:image/jpeg;base64,")
     assert said["facts"][1] == f"{len(Path(path).read_bytes()) / 1000:.0f} kB"
@@ -137,8 +137,7 @@ async def test_one_wish_in_other_words_is_one_charge(orders: Orders, service: Se
     for change in ({"link": link.lower()}, {"prompt": "Léa laughs.\nSoftly."}):
         jobs.append(await orders.order(replace(wish, **change)))
     assert len({job.ticket for job in jobs}) == 4
-    while len(service.calls("submit")) < 3:
-        await asyncio.sleep(0.01)
+    await until(lambda: len(service.calls("submit")) == 3, "the first three are paid")
     sent = [call.json for call in service.calls("submit")]
     assert [body["prompt_optimizer"] for body in sent[:2]] == [True, False]
     assert sent[0]["subject_reference"][0]["image"] == [link]
@@ -179,8 +178,7 @@ async def test_an_own_key_pays_for_the_order_and_never_the_owners(orders: Orders
     assert job.payer == "visitor"
     job = await orders.order(Order(link=link, prompt="Another.", service="live", key=OWN, consent=True))
     assert job.payer == "owner"
-    while len(service.calls("submit")) < 2:
-        await asyncio.sleep(0.01)
+    await until(lambda: len(service.calls("submit")) == 2, "both are paid")
     paid = {call.json["prompt"]: call.headers["authorization"] for call in service.calls("submit")}
     assert paid == {PROMPT: f"Bearer {OWN.text}", "Another.": f"Bearer {KEY}"}
 

@@ -19,6 +19,7 @@ from PIL import Image, ImageCms, ImageDraw, PngImagePlugin
 from s2v_core.errors import ImageRejected, RatioRejected
 from s2v_core.photo.prepare import Photo, accept, accept_async, from_data_url, prepare, public_link
 
+from ..support.waiting import until
 from .hostile import ADVICE, exif, exif_segments, face, frame, jpeg, png
 
 ASSETS = Path(__file__).parent.parent.parent / "assets"
@@ -521,8 +522,7 @@ def test_a_photo_that_is_rejected_makes_room_for_the_next() -> None:
 async def test_photos_wait_without_holding_up_other_work() -> None:
     ready = prepare(encoded(picture()))
     photos = [asyncio.create_task(accept_async(photo)) for photo in slow_photos(30, 60.0)]
-    while len(Slow.reading) < 2:
-        await asyncio.sleep(0.01)
+    await until(lambda: len(Slow.reading) == 2, "two photos are being read")
     # The ledger's writes go this way.
     await asyncio.gather(*(asyncio.to_thread(int) for _ in range(20)))
     assert await accept_async(ready) is ready

@@ -11,6 +11,8 @@ from starlette.types import Receive, Scope, Send
 
 from s2v_core.server.connections import Connections
 
+from ..support.waiting import until
+
 ASK = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
@@ -19,6 +21,7 @@ async def page(scope: Scope, receive: Receive, send: Send) -> None:
     headers = [(b"content-length", b"2")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": b"a", "more_body": True})
+    # Longer than the head of a request may take.
     await asyncio.sleep(0.4)
     await send({"type": "http.response.body", "body": b"b"})
 
@@ -30,8 +33,7 @@ async def served(connections: Connections) -> AsyncIterator[int]:
     config.load()
     config.http_protocol_class = connections
     running = asyncio.create_task(server._serve())
-    while not server.started:
-        await asyncio.sleep(0.01)
+    await until(lambda: server.started, "the server has started")
     try:
         yield server.servers[0].sockets[0].getsockname()[1]
     finally:

@@ -17,8 +17,11 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from s2v_core.jobs.model import UNDER_WAY
+
 from ..support.pages import PORTRAIT, PROMPT, kept_uploads, served
 from ..support.service import Service, code
+from ..support.waiting import until
 
 SECONDS = float(os.environ.get("S2V_FLOOD_SECONDS") or 8)
 # 12,000 in a minute.
@@ -122,10 +125,12 @@ async def clip(url: str) -> float:
         answer = await http.post("gradio_api/upload", files={"files": ("me.png", PORTRAIT.read_bytes())})
         photo = {"path": answer.json()[0], "meta": {"_type": "gradio.FileData"}}
         job = await call("submit", photo=photo, prompt=PROMPT)
-        while job["state"] in {"queued", "sending", "rendering", "fetching"}:
-            await asyncio.sleep(0.5)
-            job = await call("status", ticket=job["ticket"])
-    assert job["state"] == "done"
+
+        async def end() -> str | None:
+            now = await call("status", ticket=job["ticket"])
+            return None if now["state"] in UNDER_WAY else now["state"]
+
+        assert await until(end, "the job has ended", seconds=300, every=0.5) == "done"
     return time.monotonic() - begun
 
 

@@ -8,7 +8,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -19,6 +19,7 @@ from s2v_core.server.signals import SECONDS
 
 from ..support.pages import KEY, PROMPT, ROOT
 from ..support.service import TASK, Answer, Service, good, task
+from ..support.waiting import until
 
 ORDER = [None, PROMPT, True, "https://photos.example/face.jpg", True]
 
@@ -63,15 +64,15 @@ async def test_the_page_hears_each_signal_and_waits_for_the_payment_that_was_beg
     around = {"HTTP_PROXY": "http://127.0.0.1:9", "GRADIO_DEBUG": "1"}
     url = f"http://127.0.0.1:{environment['GRADIO_SERVER_PORT']}/gradio_api/call/submit"
     async with started(environment | live | around) as process, httpx.AsyncClient(trust_env=False) as browser:
-        until = time.monotonic() + 90
-        while not service.calls("submit"):
-            assert time.monotonic() < until
+
+        async def ordered() -> bool:
             assert process.returncode is None
-            try:
-                if (await browser.post(url, json={"data": ORDER})).is_success:
-                    await asyncio.sleep(0.5)
-            except httpx.TransportError:
-                await asyncio.sleep(0.1)
+            with suppress(httpx.TransportError):
+                return (await browser.post(url, json={"data": ORDER})).is_success
+            return False
+
+        await until(ordered, "the page takes the order")
+        await until(lambda: service.calls("submit"), "the payment is on its way")
         began, said = time.monotonic(), []
         assert process.stderr
         for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):

@@ -1,6 +1,5 @@
 """The simulator over its own wire, and the clips that it makes."""
 
-import asyncio
 import base64
 import io
 import json
@@ -24,6 +23,8 @@ from starlette.responses import Response
 from s2v_core import wire
 from s2v_core.clip.pictures import Clip, describe
 from s2v_core.simulator.service import Simulator
+
+from ..support.waiting import until
 
 AT_302, AT_MINIMAX = "/minimaxi/v1", "/v1"
 KEY = {"Authorization": "Bearer sk-anything"}
@@ -53,12 +54,14 @@ def client(simulator: Simulator, base: str = AT_302) -> httpx.AsyncClient:
 async def watch(http: httpx.AsyncClient, task_id: str) -> list[dict[str, Any]]:
     """Every answer that says something new, to the end."""
     answers: list[dict[str, Any]] = []
-    async with asyncio.timeout(30):
-        while not answers or answers[-1]["status"] not in {"Success", "Fail"}:
-            answer = (await http.get(wire.QUERY, params={"task_id": task_id})).json()
-            if not answers or answer != answers[-1]:
-                answers.append(answer)
-            await asyncio.sleep(0.02)
+
+    async def ended() -> bool:
+        answer = (await http.get(wire.QUERY, params={"task_id": task_id})).json()
+        if not answers or answer != answers[-1]:
+            answers.append(answer)
+        return answer["status"] in {"Success", "Fail"}
+
+    await until(ended, "the task has ended")
     return answers
 
 

@@ -4,18 +4,21 @@ import os
 import shutil
 import socket
 import sqlite3
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
+import gradio_client
 import httpx
 from playwright.sync_api import Page, expect
 
+from s2v_core.jobs.model import UNDER_WAY
 from s2v_core.server.limits import ServerLimits
 
 from .forks import PROCESSES, ROOT, run
 from .service import Service
+from .waiting import wait_until
 
 ASSETS = ROOT / "assets"
 PORTRAIT = ASSETS / "portraits" / "astronaut.png"
@@ -69,15 +72,15 @@ def served(
     (folder / "pid").write_text(str(process.pid))
     url = f"http://127.0.0.1:{port}/"
     try:
-        until = time.monotonic() + 120
-        while True:
-            try:
+
+        def answers() -> bool:
+            assert process.is_alive(), (folder / "log").read_text()
+            with suppress(httpx.TransportError):
                 httpx.get(url, trust_env=False)
-                break
-            except httpx.TransportError:
-                assert process.is_alive(), (folder / "log").read_text()
-                assert time.monotonic() < until
-                time.sleep(0.1)
+                return True
+            return False
+
+        wait_until(answers, "the page answers", seconds=120)
         yield url
     finally:
         process.kill() if kill else process.terminate()
@@ -125,6 +128,16 @@ def start(page: Page, prompt: str = PROMPT) -> None:
     if page.locator("#consent input").is_visible():
         page.locator("#consent input").check()
     click(page)
+
+
+def ended(client: gradio_client.Client, ticket: str) -> dict[str, Any]:
+    """What `/status` says of the job when it has ended."""
+
+    def end() -> dict[str, Any] | None:
+        now = client.predict(ticket, api_name="/status")
+        return None if now["state"] in UNDER_WAY else dict(now)
+
+    return wait_until(end, "the job has ended")
 
 
 def kept_uploads(folder: Path) -> set[Path]:
