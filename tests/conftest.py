@@ -1,5 +1,4 @@
 import asyncio
-import io
 import os
 import signal
 import threading
@@ -8,34 +7,22 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Error, Page, expect, sync_playwright
 
-from s2v_core import Photo, Timing, prepare
-from s2v_core.clip.encode import write
+from s2v_core import Photo, prepare
 
-from .support.pages import FLAGS, KEY, PORTRAIT, RECORD, WIDE, chromium, renew, served
-from .support.service import Service
+from .support.clips import small_clip
+from .support.pages import FLAGS, RECORD, WIDE, chromium, renew, served
+from .support.photos import PORTRAIT
+from .support.service import KEY, Service
 
 # `nohup`, and a shell in the background, have these ignored: then what a test starts would not hear them.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 if hasattr(signal, "SIGHUP"):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
-# As in production, but for the waiting.
-FAST = Timing(submit=20.0, read=10.0, poll=0.01, slow_poll=0.02, watch=30.0, overdue=0.6, backoff=0.01)
 # How long it takes is measured in tests/bench: here a page has all the time that a busy machine needs.
 expect.set_options(timeout=30_000)
-
-
-class Whereabouts(io.BytesIO):
-    """A file that knows in which thread it was read."""
-
-    thread = ""
-
-    def read(self, size: int | None = -1) -> bytes:
-        self.thread = threading.current_thread().name
-        return super().read(size)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -49,11 +36,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """A small whole MP4."""
-    path = tmp_path_factory.mktemp("clip") / "clip.mp4"
-    write((Image.new("RGB", (64, 36), (number * 20, 40, 90)) for number in range(10)), path)
-    return path.read_bytes()
+def clip() -> bytes:
+    return small_clip()
 
 
 @pytest.fixture(scope="session")

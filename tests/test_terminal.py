@@ -25,8 +25,8 @@ from s2v_core.jobs.ledger import Ledger
 from s2v_core.network import VARIABLES, certificates
 from s2v_core.server.signals import SECONDS
 
-from .support.pages import KEY, PORTRAIT, PROMPT
-from .support.service import FILE, TASK, Answer, Service, code, gateway, good, task
+from .support.photos import PORTRAIT
+from .support.service import FILE, KEY, PROMPT, TASK, Answer, Service, code, gateway, good, task
 from .support.waiting import until
 
 LINK = "https://photos.example/face.jpg"

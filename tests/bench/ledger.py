@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from s2v_core.jobs.ledger import Ledger
 from s2v_core.jobs.model import Limits
 
-from ..jobs.test_ledger import LedgerDriver
+from ..support.ledgers import LedgerDriver
 
 FILL = """
 INSERT INTO jobs (

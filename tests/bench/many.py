@@ -19,8 +19,11 @@ from pathlib import Path
 from s2v_core import Timing
 from s2v_core.jobs.model import State
 
-from ..jobs.chaos import PaidService, open_studio, small_clip, small_photo
+from ..support.clips import small_clip
+from ..support.paid import PaidService
+from ..support.photos import small_photo
 from ..support.service import Answer, task
+from ..support.studios import open_studio
 from ..support.waiting import until
 
 

@@ -18,22 +18,11 @@ from playwright.sync_api import Page, expect
 from s2v_core.clip.pictures import describe
 from s2v_core.server.limits import ServerLimits
 
+from ..support.forks import ROOT
 from ..support.lines import late_line
-from ..support.pages import (
-    ASSETS,
-    PHONE,
-    PORTRAIT,
-    PROMPT,
-    ROOT,
-    WIDE,
-    click,
-    expect_playing,
-    expect_state,
-    say,
-    served,
-    upload,
-)
-from ..support.service import TASK, Answer, Service, code, task
+from ..support.pages import PHONE, WIDE, click, expect_playing, expect_state, say, served, upload
+from ..support.photos import ASSETS, PORTRAIT
+from ..support.service import PROMPT, TASK, Answer, Service, code, task
 
 # Whether pictures stood beside the clip, each time that something of this changed.
 WITH_PICTURES = """() => {

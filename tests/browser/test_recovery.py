@@ -11,8 +11,9 @@ from gradio_client import handle_file
 from gradio_client.exceptions import AppError
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from ..support.pages import KEY, PORTRAIT, PROMPT, ended, expect_state, say, served, start, upload
-from ..support.service import TASK, Service, code, task
+from ..support.pages import ended, expect_state, say, served, start, upload
+from ..support.photos import PORTRAIT
+from ..support.service import KEY, PROMPT, TASK, Service, code, task
 
 pytestmark = pytest.mark.long
 

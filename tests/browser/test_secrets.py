@@ -15,8 +15,9 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 from playwright.sync_api import BrowserContext, Page, expect
 
-from ..support.pages import KEY, PORTRAIT, click, ended, expect_state, say, served, start
-from ..support.service import FILE, TASK, Service, code, good
+from ..support.pages import click, ended, expect_state, say, served, start
+from ..support.photos import PORTRAIT
+from ..support.service import FILE, KEY, TASK, Service, code, good
 
 pytestmark = pytest.mark.long
 

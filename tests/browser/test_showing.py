@@ -10,20 +10,9 @@ import pytest
 from PIL import Image, ImageFilter
 from playwright.sync_api import Page, expect
 
-from ..support.pages import (
-    KEY,
-    PORTRAIT,
-    PROMPT,
-    RECORD,
-    WIDE,
-    click,
-    expect_playing,
-    expect_state,
-    say,
-    start,
-    upload,
-)
-from ..support.service import FILE, Answer, Service, code, gateway, task
+from ..support.pages import RECORD, WIDE, click, expect_playing, expect_state, say, start, upload
+from ..support.photos import PORTRAIT
+from ..support.service import FILE, KEY, PROMPT, Answer, Service, code, gateway, task
 
 pytestmark = pytest.mark.long
 

@@ -23,9 +23,7 @@ from s2v_core.jobs.studio import Studio
 from s2v_core.photo.prepare import public_link
 from s2v_core.simulator.service import Simulator
 
-from ..conftest import FAST
-from ..support.pages import KEY, PROMPT
-from ..support.service import FILE, TASK, Answer, Service
+from ..support.service import FAST, FILE, KEY, PROMPT, TASK, Answer, Service
 
 PUBLIC = ["8.8.8.8", "1.1.1.1", "100.63.255.255", "172.32.0.1", "192.0.1.1", "2606:4700::1111", "2a00:1450::1",
           "64:ff9b::808:808", "64:ff9b::c000:101"]  # fmt: skip

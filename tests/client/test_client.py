@@ -28,9 +28,8 @@ from s2v_core import (
 )
 from s2v_core.errors import PollFailed
 
-from ..conftest import FAST, Whereabouts
-from ..support.pages import KEY, PORTRAIT, PROMPT
-from ..support.service import FILE, TASK, Answer, Service, code, gateway, good, task
+from ..support.photos import PORTRAIT, Whereabouts
+from ..support.service import FAST, FILE, KEY, PROMPT, TASK, Answer, Service, code, gateway, good, task
 from ..support.waiting import until
 
 

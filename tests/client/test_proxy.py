@@ -14,7 +14,10 @@ import httpx
 import pytest
 from gradio_client import Client, handle_file
 
-from ..support.pages import PORTRAIT, PROMPT, ROOT, served
+from ..support.forks import ROOT
+from ..support.pages import served
+from ..support.photos import PORTRAIT
+from ..support.service import PROMPT
 
 LINES = re.search(r"```nginx\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
 CONFIGURATION = """

@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import io
 import itertools
 import os
 import random
@@ -18,123 +17,22 @@ from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from PIL import Image
+from s2v_core import Refused
+from s2v_core.jobs.model import UNDER_WAY, Limits, State
 
-from s2v_core import Photo, Refused, Settings, Timing
-from s2v_core.clip.encode import write
-from s2v_core.jobs import studio
-from s2v_core.jobs.model import UNDER_WAY, Limits, Pace, State
-
+from ..support.clips import small_clip
 from ..support.forks import PROCESSES
-from ..support.service import Answer, Service, good, task
+from ..support.paid import PaidService
+from ..support.photos import small_photo
+from ..support.service import Service
+from ..support.studios import WIDE, leasing, open_studio
 from ..support.waiting import until
 
-KEY = "sk-canary-chaos"
-FAST = Timing(submit=20.0, read=5.0, poll=0.05, slow_poll=0.2, watch=600.0, overdue=0.6, backoff=0.05)
-WIDE = Limits(per_day=100_000, concurrent=1000, per_minute=100_000, waiting=10_000)
 # Where some wait for a place.
 NARROW = replace(WIDE, concurrent=6)
 # An answer that came so shortly before the kill may not have been written down yet.
 _WRITING_SECONDS = 1.5
 _STOPPING_SECONDS = 10.0
-
-
-@dataclass
-class Charge:
-    prompt: str
-    task_id: str
-    came: float
-    stall: float
-
-
-class PaidService(Service):
-    """A service with a task of its own for every POST, which renders for `renders` seconds and forgets no charge.
-
-    Each answer takes about `stall` seconds, and that to a submit `thinks` more.
-    """
-
-    def __init__(
-        self, clip: bytes, *, renders: float = 0.3, stall: float = 0.03, thinks: float = 0.0, seed: int = 0
-    ) -> None:
-        super().__init__(clip)
-        self.charges: list[Charge] = []
-        self.renders, self.stall, self.thinks = renders, stall, thinks
-        self._random = random.Random(seed)
-        self._began: dict[str, float] = {}
-        self.submit = [self._charge]  # type: ignore[list-item]
-        self.query = [self._state]  # type: ignore[list-item]
-        self.file = [lambda: Answer(clip, stall=self._pause())]  # type: ignore[list-item]
-
-    @property
-    def prompts(self) -> Counter[str]:
-        return Counter(charge.prompt for charge in self.charges)
-
-    def rendering(self, moment: float) -> int:
-        return sum(began <= moment < began + self.renders for began in self._began.values())
-
-    def link(self, **fields: str) -> Answer:
-        file_id = self._asked()["file_id"][0]
-        url = f"{self.origin}/output_aigc.mp4?Expires={file_id}&Signature=x%3D"
-        file = {"file_id": int(file_id), "bytes": 0, "filename": "output_aigc.mp4", "download_url": url}
-        answer = good(file=file | fields)
-        answer.stall = self._pause()
-        return answer
-
-    def _asked(self) -> dict[str, list[str]]:
-        # The service calls what answers a request as soon as it has noted it: it is the last.
-        query = self.requests[-1].query
-        self.requests.clear()
-        return query
-
-    def _pause(self) -> float:
-        return self._random.expovariate(1 / self.stall) if self.stall else 0.0
-
-    def _charge(self) -> Answer:
-        prompt = self.requests[-1].json["prompt"]
-        self.requests.clear()
-        charge = Charge(prompt, str(10**15 + len(self.charges)), time.time(), self.thinks + self._pause())
-        self.charges.append(charge)
-        self._began[charge.task_id] = time.monotonic() + charge.stall
-        answer = good(task_id=charge.task_id)
-        answer.stall = charge.stall
-        return answer
-
-    def _state(self) -> Answer:
-        task_id = self._asked()["task_id"][0]
-        part = (time.monotonic() - self._began[task_id]) / self.renders
-        if part >= 1:
-            answer = task("Success", file_id=str(int(task_id) + 10**15))
-        else:
-            answer = task("Preparing" if part < 0.2 else "Queueing" if part < 0.4 else "Processing")
-        answer.stall = self._pause()
-        return answer
-
-
-def small_photo() -> Photo:
-    jpeg = io.BytesIO()
-    Image.new("RGB", (320, 320), (40, 90, 160)).save(jpeg, "JPEG")
-    return Photo(jpeg.getvalue())
-
-
-def small_clip() -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "clip.mp4"
-        write((Image.new("RGB", (64, 36), (number * 20, 40, 90)) for number in range(10)), path)
-        return path.read_bytes()
-
-
-def leasing(seconds: float) -> Pace:
-    return Pace(lease=seconds, heartbeat=seconds / 4)
-
-
-def open_studio(
-    data: Path, base_url: str, limits: Limits = WIDE, *, timing: Timing = FAST, pace: Pace | None = None
-) -> studio.Studio:
-    async def no_simulator(*_: object) -> None:
-        raise AssertionError("nobody asked for the simulator")
-
-    settings = Settings(api_key=KEY, base_url=base_url, data_dir=data)
-    return studio.Studio(settings, simulator=no_simulator, timing=timing, limits=limits, pace=pace)
 
 
 # A worker: a process that is killed or stopped

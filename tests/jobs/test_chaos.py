@@ -7,7 +7,6 @@ import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -15,20 +14,14 @@ import sqlalchemy as sa
 from s2v_core import Photo, Refused
 from s2v_core.clip.pictures import describe
 from s2v_core.jobs.model import Charge, Job, Limits, Pace, State
-from s2v_core.jobs.studio import Studio
 
+from ..support.paid import PaidService
 from ..support.service import Answer, Service, code, gateway, good
+from ..support.studios import STEADY, end, leasing, locked, open_studio, rows
 from ..support.waiting import until, wait_until
-from .chaos import FAST, STOPS, PaidService, Work, Worker, chaos, leasing, open_studio
+from .chaos import STOPS, Work, Worker, chaos
 
 LEASE = 3.0
-
-
-def rows(folder: Path, names: str = "state, task_id") -> list[Any]:
-    connection = sqlite3.connect(folder / "ledger.db")
-    found = connection.execute(f"SELECT {names} FROM jobs ORDER BY queued_at").fetchall()
-    connection.close()
-    return found if "," in names else [value for (value,) in found]
 
 
 def freeze(worker: Worker, folder: Path) -> None:
@@ -38,12 +31,6 @@ def freeze(worker: Worker, folder: Path) -> None:
     worker.send(signal.SIGSTOP)
     wait_until(lambda: worker.frozen, "it is frozen")
     connection.close()
-
-
-async def end(here: Studio, job: Job) -> Job:
-    async for seen in here.watch(job.ticket):
-        job = seen
-    return job
 
 
 # Killed
@@ -259,7 +246,7 @@ TIMES = 3
 async def test_every_fault_of_a_submit_is_told_and_nothing_is_sent_twice(
     answer: Answer, state: State, posts: int, service: Service, tmp_path: Path, photo: Photo,
 ) -> None:  # fmt: skip
-    hurry = replace(FAST, submit=0.5 if answer.stall else 20.0, poll=0.01, backoff=0.01)
+    hurry = replace(STEADY, submit=0.5 if answer.stall else 20.0, poll=0.01, backoff=0.01)
     service.submit = [answer]
     service.query = [good(task_id=TASK["task_id"], status="Success", file_id="427071051673913")]
     async with open_studio(tmp_path, service.base_url, timing=hurry, pace=Pace(look=0.05)) as opened:
@@ -319,8 +306,7 @@ async def test_a_ledger_that_is_away_when_the_task_id_comes_gets_it_afterwards(
         )
         job = await here.submit(photo, "She knocks.")
         await until(lambda: len(service.charges) == 1, "it is being paid")
-        lock = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)
-        lock.execute("BEGIN EXCLUSIVE")
+        lock = locked(tmp_path)
         task_id = service.charges[0].task_id
         await until(
             lambda: "the ledger is away" in caplog.text.partition(task_id)[2], "the ledger cannot take the task id"

@@ -11,40 +11,13 @@ import pytest
 import sqlalchemy as sa
 
 from s2v_core import Charge, Photo, Refused, Settings
-from s2v_core.jobs.model import Job, Limits, Pace, State
+from s2v_core.jobs.model import Limits, Pace, State
 from s2v_core.jobs.studio import Studio
 from s2v_core.simulator.service import Simulator
 
-from ..conftest import FAST
-from ..support.pages import KEY, PROMPT
-from ..support.service import TASK, Answer, Service, code, task
+from ..support.service import FAST, PROMPT, TASK, Answer, Service, code, task
+from ..support.studios import end, locked, rows, studio_at
 from ..support.waiting import until
-
-
-def studio_at(service: Service, folder: Path, **options: object) -> Studio:
-    settings = Settings(api_key=KEY, base_url=service.base_url, data_dir=folder, simulator_seconds=0.8)
-    simulator = Simulator(folder / "simulator", seconds=0.8)
-    return Studio(settings, simulator=simulator, **{"timing": FAST} | options)
-
-
-async def end(studio: Studio, job: Job) -> Job:
-    async for seen in studio.watch(job.ticket):
-        job = seen
-    return job
-
-
-def rows(folder: Path, names: str = "state, task_id") -> list[tuple[str, ...]]:
-    connection = sqlite3.connect(folder / "ledger.db")
-    found = connection.execute(f"SELECT {names} FROM jobs ORDER BY queued_at").fetchall()
-    connection.close()
-    return found
-
-
-def locked(folder: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(folder / "ledger.db", isolation_level=None)
-    connection.execute("BEGIN EXCLUSIVE")
-    return connection
-
 
 # Stopping
 
@@ -137,7 +110,7 @@ async def test_a_click_that_the_ledger_cannot_take_in_time_is_told_and_never_pai
     async with studio_at(service, tmp_path) as studio:
         again = await studio.submit(photo, "The next click.")
         assert (await end(studio, again)).state is State.DONE
-    assert rows(tmp_path, "prompt") == [("The next click.",)]
+    assert rows(tmp_path, "prompt") == ["The next click."]
     assert [request.json["prompt"] for request in service.calls("submit")] == ["The next click."]
     assert len(list((tmp_path / "photos").iterdir())) == 1
 
@@ -152,8 +125,8 @@ async def test_a_click_that_was_left_before_it_was_entered_is_never_paid(
         click.cancel()
         await asyncio.wait([click])
         lock.close()
-        await until(lambda: rows(tmp_path, "state") == [("cancelled",)], "the click is called off")
-    assert rows(tmp_path, "what") == [("Nobody waited for it any more: nothing was sent.",)]
+        await until(lambda: rows(tmp_path, "state") == ["cancelled"], "the click is called off")
+    assert rows(tmp_path, "what") == ["Nobody waited for it any more: nothing was sent."]
     assert service.requests == []
 
 

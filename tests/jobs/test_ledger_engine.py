@@ -21,10 +21,8 @@ from s2v_core.jobs.async_ledger import AsyncLedger
 from s2v_core.jobs.ledger import Ledger
 
 from ..bench.ledger import fill, listening, plan, questions
-from . import test_ledger
-from .test_ledger import POSTGRESQL, LedgerDriver
+from ..support.ledgers import POSTGRESQL, LedgerDriver
 
-url, driver = test_ledger.url, test_ledger.driver
 Server = Callable[[Callable[[socket.socket], None]], int]
 
 

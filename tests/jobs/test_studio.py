@@ -14,16 +14,10 @@ from s2v_core.jobs.model import Job, Limits, Pace, Stage, State
 from s2v_core.jobs.studio import Studio
 from s2v_core.simulator.service import Simulator
 
-from ..conftest import FAST, Whereabouts
-from ..support.pages import KEY, PORTRAIT, PROMPT
-from ..support.service import TASK, Answer, Service, code, task
+from ..support.photos import PORTRAIT, Whereabouts
+from ..support.service import FAST, KEY, PROMPT, TASK, Answer, Service, code, task
+from ..support.studios import rows, studio_at
 from ..support.waiting import until
-
-
-def studio_at(service: Service, folder: Path, **options: object) -> Studio:
-    settings = Settings(api_key=KEY, base_url=service.base_url, data_dir=folder, simulator_seconds=0.8)
-    simulator = Simulator(folder / "simulator", seconds=0.8)
-    return Studio(settings, simulator=simulator, **{"timing": FAST} | options)
 
 
 @pytest.fixture
@@ -266,11 +260,7 @@ async def test_after_the_keeping_time_the_row_stays_without_photo_clip_and_promp
         job = (await watched(studio, await studio.submit(photo, PROMPT)))[-1]
     settings = Settings(data_dir=tmp_path, keep_hours=1e-6)
     async with Studio(settings, simulator=Simulator(tmp_path / "simulator"), timing=FAST) as studio:
-
-        async def forgotten() -> bool:
-            return not ((await studio.job(job.ticket)).prompt or await studio._ledger.erased())
-
-        await until(forgotten, "it is forgotten")
+        await until(lambda: rows(tmp_path, "prompt, photo, clip") == [("",) * 3], "it is forgotten")
         kept = await studio.job(job.ticket)
     assert (kept.state, kept.photo, kept.clip, kept.amount) == (State.DONE, "", "", None)
     assert not [*(tmp_path / "photos").iterdir(), *(tmp_path / "clips").iterdir()]

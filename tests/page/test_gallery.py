@@ -13,8 +13,8 @@ from s2v_core.page.gallery import Gallery, newest
 from s2v_core.simulator.service import Simulator
 
 from ..conftest import FAST
-from ..support.pages import KEY, PORTRAIT, PROMPT
-from ..support.service import Service
+from ..support.photos import PORTRAIT
+from ..support.service import KEY, PROMPT, Service
 
 
 @pytest.fixture

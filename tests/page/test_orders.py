@@ -16,9 +16,8 @@ from s2v_core.page.orders import Order, Orders, promise, uploaded
 from s2v_core.settings import Key
 from s2v_core.simulator.service import Simulator
 
-from ..conftest import FAST
-from ..support.pages import KEY, PORTRAIT, PROMPT
-from ..support.service import Service
+from ..support.photos import PORTRAIT
+from ..support.service import FAST, KEY, PROMPT, Service
 from ..support.waiting import until
 
 OWN = Key("sk-visitor-51c0ffee")

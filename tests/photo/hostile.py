@@ -17,14 +17,10 @@ from pathlib import Path
 
 from PIL import Image, ImageCms
 
+from ..support.photos import encoded
+
 ASSETS = Path(__file__).parent.parent.parent / "assets"
 _MOST = 19_900_000
-
-
-def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
-    out = io.BytesIO()
-    image.save(out, kind, **options)
-    return out.getvalue()
 
 
 @lru_cache(9)

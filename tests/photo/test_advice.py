@@ -9,7 +9,7 @@ from PIL import Image, ImageFilter
 from s2v_core.photo.advice import warnings
 from s2v_core.photo.prepare import Photo, prepare
 
-from .test_prepare import ASSETS, encoded
+from ..support.photos import ASSETS, encoded
 
 PORTRAITS = sorted(path for path in (ASSETS / "portraits").iterdir() if path.suffix in {".jpg", ".png"})
 all_portraits = pytest.mark.parametrize("path", PORTRAITS, ids=lambda path: path.stem)

@@ -11,7 +11,8 @@ from s2v_core.photo.container import strip
 from s2v_core.photo.pixels import JPEG_BYTES
 from s2v_core.photo.prepare import prepare
 
-from .hostile import ADVICE, FILES, File, Sandbox, encoded, face, jpeg, png, profile, segment
+from ..support.photos import encoded
+from .hostile import ADVICE, FILES, File, Sandbox, face, jpeg, png, profile, segment
 
 pytestmark = pytest.mark.long
 

@@ -19,10 +19,10 @@ from PIL import Image, ImageCms, ImageDraw, PngImagePlugin
 from s2v_core.errors import ImageRejected, RatioRejected
 from s2v_core.photo.prepare import Photo, accept, accept_async, from_data_url, prepare, public_link
 
+from ..support.photos import ASSETS, encoded
 from ..support.waiting import until
 from .hostile import ADVICE, exif, exif_segments, face, frame, jpeg, png
 
-ASSETS = Path(__file__).parent.parent.parent / "assets"
 RED, GREEN, BLUE, WHITE = (230, 30, 30), (30, 200, 30), (30, 30, 230), (255, 255, 255)
 
 
@@ -34,12 +34,6 @@ def picture(size: tuple[int, int] = (400, 500), mode: str = "RGB") -> Image.Imag
     draw.rectangle((w // 2, h // 2, w, h), BLUE)
     draw.rectangle((0, h // 2, w // 2 - 1, h), WHITE)
     return image.convert(mode)
-
-
-def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
-    out = io.BytesIO()
-    image.save(out, kind, **options)
-    return out.getvalue()
 
 
 def decoded(photo: Photo) -> Image.Image:

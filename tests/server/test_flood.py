@@ -19,8 +19,9 @@ import pytest
 
 from s2v_core.jobs.model import UNDER_WAY
 
-from ..support.pages import PORTRAIT, PROMPT, kept_uploads, served
-from ..support.service import Service, code
+from ..support.pages import kept_uploads, served
+from ..support.photos import PORTRAIT
+from ..support.service import PROMPT, Service, code
 from ..support.waiting import until
 
 SECONDS = float(os.environ.get("S2V_FLOOD_SECONDS") or 8)

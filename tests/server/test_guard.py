@@ -23,7 +23,9 @@ from s2v_core.server.guard import Guard
 from s2v_core.server.hosts import visitor
 from s2v_core.server.limits import ServerLimits
 
-from ..support.pages import PORTRAIT, PROMPT, kept_uploads, served
+from ..support.pages import kept_uploads, served
+from ..support.photos import PORTRAIT
+from ..support.service import PROMPT
 
 RANDOM = re.compile(r"[0-9a-f]{32}(\.jpg|\.jpeg|\.png|\.webp)?")
 # The limits of a page whose ends a test can reach.

@@ -17,8 +17,8 @@ import pytest
 from s2v_core.network import VARIABLES
 from s2v_core.server.signals import SECONDS
 
-from ..support.pages import KEY, PROMPT, ROOT
-from ..support.service import TASK, Answer, Service, good, task
+from ..support.forks import ROOT
+from ..support.service import KEY, PROMPT, TASK, Answer, Service, good, task
 from ..support.waiting import until
 
 ORDER = [None, PROMPT, True, "https://photos.example/face.jpg", True]

@@ -16,14 +16,10 @@ from playwright.sync_api import Page, expect
 from s2v_core.jobs.model import UNDER_WAY
 from s2v_core.server.limits import ServerLimits
 
-from .forks import PROCESSES, ROOT, run
-from .service import Service
+from .forks import PROCESSES, run
+from .service import PROMPT, Service
 from .waiting import wait_until
 
-ASSETS = ROOT / "assets"
-PORTRAIT = ASSETS / "portraits" / "astronaut.png"
-KEY = "sk-canary-4f9d2c77e1"
-PROMPT = "She looks up from a book and smiles, warm evening light."
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",

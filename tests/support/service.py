@@ -8,6 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from s2v_core import Timing
+
+# As in production, but for the waiting.
+FAST = Timing(submit=20.0, read=10.0, poll=0.01, slow_poll=0.02, watch=30.0, overdue=0.6, backoff=0.01)
+KEY = "sk-canary-4f9d2c77e1"
+PROMPT = "She looks up from a book and smiles, warm evening light."
 TASK = "306792606023824"
 FILE = "427071051673913"
 
