@@ -55,14 +55,14 @@ def is_public(address: Address) -> bool:
     )
 
 
-def check_public(url: str | httpx.URL) -> None:
+def check_public(url: str | httpx.URL, *, port: int = PORT) -> None:
     """By what is written, without asking a name server. Raises `NotPublic`."""
     try:
         url = httpx.URL(url)
     except httpx.InvalidURL:
         raise NotPublic("the link is no URL") from None
-    if url.scheme != "https" or url.userinfo or url.port not in (None, PORT):
-        raise NotPublic("the link is not plain https on port 443")
+    if url.scheme != "https" or url.userinfo or url.port not in (None, port):
+        raise NotPublic(f"the link is not plain https on port {port}")
     if not _may_be_public(url.raw_host.decode()):
         raise NotPublic("the link names no public host")
 
@@ -128,7 +128,7 @@ class PublicTransport(httpx.AsyncBaseTransport):
     `networks` count as public, and a tunnel's made-up ones if the host of `base_url` has one too.
 
     The one exception is a `base_url` on a loopback address: exactly its scheme, host and port, on loopback. A `carrier`
-    takes on what goes directly, once it is checked.
+    takes on what goes directly, once it is checked. `port` is the only one that a link may name.
     """
 
     def __init__(
@@ -139,6 +139,7 @@ class PublicTransport(httpx.AsyncBaseTransport):
         networks: Sequence[Network] = (),
         resolve: Resolve = look_up,
         carrier: httpx.AsyncBaseTransport | None = None,
+        port: int = PORT,
     ) -> None:
         self._verify = verify
         self._direct = carrier or httpx.AsyncHTTPTransport(verify=verify, limits=_NOT_KEPT)
@@ -148,11 +149,12 @@ class PublicTransport(httpx.AsyncBaseTransport):
         self._own = _origin(service) if is_loopback(self._service) else None
         self._networks = networks
         self._resolve = resolve
+        self._port = port
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         own = _origin(request.url) == self._own
         if not own:
-            check_public(request.url)
+            check_public(request.url, port=self._port)
             if proxy := proxy_for(request.url):
                 return await self._by(proxy).handle_async_request(request)
         *others, last = await self._addresses(request.url.raw_host.decode(), own=own)

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, suppress
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -14,12 +14,13 @@ import httpx
 import pytest
 import trustme
 
-from s2v_core import Client, ImageRejected, NotDownloaded, Photo, Settings, addresses
+from s2v_core import Client, ImageRejected, NotDownloaded, Photo, Settings
 from s2v_core.__main__ import _check
-from s2v_core.addresses import NotPublic, PublicTransport, check_public, is_public, proxy_for
+from s2v_core.addresses import Network, NotPublic, PublicTransport, check_public, is_public, proxy_for, tunnels
 from s2v_core.download import download, way
 from s2v_core.errors import DownloadFailed
 from s2v_core.jobs.studio import Studio
+from s2v_core.network import certificates
 from s2v_core.photo.prepare import public_link
 from s2v_core.simulator.service import Simulator
 
@@ -269,13 +270,26 @@ def trust(authority: trustme.CA) -> ssl.SSLContext:
 
 
 @pytest.fixture
-async def outside(open_door: OpenDoor, authority: trustme.CA, clip: bytes, monkeypatch: pytest.MonkeyPatch) -> Door:
-    """127.0.0.1 stands for the public addresses and the port of this door for 443."""
+def trusted(authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """By every client of this process, as the environment has it."""
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+    certificates.cache_clear()
+    yield
+    certificates.cache_clear()
+
+
+@pytest.fixture
+async def outside(open_door: OpenDoor, authority: trustme.CA, clip: bytes) -> Door:
+    """Behind a transport that `leading` there makes."""
     certificate = authority.issue_cert("clips.test")
-    door = await open_door("127.0.0.1", answer=Answer(clip), certificate=certificate)
-    monkeypatch.setattr(addresses, "is_public", lambda address: str(address) == "127.0.0.1")
-    monkeypatch.setattr(addresses, "PORT", door.port)
-    return door
+    return await open_door("127.0.0.1", answer=Answer(clip), certificate=certificate)
+
+
+def leading(outside: Door, trust: ssl.SSLContext, names: "Names", *public: str) -> PublicTransport:
+    """As if these addresses were public, or that of the door, and the door's port were 443."""
+    networks = [ip_network(address) for address in public or ["127.0.0.1"]]
+    return PublicTransport(trust, resolve=names, networks=networks, port=outside.port)
 
 
 @pytest.fixture
@@ -312,25 +326,30 @@ async def neighbours(open_door: OpenDoor, *ports: int) -> list[Door]:
 
 
 async def test_no_odd_host_is_reached_directly_or_by_a_redirect(
-    service: Service, open_door: OpenDoor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    service: Service, open_door: OpenDoor, tmp_path: Path
 ) -> None:
     door = await open_door("127.0.0.1")
-    # So that a port never hides what the host alone would open.
-    monkeypatch.setattr(addresses, "PORT", door.port)
     doors = [door, *await neighbours(open_door, door.port, urlsplit(service.origin).port)]
     urls = [
         f"{scheme}://{host}{port}/a"
         for host in ODD_HOSTS
         for scheme, port in [("http", f":{door.port}"), ("https", f":{door.port}"), ("https", ""), ("http", "")]
     ]
+    trust = ssl.create_default_context()
+
+    async def ask(url: str) -> None:
+        # So that a port never hides what the host alone would open.
+        transport = PublicTransport(trust, base_url=service.base_url, port=door.port)
+        await download(url, tmp_path / "clip.mp4", transport=transport)
+
     for url in urls:
         with pytest.raises(DownloadFailed):
-            await download(url, tmp_path / "clip.mp4", base_url=service.base_url)
+            await ask(url)
     assert service.requests == []
     for url in urls:
         service.file = [Answer(status=302, headers={"Location": url})]
         with pytest.raises(DownloadFailed, match=r"not plain https|no public host|no URL|RemoteProtocolError"):
-            await download(f"{service.origin}/output_aigc.mp4", tmp_path / "clip.mp4", base_url=service.base_url)
+            await ask(f"{service.origin}/output_aigc.mp4")
     assert len(service.requests) == len(urls)
     assert sum(door.visits for door in doors) == 0
 
@@ -374,7 +393,7 @@ async def test_the_clip_comes_from_the_checked_address_under_its_name(
 ) -> None:
     names = Names({"clips.test": [["127.0.0.1"]]})
     url = f"https://clips.test:{outside.port}/a%20b.mp4?Expires=1&Signature=a%2Bb%3D"
-    await download(url, tmp_path / "clip.mp4", transport=PublicTransport(trust, resolve=names))
+    await download(url, tmp_path / "clip.mp4", transport=leading(outside, trust, names))
     assert (tmp_path / "clip.mp4").read_bytes() == clip
     assert names.asked == ["clips.test"]
     assert outside.names == ["clips.test"]
@@ -389,7 +408,7 @@ async def test_the_certificate_is_checked_against_the_name(
     names = Names({"other.test": [["127.0.0.1"]]})
     url = f"https://other.test:{outside.port}/a"
     with pytest.raises(DownloadFailed, match="ConnectError"):
-        await download(url, tmp_path / "clip.mp4", transport=PublicTransport(trust, resolve=names))
+        await download(url, tmp_path / "clip.mp4", transport=leading(outside, trust, names))
     assert outside.names == ["other.test"]
     assert outside.heads == []
 
@@ -408,13 +427,13 @@ async def test_a_name_that_changes_its_address_is_asked_once_for_each_connection
 ) -> None:
     names = Names({"clips.test": [["127.0.0.1"], ["127.0.0.2"]]})
     url = f"https://clips.test:{outside.port}/a"
-    await download(url, tmp_path / "clip.mp4", transport=PublicTransport(trust, resolve=names))
+    await download(url, tmp_path / "clip.mp4", transport=leading(outside, trust, names))
     assert names.asked == ["clips.test"]
 
     names = Names({"clips.test": [["127.0.0.1"], ["127.0.0.2"]]})
     outside.answer = Answer(status=302, headers={"Location": "/b"})
     with pytest.raises(DownloadFailed, match="no public address"):
-        await download(url, tmp_path / "other.mp4", transport=PublicTransport(trust, resolve=names))
+        await download(url, tmp_path / "other.mp4", transport=leading(outside, trust, names))
     assert names.asked == ["clips.test", "clips.test"]
     assert (outside.visits, elsewhere.visits) == (2, 0)
 
@@ -425,12 +444,11 @@ async def test_of_several_addresses_only_public_ones_are_tried_and_a_dead_one_is
     trust: ssl.SSLContext,
     clip: bytes,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(addresses, "is_public", lambda address: str(address) in {"127.0.0.1", "127.0.0.3"})
     names = Names({"clips.test": [["127.0.0.2", "127.0.0.3", "127.0.0.1"]]})
     url = f"https://clips.test:{outside.port}/a"
-    await download(url, tmp_path / "clip.mp4", transport=PublicTransport(trust, resolve=names))
+    transport = leading(outside, trust, names, "127.0.0.1", "127.0.0.3")
+    await download(url, tmp_path / "clip.mp4", transport=transport)
     assert (tmp_path / "clip.mp4").read_bytes() == clip
     assert (outside.visits, elsewhere.visits) == (1, 0)
 
@@ -438,7 +456,7 @@ async def test_of_several_addresses_only_public_ones_are_tried_and_a_dead_one_is
 async def test_two_names_at_one_address_share_no_connection(outside: Door, trust: ssl.SSLContext) -> None:
     outside.answer = Answer(b"kept open", headers={"Connection": "keep-alive"})
     names = Names({"clips.test": [["127.0.0.1"]], "other.test": [["127.0.0.1"]]})
-    async with httpx.AsyncClient(transport=PublicTransport(trust, resolve=names)) as http:
+    async with httpx.AsyncClient(transport=leading(outside, trust, names)) as http:
         assert (await http.get(f"https://clips.test:{outside.port}/")).text == "kept open"
         with pytest.raises(httpx.ConnectError):
             await http.get(f"https://other.test:{outside.port}/")
@@ -491,17 +509,14 @@ async def test_the_payment_and_its_clip_go_by_the_same_proxy(
     service: Service,
     proxy: Proxy,
     authority: trustme.CA,
-    trust: ssl.SSLContext,
+    trusted: None,
     photo: Photo,
     clip: bytes,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("s2v_core.client.certificates", lambda: trust)
-    monkeypatch.setattr("s2v_core.download.certificates", lambda: trust)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("api.test", "clips.test").configure_cert(context)
-    server = await asyncio.start_server(service._serve, "127.0.0.1", ssl=context)
+    server = await asyncio.start_server(service.serve, "127.0.0.1", ssl=context)
     proxy.behind.port = server.sockets[0].getsockname()[1]
     service.origin = "https://clips.test"
     async with server, Client("https://api.test/minimaxi/v1", KEY, timing=FAST) as client:
@@ -651,7 +666,7 @@ async def test_where_the_service_is_beside_a_file_host_alone_opens_nothing(
         # Made up, and beside it the very address that the link leads to.
         names = Names({"api.test": [["198.18.0.7", address]], "clips.test": [[address]]})
         transport = PublicTransport(trust, base_url="https://api.test/v1", resolve=names, carrier=beyond)
-        if addresses.tunnels([ip_address(address)]):
+        if tunnels([ip_address(address)]):
             continue
         with pytest.raises(DownloadFailed, match="no public address"):
             await download("https://clips.test/a", tmp_path / "clip.mp4", transport=transport)
@@ -671,38 +686,39 @@ async def test_a_redirect_out_of_a_tunnel_is_judged_again(
 
 
 async def test_a_network_that_the_owner_names_counts_as_public_and_no_other(
-    outside: Door, elsewhere: Door, trust: ssl.SSLContext, clip: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    outside: Door, elsewhere: Door, trust: ssl.SSLContext, clip: bytes, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(addresses, "is_public", lambda _: False)
     names = Names({"clips.test": [["127.0.0.2", "127.0.0.1"]]})
-    transport = PublicTransport(trust, networks=[ip_network("127.0.0.1/32")], resolve=names)
+    transport = leading(outside, trust, names, "127.0.0.1/32")
     await download(f"https://clips.test:{outside.port}/a", tmp_path / "clip.mp4", transport=transport)
     assert (tmp_path / "clip.mp4").read_bytes() == clip
     assert (outside.visits, elsewhere.visits) == (1, 0)
 
 
+@pytest.mark.parametrize(
+    ("networks", "says"),
+    [((), "has no public address"), ((ip_network("127.0.0.0/8"),), "the connection failed")],
+    ids=["without", "with"],
+)
 async def test_a_network_in_the_settings_reaches_the_download_of_a_job(
+    networks: tuple[Network, ...],
+    says: str,
     service: Service,
-    outside: Door,
-    trust: ssl.SSLContext,
     photo: Photo,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     look_up = socket.getaddrinfo
+    # This machine's name server; nothing here serves https on the address.
     monkeypatch.setattr("socket.getaddrinfo", lambda host, *how, **more: look_up("127.0.0.1", *how, **more))
-    monkeypatch.setattr("s2v_core.download.certificates", lambda: trust)
-    monkeypatch.setattr(addresses, "is_public", lambda _: False)
-    service.retrieve = [lambda: service.link(download_url=f"https://clips.test:{outside.port}/a")]
-    settings = Settings(
-        api_key=KEY, base_url=service.base_url, data_dir=tmp_path, file_networks=(ip_network("127.0.0.0/8"),)
-    )
+    service.retrieve = [lambda: service.link(download_url="https://clips.test/a")]
+    settings = Settings(api_key=KEY, base_url=service.base_url, data_dir=tmp_path, file_networks=networks)
     async with Studio(settings, simulator=Simulator(tmp_path / "simulator"), timing=FAST) as studio:
         job = await studio.submit(photo, PROMPT)
         async for seen in studio.watch(job.ticket):
             if seen.waits:
                 break
-    assert (seen.state, outside.visits) == ("done", 1)
+    assert says in seen.waits
 
 
 async def test_what_is_no_address_is_passed_over(

@@ -80,7 +80,7 @@ class Service:
         self.backup = [Answer(clip)]
 
     async def __aenter__(self) -> "Service":
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1")
+        self._server = await asyncio.start_server(self.serve, "127.0.0.1")
         self.origin = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         self.base_url = self.origin + "/minimaxi/v1"
         return self
@@ -108,7 +108,7 @@ class Service:
             "/backup.mp4": "backup",
         }[request.path]
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             request = await _read(reader)
             self.requests.append(request)
