@@ -12,9 +12,8 @@ from s2v_core.jobs.studio import Studio
 from s2v_core.page.gallery import Gallery, newest
 from s2v_core.simulator.service import Simulator
 
-from ..conftest import FAST
 from ..support.photos import PORTRAIT
-from ..support.service import KEY, PROMPT, Service
+from ..support.service import FAST, KEY, PROMPT, Service
 
 
 @pytest.fixture

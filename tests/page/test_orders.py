@@ -17,7 +17,7 @@ from s2v_core.settings import Key
 from s2v_core.simulator.service import Simulator
 
 from ..support.photos import PORTRAIT
-from ..support.service import FAST, KEY, PROMPT, Service
+from ..support.service import FAST, KEY, PROMPT, Service, task
 from ..support.waiting import until
 
 OWN = Key("sk-visitor-51c0ffee")
@@ -56,7 +56,11 @@ async def test_the_jpeg_that_is_sent_takes_the_uploads_place(orders: Orders, cac
     assert said["facts"][1] == f"{len(Path(path).read_bytes()) / 1000:.0f} kB"
 
 
-async def test_a_click_before_the_photo_is_looked_over_sends_the_same_jpeg(orders: Orders, cache: Path) -> None:
+async def test_a_click_before_the_photo_is_looked_over_sends_the_same_jpeg(
+    orders: Orders, cache: Path, service: Service
+) -> None:
+    # It must not end before the second click: then that is another clip.
+    service.query = [task("Processing")]
     chosen = upload(cache)
     order = Order(photo=chosen, prompt=PROMPT, consent=True, service="live")
     (path, _), job, again = await asyncio.gather(orders.inspect(chosen), orders.order(order), orders.order(order))
