@@ -20,11 +20,11 @@ import pytest
 from s2v_core import S2VError
 from s2v_core.__main__ import _EXITS as EXITS
 from s2v_core.__main__ import main
-from s2v_core.clip.pictures import describe
 from s2v_core.jobs.ledger import Ledger
 from s2v_core.network import VARIABLES, certificates
 from s2v_core.server.signals import SECONDS
 
+from .support.clips import describe
 from .support.photos import PORTRAIT
 from .support.service import FILE, KEY, PROMPT, TASK, Answer, Service, code, gateway, good, task
 from .support.waiting import until

@@ -24,7 +24,7 @@ from .. import wire
 from ..errors import ImageRejected
 from ..photo.prepare import from_data_url, prepare, public_link
 from ..text import PROMPT_CHARACTERS
-from .film import film, stand_in
+from .portrait import stand_in
 from .tasks import RenderTask, TaskFolder
 
 Fault: TypeAlias = Callable[[str, Request], Awaitable[Response | None]]
@@ -164,6 +164,9 @@ class Simulator:
         return rendering
 
     async def _render(self, task: RenderTask) -> None:
+        # Only now: with it comes PyAV, which a page needs for nothing else.
+        from .film import film
+
         async with self._two_at_once:
             await asyncio.to_thread(film, self._tasks.photo(task), task.prompt, self._tasks.clip(task))
         del self._renderings[task.id]

@@ -15,9 +15,9 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from s2v_core.clip.pictures import describe
 from s2v_core.server.limits import ServerLimits
 
+from ..support.clips import describe
 from ..support.forks import ROOT
 from ..support.lines import late_line
 from ..support.pages import PHONE, WIDE, click, expect_playing, expect_state, say, served, upload

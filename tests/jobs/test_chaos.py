@@ -12,9 +12,9 @@ import pytest
 import sqlalchemy as sa
 
 from s2v_core import Photo, Refused
-from s2v_core.clip.pictures import describe
 from s2v_core.jobs.model import Charge, Job, Limits, Pace, State
 
+from ..support.clips import describe
 from ..support.paid import PaidService
 from ..support.service import Answer, Service, code, gateway, good
 from ..support.studios import STEADY, end, leasing, locked, open_studio, rows

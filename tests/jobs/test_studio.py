@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from s2v_core import Charge, ImageRejected, Photo, PromptRejected, Settings, UnknownTicket
-from s2v_core.clip.pictures import describe
 from s2v_core.jobs.model import Job, Limits, Pace, Stage, State
 from s2v_core.jobs.studio import Studio
 from s2v_core.simulator.service import Simulator
 
+from ..support.clips import describe
 from ..support.photos import PORTRAIT, Whereabouts
 from ..support.service import FAST, KEY, PROMPT, TASK, Answer, Service, code, task
 from ..support.studios import rows, studio_at

@@ -21,9 +21,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from s2v_core import wire
-from s2v_core.clip.pictures import Clip, describe
 from s2v_core.simulator.service import Simulator
 
+from ..support.clips import Clip, describe
 from ..support.waiting import until
 
 AT_302, AT_MINIMAX = "/minimaxi/v1", "/v1"

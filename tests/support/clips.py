@@ -2,8 +2,10 @@
 
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+import av
 from PIL import Image, ImageDraw
 
 from s2v_core.clip.encode import write
@@ -22,3 +24,19 @@ def small_clip() -> bytes:
         path = Path(folder) / "clip.mp4"
         write((Image.new("RGB", (64, 36), (number * 20, 40, 90)) for number in range(10)), path)
         return path.read_bytes()
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What an MP4 says about its video."""
+
+    width: int
+    height: int
+    seconds: float
+    frames: int
+
+
+def describe(path: Path) -> Clip:
+    with av.open(str(path), format="mp4") as container:
+        video = container.streams.video[0]
+        return Clip(video.width, video.height, container.duration / av.time_base, video.frames)
