@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 from urllib.request import getproxies
@@ -26,12 +27,17 @@ from .clip.boxes import NotWhole, check_whole
 from .errors import DownloadFailed
 from .network import certificates
 
-MAX_BYTES = 200_000_000
-SECONDS = 300.0
-STALLED_SECONDS = 30.0
-# For each address of the file host: they are tried in turn.
-_CONNECT_SECONDS = 10.0
 _REDIRECTS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DownloadLimits:
+    """What one download may take; `connect` is for each address of the file host: they are tried in turn."""
+
+    bytes: int = 200_000_000
+    seconds: float = 300.0
+    stalled: float = 30.0
+    connect: float = 10.0
 
 
 async def download(
@@ -41,6 +47,7 @@ async def download(
     base_url: str = "",
     networks: Sequence[Network] = (),
     transport: httpx.AsyncBaseTransport | None = None,
+    limits: DownloadLimits = DownloadLimits(),
 ) -> None:
     """Save the MP4 behind a pre-signed `url`. Raises `DownloadFailed`, or `OSError` where the disk is the trouble.
 
@@ -51,10 +58,10 @@ async def download(
     try:
         with await asyncio.to_thread(part.open, "xb") as file:
             try:
-                async with asyncio.timeout(SECONDS):
-                    length_is_known = await _receive(url, file, transport)
+                async with asyncio.timeout(limits.seconds):
+                    length_is_known = await _receive(url, file, transport, limits)
             except TimeoutError:
-                raise DownloadFailed(f"it took longer than {SECONDS:.0f} seconds") from None
+                raise DownloadFailed(f"it took longer than {limits.seconds:.0f} seconds") from None
             except NotPublic as error:
                 raise DownloadFailed(str(error)) from None
             # A UnicodeError: httpx decodes the host of a redirect, which may be no IDN.
@@ -106,12 +113,12 @@ def _listed(networks: Sequence[Network]) -> str:
     return ", ".join(map(str, networks))
 
 
-async def _receive(url: str, file: BinaryIO, transport: httpx.AsyncBaseTransport) -> bool:
+async def _receive(url: str, file: BinaryIO, transport: httpx.AsyncBaseTransport, limits: DownloadLimits) -> bool:
     # A client of its own: the API client would hand our key to the file host.
     async with httpx.AsyncClient(
         transport=transport,
         trust_env=False,
-        timeout=httpx.Timeout(STALLED_SECONDS, connect=_CONNECT_SECONDS),
+        timeout=httpx.Timeout(limits.stalled, connect=limits.connect),
         headers={"Accept-Encoding": "identity"},
     ) as http:
         for _ in range(_REDIRECTS + 1):
@@ -124,8 +131,8 @@ async def _receive(url: str, file: BinaryIO, transport: httpx.AsyncBaseTransport
                 received = 0
                 async for chunk in response.aiter_raw(1 << 16):
                     received += len(chunk)
-                    if received > MAX_BYTES:
-                        raise DownloadFailed(f"it is over {MAX_BYTES // 1_000_000} MB")
+                    if received > limits.bytes:
+                        raise DownloadFailed(f"it is over {limits.bytes // 1_000_000} MB")
                     file.write(chunk)
                 return "Content-Length" in response.headers
         raise DownloadFailed(f"the file host redirected more than {_REDIRECTS} times")

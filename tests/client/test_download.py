@@ -9,7 +9,7 @@ import pytest
 import trustme
 
 from s2v_core.addresses import PublicTransport
-from s2v_core.download import download
+from s2v_core.download import DownloadLimits, download
 from s2v_core.errors import DownloadFailed
 
 from ..support.service import Answer, Service
@@ -29,24 +29,27 @@ async def test_no_truncation_on_the_way_leaves_a_file(
         assert list(tmp_path.iterdir()) == []
 
 
-async def test_more_than_200_mb_are_not_taken(
-    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("s2v_core.download.MAX_BYTES", 1_000_000)
-    service.file = [Answer(FTYP + b"x" * 1_100_000, length=False)]
+async def test_more_than_so_many_bytes_are_not_taken(service: Service, tmp_path: Path) -> None:
+    limits = DownloadLimits(bytes=1_000_000)
+    service.file = [Answer(b"x" * 1_100_000, length=False)]
     with pytest.raises(DownloadFailed, match="over 1 MB"):
-        await download(f"{service.origin}/output_aigc.mp4", tmp_path / "clip.mp4", base_url=service.base_url)
+        await download(
+            f"{service.origin}/output_aigc.mp4", tmp_path / "clip.mp4", base_url=service.base_url, limits=limits
+        )
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("limit", ["SECONDS", "STALLED_SECONDS"])
-async def test_a_stalled_download_ends(
-    limit: str, service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(f"s2v_core.download.{limit}", 0.3)
-    service.file = [Answer(stall=2)]
-    with pytest.raises(DownloadFailed, match=r"longer than|ReadTimeout"):
-        await download(f"{service.origin}/output_aigc.mp4", tmp_path / "clip.mp4", base_url=service.base_url)
+@pytest.mark.parametrize(
+    ("limits", "says"),
+    [(DownloadLimits(seconds=0.3), "it took longer than 0 seconds"), (DownloadLimits(stalled=0.3), "ReadTimeout")],
+    ids=["in all", "between two parts"],
+)
+async def test_a_stalled_download_ends(limits: DownloadLimits, says: str, service: Service, tmp_path: Path) -> None:
+    service.file = [Answer(stall=30)]
+    with pytest.raises(DownloadFailed, match=says):
+        await download(
+            f"{service.origin}/output_aigc.mp4", tmp_path / "clip.mp4", base_url=service.base_url, limits=limits
+        )
 
 
 @pytest.mark.parametrize("url", ["", "nonsense", "ftp://cdn.example/x", "https://[::1", "file:///etc/passwd"])
