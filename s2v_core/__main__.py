@@ -5,6 +5,7 @@ import asyncio
 import os
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from .jobs.studio import Studio
     from .simulator.service import Simulator
 
-_EXITS = {
+EXITS = {
     DatabaseUnavailable: 1, PollFailed: 1, SettingsError: 2, InputRejected: 2, UnknownTicket: 2, Refused: 3, Failed: 4,
     ChargeUnknown: 5, NotDownloaded: 6, DownloadFailed: 6,
 }  # fmt: skip
@@ -46,20 +47,20 @@ _MOMENT = 0.7
 _FIRST_ANSWER = 10.0
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     with standard_streams():
         try:
             with interrupting():
-                return _run(_parser().parse_args())
+                return _run(_parser().parse_args(arguments))
         except S2VError as error:
             _say(error)
-            return next(code for kind, code in _EXITS.items() if isinstance(error, kind))
+            return next(code for kind, code in EXITS.items() if isinstance(error, kind))
         except KeyboardInterrupt:
             _say("Stopped before anything was sent. Nothing was charged.")
-            return _EXITS[Refused]
+            return EXITS[Refused]
         except OSError as error:
             _say(f"It could not be done ({error.strerror or type(error).__name__}). Nothing was sent.")
-            return _EXITS[SettingsError]
+            return EXITS[SettingsError]
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -226,7 +227,7 @@ def _end(settings: Settings, seen: "Job", output: Path | None, named: Path | Non
         return _cut_off([seen])
     if job.state == "done" and not job.clip:
         _say(f"{job.what or 'Its clip was deleted here.'} Ticket {job.ticket}.")
-        return _EXITS[UnknownTicket]
+        return EXITS[UnknownTicket]
     if job.state == "done":
         return _hand_over(job, settings.data_dir / job.clip, output, named)
     what = job.what or job.waits or "It is under way."
@@ -258,7 +259,7 @@ def _cut_off(seen: "list[Job]") -> int:
     """For an end without a look at the job's row."""
     if not seen:
         _say("Stopped before anything was sent. Nothing was charged.")
-        return _EXITS[Refused]
+        return EXITS[Refused]
     job = seen[-1]
     _say(
         f"The ledger cannot be read now; it was {job.state} when it was seen last. Ticket {job.ticket}. "

@@ -18,8 +18,7 @@ from typing import TextIO
 import pytest
 
 from s2v_core import S2VError
-from s2v_core.__main__ import _EXITS as EXITS
-from s2v_core.__main__ import main
+from s2v_core.__main__ import EXITS, main
 from s2v_core.jobs.ledger import Ledger
 from s2v_core.network import VARIABLES, certificates
 from s2v_core.server.signals import SECONDS
@@ -66,9 +65,8 @@ async def run(environment: dict[str, str], *arguments: str, stdout: TextIO | Non
             patch.delenv(name)
         for name, value in environment.items():
             patch.setenv(name, value)
-        patch.setattr(sys, "argv", ["s2v_core", *arguments])
         try:
-            code = await asyncio.to_thread(main)
+            code = await asyncio.to_thread(main, arguments)
         except SystemExit as stop:
             code = int(stop.code or 0)
         return Run(code, out.getvalue(), err.getvalue())
