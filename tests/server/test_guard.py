@@ -7,7 +7,7 @@ import re
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
@@ -26,6 +26,7 @@ from s2v_core.server.limits import ServerLimits
 from ..support.pages import kept_uploads, served
 from ..support.photos import PORTRAIT
 from ..support.service import PROMPT
+from ..support.waiting import wait_until
 
 RANDOM = re.compile(r"[0-9a-f]{32}(\.jpg|\.jpeg|\.png|\.webp)?")
 # The limits of a page whose ends a test can reach.
@@ -316,8 +317,8 @@ def test_a_body_in_small_pieces_is_the_same_file(http: httpx.Client) -> None:
 def test_a_broken_off_upload_leaves_nothing(url: str, folder: Path) -> None:
     before, log = kept_uploads(folder), (folder / "log").read_text()
     with cut_off(url, "gradio_api/upload", form((FILE, bytes(300_000)), end=b"")):
-        wait_until(lambda: len(kept_uploads(folder)) > len(before))
-    wait_until(lambda: kept_uploads(folder) == before)
+        wait_until(lambda: len(kept_uploads(folder)) > len(before), "the upload is arriving")
+    wait_until(lambda: kept_uploads(folder) == before, "nothing of it is left")
     assert (folder / "log").read_text() == log
 
 
@@ -383,7 +384,7 @@ def test_four_clips_are_watched_at_once_and_one_that_is_left_makes_room(url: str
         assert watch(another, ticket, stack).status_code == 200
         assert http.get("").status_code == 200
         first.close()
-        wait_until(lambda: watch(http, ticket, stack).status_code == 200)
+        wait_until(lambda: watch(http, ticket, stack).status_code == 200, "the one that left has made room")
 
 
 def test_events_to_which_nobody_listens_do_not_take_all_places(url: str, ticket: str) -> None:
@@ -406,9 +407,11 @@ def test_open_pages_are_counted_apart_and_a_lost_connection_makes_room(url: str,
         for path in hearts[:15]:
             assert stack.enter_context(http.stream("GET", path)).status_code == 200
         assert watch(http, ticket, stack).status_code == 200
-        wait_until(lambda: http.stream("GET", hearts[16]).__enter__().status_code == 429)
+        wait_until(lambda: http.stream("GET", hearts[16]).__enter__().status_code == 429, "all places are taken")
         cut.close()
-        wait_until(lambda: stack.enter_context(http.stream("GET", hearts[16])).status_code == 200)
+        wait_until(
+            lambda: stack.enter_context(http.stream("GET", hearts[16])).status_code == 200, "there is a place again"
+        )
 
 
 def event(http: httpx.Client, session: str, name: str, *data: object) -> str:
@@ -434,7 +437,7 @@ def test_an_open_page_keeps_its_state_whatever_a_stranger_calls(small: str) -> N
         # Closed, it is one of many.
         for _ in range(8):
             stranger.post("gradio_api/call/status", json={"data": ["s2v_unknown"]})
-        wait_until(lambda: "Your key is no longer here" in order(http))
+        wait_until(lambda: "Your key is no longer here" in order(http), "the session is forgotten")
 
 
 def test_a_stop_waits_for_no_stream_and_no_half_upload(tmp_path: Path) -> None:
@@ -448,7 +451,7 @@ def test_a_stop_waits_for_no_stream_and_no_half_upload(tmp_path: Path) -> None:
                 stack.enter_context(cut_off(url, "gradio_api/upload", form((FILE, bytes(300_000)), end=b"")))
                 stack.enter_context(cut_off(url, "gradio_api/queue/join", b"{"))
             stack.enter_context(socket.create_connection(("127.0.0.1", urlsplit(url).port)))
-            wait_until(lambda: len(kept_uploads(tmp_path)) >= 3)
+            wait_until(lambda: len(kept_uploads(tmp_path)) >= 3, "all three are arriving")
             begun = time.monotonic()
         # The server has its signal at the end of the block, and has ended behind it.
         assert time.monotonic() - begun < 10
@@ -770,6 +773,7 @@ def test_an_upload_that_dawdles_is_ended(small: str, small_folder: Path) -> None
     def slowly() -> Iterator[bytes]:
         for at in range(0, len(body), 200):
             yield body[at : at + 200]
+            # All of it takes longer than the server waits, and no part does.
             time.sleep(0.4)
 
     before = kept_uploads(small_folder)
@@ -787,13 +791,6 @@ def test_who_has_been_away_for_longest_is_forgotten_first(small: str) -> None:
         assert [send(each).status_code for each in others[:2]] == [200, 200]
         assert [send(each).status_code for each in (first, others[2], first)] == [429, 200, 429]
         assert [send(each).status_code for each in (*others, first)] == [200, 200, 200, 200]
-
-
-def wait_until(fact: Callable[[], bool]) -> None:
-    until = time.monotonic() + 60
-    while not fact():
-        assert time.monotonic() < until
-        time.sleep(0.05)
 
 
 @contextmanager

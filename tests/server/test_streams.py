@@ -54,6 +54,7 @@ async def test_an_event_is_answered_once_the_end_of_its_pages_stream_has_had_tim
 async def test_each_end_of_a_stream_has_its_own_time() -> None:
     app = streams(0.2)
     await ask(app, "data", query=b"session_hash=a")
+    # Most of the first one's time, and then more than is left of it.
     await asyncio.sleep(0.15)
     begun = time.monotonic()
     await ask(app, "data", query=b"session_hash=a")

@@ -15,6 +15,8 @@ from s2v_core.server.limits import ServerLimits
 from s2v_core.server.requests import HttpRefusal
 from s2v_core.server.uploads import Uploads, evict, expire
 
+from ..support.waiting import until
+
 HEAD = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.jpg"\r\n\r\n'
 END = b"\r\n--x--\r\n"
 
@@ -44,9 +46,7 @@ def kept(folder: Path) -> list[Path]:
 
 
 async def until_written(folder: Path, size: int) -> None:
-    async with asyncio.timeout(30):
-        while not folder.exists() or sum(path.stat().st_size for path in folder.glob("*.part")) < size:
-            await asyncio.sleep(0.01)
+    await until(lambda: sum(path.stat().st_size for path in folder.glob("*.part")) >= size, "so much has arrived")
 
 
 async def test_nothing_has_its_name_before_it_is_whole(tmp_path: Path) -> None:
@@ -115,10 +115,10 @@ async def test_what_arrives_is_not_removed_to_make_room_for_others(tmp_path: Pat
 
 
 def test_the_oldest_go_and_what_arrives_stays(tmp_path: Path) -> None:
-    for name in ("arriving", "a/old", "a/newer", "b/new"):
+    for hour, name in enumerate(("arriving", "a/old", "a/newer", "b/new")):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(bytes(10_000))
-        time.sleep(0.02)
+        os.utime(tmp_path / name, (3600 * hour,) * 2)
     evict(tmp_path, 60_000, spare={"arriving"})
     assert (tmp_path / "a" / "old").exists()
     evict(tmp_path, 40_000, spare={"arriving"})
@@ -146,9 +146,7 @@ async def test_old_uploads_go_as_long_as_the_server_runs(tmp_path: Path) -> None
     os.utime(old, (0, 0))
 
     async def app(*_: object) -> None:
-        async with asyncio.timeout(30):
-            while old.exists():
-                await asyncio.sleep(0.01)
+        await until(lambda: not old.exists(), "the old one is gone")
 
     await Guard(app, folder=tmp_path)({"type": "lifespan"}, app, app)
     assert len(asyncio.all_tasks()) == 1
