@@ -13,7 +13,7 @@ function show() {
   const state = facts ? (warnings.length ? "careful" : "ready") : rejected ? "rejected" : "";
   element.querySelector("div").dataset.state = state;
   element.dataset.crop = Boolean(crop);
-  const word = { ready: "✓ Ready", careful: "Ready, but look", rejected: "Not accepted" }[state];
+  const word = { ready: "✓ Ready", careful: "Usable, but check", rejected: "Not accepted" }[state];
   verdict.replaceChildren(
     ...(word ? [make("strong", word), ` ${facts ? facts.join(" · ") : rejected}`] : []),
   );

@@ -62,7 +62,8 @@ class Orders:
     def services(self, left: int, key: Key | None = None) -> list[tuple[str, str]]:
         """The same, where it is known how many clips are left."""
         label, most, owner = self._studio.live.label, self._studio.per_day, bool(self._settings.api_key)
-        simulator = "SIMULATOR · free" if key or owner else "SIMULATOR · free, nothing leaves this machine"
+        where = f"nothing goes to {label}" if self._settings.space else "runs on this computer"
+        simulator = "SIMULATOR · free" if key or owner else f"SIMULATOR · free, {where}"
         found = [(simulator, "simulator")]
         if owner:
             found.append((f"{label} · {left} of {most} clips left today", "live"))

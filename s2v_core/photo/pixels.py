@@ -111,7 +111,7 @@ def _made(image: Image.Image, parts: StrippedPhoto) -> tuple[bytes, tuple[str, .
     if long_side < max(original):
         changes.append("made smaller")
     if parts.exif or parts.texts:
-        what = "location and camera data" if location else "camera data" if parts.exif else "hidden text"
+        what = "location and camera data" if location else "camera data" if parts.exif else "hidden metadata"
         changes.append(f"{what} removed")
     return jpeg, tuple(changes)
 

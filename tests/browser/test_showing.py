@@ -97,7 +97,7 @@ def test_a_blurred_photo_is_told_before_money_is_spent_and_can_be_sent(
     page = open_page(live)
     upload(page, tmp_path / "soft.png")
     expect(page.locator("#preflight .warnings")).to_contain_text("Blurred")
-    expect(page.locator("#preflight .verdict")).to_contain_text("Ready, but look")
+    expect(page.locator("#preflight .verdict")).to_contain_text("Usable, but check")
     assert service.requests == []
 
 
