@@ -26,6 +26,7 @@ from .errors import (
 )
 from .output import destination, is_stdout, put, standard_streams, write
 from .photo.prepare import is_link
+from .reasons import Reason
 from .server.signals import AWAITED, heard, interrupting
 from .settings import Settings
 
@@ -203,15 +204,13 @@ async def _ask(studio: "Studio", arguments: argparse.Namespace) -> "Job":
 
 async def _follow(studio: "Studio", seen: "list[Job]") -> None:
     """Until the job has ended, or waits for what this process cannot bring about."""
-    from .jobs.ledger import NEEDS_KEY
-
     first, began = seen[-1], time.monotonic()
     async for job in studio.watch(first.ticket):
         seen[:] = [job]
         _show(job)
         # What an earlier process wrote stands until this one has had an answer of its own.
         new = job.changed != first.changed or time.monotonic() > began + _FIRST_ANSWER
-        if new and job.waits and (job.state in ("rendering", "fetching") or job.waits == NEEDS_KEY):
+        if new and job.waits and (job.state in ("rendering", "fetching") or job.reason is Reason.WAITING_KEY):
             return
 
 

@@ -79,9 +79,39 @@ class Reason(StrEnum):
     # The ledger.
     UNKNOWN_TICKET = "unknown_ticket"
     LEDGER_AWAY = "ledger_away"
+    LEDGER_SLOW = "ledger_slow"
+    # No more is taken.
+    STOPPING = "stopping"
+    NO_SERVICE = "no_service"
+    NO_ROOM = "no_room"
+    QUEUE_FULL = "queue_full"
+    YOUR_QUEUE_FULL = "your_queue_full"
+    DAY_USED = "day_used"
+    YOUR_DAY_USED = "your_day_used"
+    # A job waits.
+    WAITING_LINE = "waiting_line"
+    WAITING_RENDERS = "waiting_renders"
+    WAITING_MINUTE = "waiting_minute"
+    WAITING_KEY = "waiting_key"
+    WAITING_TICKET = "waiting_ticket"
+    # It went wrong here, or was called off.
+    FAULT = "fault"
+    SUBMIT_FAULT = "submit_fault"
+    PHOTO_GONE = "photo_gone"
+    CLIP_GONE = "clip_gone"
+    CANCELLED = "cancelled"
+    LEFT = "left"
+    STOPPED_BEFORE = "stopped_before"
+    STOPPED_AFTER = "stopped_after"
+
+    @property
+    def is_wait(self) -> bool:
+        """Whether its sentence says by itself what a job waits for."""
+        return self.value.startswith("waiting_")
 
 
 _CHANGE = "Change the prompt or the photo."
+_SOME_ENDED = "Wait until some of them have ended, then try again."
 
 _WORDS: Mapping[Reason, tuple[str, str]] = {
     Reason.KEY: (
@@ -203,6 +233,42 @@ _WORDS: Mapping[Reason, tuple[str, str]] = {
     Reason.LEDGER_AWAY: (
         "The list of clips cannot be reached right now.",
         "Nothing that is in it is lost: try again in a minute.",
+    ),
+    Reason.LEDGER_SLOW: (
+        "The ledger could not be written within {seconds} seconds, so nothing was sent.",
+        "Try again in a minute.",
+    ),
+    Reason.STOPPING: ("The server is being stopped, and takes nothing new.", "Try again when it is back."),
+    Reason.NO_SERVICE: ("There is no {name} service here: the live one needs a key.", ""),
+    Reason.NO_ROOM: (
+        "The simulator takes nothing new: under {gigabytes} GB of the disk is free, and that is kept for paid clips.",
+        "Make room on the disk, then try again.",
+    ),
+    Reason.QUEUE_FULL: ("{count} jobs wait here already.", _SOME_ENDED),
+    Reason.YOUR_QUEUE_FULL: ("{count} jobs from your address wait already.", _SOME_ENDED),
+    Reason.DAY_USED: (
+        "All {count} clips of today are used; the day ends at midnight UTC.",
+        "Wait until then, or use a key of your own.",
+    ),
+    Reason.YOUR_DAY_USED: (
+        "Your {count} clips of today are used; the day ends at midnight UTC.",
+        "A key of your own has no such limit.",
+    ),
+    Reason.WAITING_LINE: ("Waiting: {count} before it.", ""),
+    Reason.WAITING_RENDERS: ("Waiting: {count} clips are rendering with this key already.", ""),
+    Reason.WAITING_MINUTE: ("Waiting: {count} clips were sent with this key within a minute.", ""),
+    Reason.WAITING_KEY: ("Waiting: it needs the same key again.", ""),
+    Reason.WAITING_TICKET: ("It was asked for during 24 hours; the ticket starts that again.", ""),
+    Reason.FAULT: ("Something went wrong here.", ""),
+    Reason.SUBMIT_FAULT: ("Something went wrong here while the request was sent.", ""),
+    Reason.PHOTO_GONE: ("The photo is no longer here.", "Choose it again."),
+    Reason.CLIP_GONE: ("The clip's file is no longer here.", ""),
+    Reason.CANCELLED: ("You cancelled it before anything was sent.", ""),
+    Reason.LEFT: ("Nobody waited for it any more: nothing was sent.", ""),
+    Reason.STOPPED_BEFORE: ("The server stopped before anything was sent.", ""),
+    Reason.STOPPED_AFTER: (
+        "The server stopped after the request was sent and before the answer was written down.",
+        "",
     ),
     Reason.OPTIMIZER: ("prompt_optimizer is true or false: whether the service may rewrite the prompt.", ""),
 }

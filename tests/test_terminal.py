@@ -356,7 +356,7 @@ async def test_stopped_while_it_waits_nothing_is_sent(live: dict[str, str], serv
 
     def waits() -> object:
         with sqlite3.connect(tmp_path / "data" / "ledger.db") as database:
-            return database.execute("SELECT * FROM jobs WHERE state = 'queued' AND waits != ''").fetchone()
+            return database.execute("SELECT * FROM jobs WHERE state = 'queued' AND reason != ''").fetchone()
 
     ended = await interrupted(live, service, INT, INT, during=waits)
     assert ended.exit == 3

@@ -2,14 +2,17 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy import func, select
 
+from ..errors import Busy
+from ..reasons import Facts, Reason
 from ..wire import DEADLINE_SECONDS
 from .database import Clock, Today
 from .model import GIVE_UP_SECONDS, NOT_SPENT, UNDER_WAY, Limits, State
-from .schema import JOBS
+from .schema import JOBS, because
 
 YOUNG = JOBS.c.queued_at > Clock(-GIVE_UP_SECONDS)
 _WAITS = sa.and_(
@@ -22,16 +25,23 @@ _WAITS = sa.and_(
 _TODAYS = (JOBS.c.payer == "owner", JOBS.c.state.not_in(NOT_SPENT), JOBS.c.sending_at >= Today())
 
 
-class Full(Exception):
-    """So many jobs wait already; says whose they are."""
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What becomes of a queued job now, and why; `told` where its row says so already."""
+
+    ticket: str
+    state: State
+    reason: Reason | None
+    facts: Facts
+    told: bool
 
 
 def check_room(connection: sa.Connection, visitor: str, limits: Limits) -> None:
-    """Raises `Full`."""
+    """Raises `Busy` where so many wait already."""
     if visitor and count(connection, _WAITS, JOBS.c.visitor == visitor) >= limits.waiting:
-        raise Full(f"{limits.waiting} jobs from your address wait already")
+        raise Busy(Reason.YOUR_QUEUE_FULL, {"count": limits.waiting})
     if count(connection, _WAITS) >= limits.waiting_in_all:
-        raise Full(f"{limits.waiting_in_all} jobs wait here already")
+        raise Busy(Reason.QUEUE_FULL, {"count": limits.waiting_in_all})
 
 
 def used_today(connection: sa.Connection, visitor: str | None = None) -> int:
@@ -39,42 +49,43 @@ def used_today(connection: sa.Connection, visitor: str | None = None) -> int:
     return count(connection, *_TODAYS, *([] if visitor is None else [JOBS.c.visitor == visitor]))
 
 
-def obstacles(
-    connection: sa.Connection, which: sa.ColumnElement[bool], limits: Limits
-) -> Iterator[tuple[sa.RowMapping, State, str]]:
-    """Each in its order, what becomes of it now and why; between two of them their row may be written."""
-    names = (JOBS.c.ticket, JOBS.c.key, JOBS.c.payer, JOBS.c.visitor, JOBS.c.waits, which.label("mine"))
+def verdicts(connection: sa.Connection, which: sa.ColumnElement[bool], limits: Limits) -> Iterator[Verdict]:
+    """Of `which`, each in its order; between two of them their rows may be written."""
+    names = ("ticket", "key", "payer", "visitor", "reason", "facts")
     in_line = sa.and_(JOBS.c.state == State.QUEUED, sa.or_(which, JOBS.c.leased_until > Clock()))
-    rows = connection.execute(select(*names).where(in_line).order_by(JOBS.c.queued_at)).mappings().all()
+    line = select(*(JOBS.c[name] for name in names), which.label("mine")).where(in_line).order_by(JOBS.c.queued_at)
     before: Counter[str] = Counter()
-    for row in rows:
-        state, obstacle = State.QUEUED, f"Waiting: {before[row['key']]} before it."
+    for row in connection.execute(line).mappings().all():
+        found: tuple[State, Reason | None, int] = State.QUEUED, Reason.WAITING_LINE, before[row["key"]]
         if row["mine"] and (row["payer"] == "nobody" or not before[row["key"]]):
-            state, obstacle = _obstacle(connection, row, limits)
+            found = _verdict(connection, row, limits)
+        state, reason, number = found
         if row["mine"]:
-            yield row, state, obstacle
+            facts = {"count": number} if reason else {}
+            columns = because(reason, facts)
+            told = (row["reason"], row["facts"]) == (columns["reason"], columns["facts"])
+            yield Verdict(row["ticket"], state, reason, facts, told)
         before[row["key"]] += state is State.QUEUED
 
 
-def _obstacle(connection: sa.Connection, row: sa.RowMapping, limits: Limits) -> tuple[State, str]:
+def _verdict(connection: sa.Connection, row: sa.RowMapping, limits: Limits) -> tuple[State, Reason | None, int]:
+    """With the number that stands in the way."""
     if row["payer"] == "nobody":
-        return State.SENDING, ""
-    if row["payer"] == "owner" and used_today(connection) >= limits.per_day:
-        return State.REFUSED, f"All {limits.per_day} clips of today are used; the day ends at midnight UTC."
-    if row["payer"] == "owner" and limits.per_visitor is not None:
-        used = used_today(connection, row["visitor"])
-        if used >= limits.per_visitor:
-            yours = f"Your {limits.per_visitor} clips of today are used"
-            return State.REFUSED, f"{yours}; the day ends at midnight UTC. An own key has no such limit."
+        return State.SENDING, None, 0
+    if row["payer"] == "owner":
+        if used_today(connection) >= limits.per_day:
+            return State.REFUSED, Reason.DAY_USED, limits.per_day
+        if limits.per_visitor is not None and used_today(connection, row["visitor"]) >= limits.per_visitor:
+            return State.REFUSED, Reason.YOUR_DAY_USED, limits.per_visitor
     same = JOBS.c.key == row["key"]
     # What nobody drives still renders at the provider, but not for ever.
     rendering = JOBS.c.state.in_((State.SENDING, State.RENDERING))
     lasts = sa.or_(JOBS.c.leased_until > Clock(), JOBS.c.sending_at > Clock(-DEADLINE_SECONDS))
     if count(connection, same, rendering, YOUNG, lasts) >= limits.concurrent:
-        return State.QUEUED, f"Waiting: {limits.concurrent} clips are rendering with this key already."
+        return State.QUEUED, Reason.WAITING_RENDERS, limits.concurrent
     if count(connection, same, JOBS.c.sending_at > Clock(-60)) >= limits.per_minute:
-        return State.QUEUED, f"Waiting: {limits.per_minute} clips were sent with this key within a minute."
-    return State.SENDING, ""
+        return State.QUEUED, Reason.WAITING_MINUTE, limits.per_minute
+    return State.SENDING, None, 0
 
 
 def count(connection: sa.Connection, *conditions: sa.ColumnElement[bool]) -> int:

@@ -14,18 +14,15 @@ from typing import Any, Protocol
 from starlette.types import Receive, Scope, Send
 
 from ..client import Timing
-from ..errors import ChargeUnknown, Failed, ImageRejected, InputRejected, NotDownloaded, Refused
+from ..errors import ChargeUnknown, Failed, ImageRejected, InputRejected, NotDownloaded, Refused, S2VError
 from ..photo.prepare import Photo, PublicLink, is_link
+from ..reasons import Facts, Reason
 from .async_ledger import AsyncLedger
 from .model import GIVE_UP_SECONDS, Job, Limits, Stage, State
 from .services import KeyRing
 from .store import FileStore
 
 _log = logging.getLogger(__name__)
-
-_GIVEN_UP = "It was asked for during 24 hours; the ticket starts that again."
-_UNSEEN = "Something went wrong here while the request was sent."
-_TROUBLE = "Something went wrong here; it is tried again by itself."
 
 
 class Simulated(Protocol):
@@ -115,27 +112,27 @@ class Driver:
             client = self._keys.client(job.key)
             task_id = await client.send(subject, job.prompt, prompt_optimizer=job.prompt_optimizer)
         except ChargeUnknown as error:
-            return await self._ledger.end_submit(job.ticket, State.UNKNOWN, error.what, error.advice)
+            return await self._ledger.end_submit(job.ticket, State.UNKNOWN, *_why(error))
         except (Refused, InputRejected) as error:
-            return await self._ledger.end_submit(job.ticket, State.REFUSED, error.what, error.advice)
+            return await self._ledger.end_submit(job.ticket, State.REFUSED, *_why(error))
         # Whether it was sent is open, and that must be told.
         except Exception:  # noqa: BLE001
             _log.exception("a submit failed")
-            return await self._ledger.end_submit(job.ticket, State.UNKNOWN, _UNSEEN, ChargeUnknown.advice)
+            return await self._ledger.end_submit(job.ticket, State.UNKNOWN, Reason.SUBMIT_FAULT, {})
         # In the log too, so that a person can find it if the ledger stays away.
         _log.info("task %s begins", task_id)
         return await self._ledger.record_task(job.ticket, self._worker, task_id)
 
     async def _drive(self, ticket: str, since: float) -> None:
-        trouble = ""
+        trouble = None
         while True:
             try:
                 if trouble:
-                    await self._ledger.advance(ticket, self._worker, waits=trouble)
+                    await self._ledger.advance(ticket, self._worker, trouble)
                 return await self._steps(ticket, since)
             # A drive that ended here would leave a paid job to nobody.
             except Exception:  # noqa: BLE001
-                trouble = _TROUBLE
+                trouble = Reason.FAULT
                 _log.exception("the drive of a job failed, and is tried again")
             await asyncio.sleep(self._timing.overdue)
 
@@ -143,7 +140,7 @@ class Driver:
         steps = {State.RENDERING: self._follow, State.FETCHING: self._fetch}
         while (job := await self._ledger.held(ticket, self._worker)) and (step := steps.get(job.state)):
             if job.now > max(since, job.queued) + GIVE_UP_SECONDS:
-                await self._advance(job, waits=_GIVEN_UP)
+                await self._advance(job, Reason.WAITING_TICKET)
                 return
             await step(job)
 
@@ -159,11 +156,11 @@ class Driver:
         shown, file_id = (job.status, job.waits), ""
         try:
             async for task in client.watch(job.task_id, timing=timing):
-                if (task.status, "") != shown and not await self._advance(job, status=task.status, waits=""):
+                if (task.status, "") != shown and not await self._advance(job, status=task.status):
                     return
                 shown, file_id = (task.status, ""), task.file_id
         except Failed as error:
-            await self._advance(job, state=State.FAILED, what=error.what, advice=error.advice)
+            await self._advance(job, *_why(error), state=State.FAILED)
         except NotDownloaded as error:
             await self._wait(job, error)
         else:
@@ -186,17 +183,21 @@ class Driver:
             await asyncio.to_thread(self._store.remove, job.ticket, "", name)
 
     async def _wait(self, job: Job, error: NotDownloaded) -> None:
-        await self._advance(job, waits=f"{error.what} It is asked for again by itself.")
+        await self._advance(job, *_why(error))
         await asyncio.sleep(self._timing.overdue)
 
-    async def _advance(self, job: Job, **values: Any) -> bool:
-        return await self._ledger.advance(job.ticket, self._worker, **values)
+    async def _advance(self, job: Job, reason: Reason | None = None, facts: Facts | None = None, **values: Any) -> bool:
+        return await self._ledger.advance(job.ticket, self._worker, reason, facts, **values)
 
     def _photo(self, job: Job) -> Photo:
         try:
             return Photo(self._store.path(job.photo).read_bytes())
         except OSError:
-            raise ImageRejected("The photo is no longer here.") from None
+            raise ImageRejected(Reason.PHOTO_GONE) from None
+
+
+def _why(error: S2VError) -> tuple[Reason, Facts]:
+    return error.reason or Reason.FAULT, error.facts
 
 
 async def _end(tasks: Iterable[asyncio.Future[None]]) -> None:

@@ -5,32 +5,25 @@ The statements run on SQLite and PostgreSQL alike and by the database's clock, s
 
 import hashlib
 import hmac
-import logging
+import json
 import time
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import func, select, update
 
-from ..errors import ChargeUnknown
+from ..reasons import Facts, Reason
 from ..wire import Status
-from .admission import YOUNG, check_room, count, obstacles, used_today
+from .admission import YOUNG, check_room, count, used_today, verdicts
 from .database import Clock, Database
 from .model import UNDER_WAY, Job, Limits, Pace, State
-from .schema import BEGINS, GOES, JOBS, KEEPS, LOOPS
-
-_log = logging.getLogger(__name__)
-_Arguments = ParamSpec("_Arguments")
-_Result = TypeVar("_Result")
+from .schema import BEGINS, GOES, JOBS, KEEPS, LOOPS, because
 
 # A click that waited longer than this while no server ran is not paid for any more.
 STALE_SECONDS = 600
-_AGAIN_SECONDS = 1.0
-NEEDS_KEY = "Waiting: it needs the same key again."
-_STOPPED = "The server stopped after the request was sent and before the answer was written down."
 
 
 class Ledger:
@@ -55,7 +48,7 @@ class Ledger:
     def enter(
         self, ticket: str, worker: str, request: str, /, *, limits: Limits, until: float, **values: Any
     ) -> Job | None:
-        """Queue a job, or find the same request under way. Raises `Full`.
+        """Queue a job, or find the same request under way. Raises `Busy`.
 
         None where its turn comes after the moment `until` of the monotonic clock: then nothing was written.
         """
@@ -82,21 +75,21 @@ class Ledger:
         admitted = select(JOBS.c.ticket).where(mine, JOBS.c.state == State.SENDING)
         mine = sa.and_(mine, JOBS.c.state == State.QUEUED)
         with self.database.read() as connection:
-            found = list(obstacles(connection, mine, limits))
-            still = all(state is State.QUEUED and obstacle == row["waits"] for row, state, obstacle in found)
+            found = list(verdicts(connection, mine, limits))
+            still = all(verdict.state is State.QUEUED and verdict.told for verdict in found)
             if still and not connection.scalars(admitted).all():
-                return [], {row["ticket"] for row, _, _ in found}
+                return [], {verdict.ticket for verdict in found}
         with self.database.write() as connection:
             left, waiting = [self._one(connection, ticket) for ticket in connection.scalars(admitted).all()], set()
-            for row, state, obstacle in obstacles(connection, mine, limits):
-                this = JOBS.c.ticket == row["ticket"]
-                if state is State.QUEUED:
-                    waiting.add(row["ticket"])
-                    if obstacle != row["waits"]:
-                        self._set(connection, this, waits=obstacle)
+            for verdict in verdicts(connection, mine, limits):
+                this, why = JOBS.c.ticket == verdict.ticket, because(verdict.reason, verdict.facts)
+                if verdict.state is State.QUEUED:
+                    waiting.add(verdict.ticket)
+                    if not verdict.told:
+                        self._set(connection, this, **why)
                 else:
-                    self._set(connection, this, state=state, what=obstacle)
-                    left.append(self._one(connection, row["ticket"]))
+                    self._set(connection, this, state=verdict.state, **why)
+                    left.append(self._one(connection, verdict.ticket))
             return [job for job in left if job], waiting
 
     def withdraw(self, ticket: str) -> Job | None:
@@ -111,11 +104,10 @@ class Ledger:
         with self.database.write() as connection:
             unsent = sa.and_(JOBS.c.ticket == ticket, JOBS.c.state.in_((State.SENDING, State.UNKNOWN)))
             self._set(connection, JOBS.c.ticket == ticket, task_id=task_id)
-            healed = {"what": "", "advice": ""}
             deleted = sa.and_(unsent, JOBS.c.deleted_at.is_not(None))
-            self._set(connection, deleted, state=State.DONE, **healed)
+            self._set(connection, deleted, state=State.DONE)
             held = {"worker": worker, "leased_until": Clock(self._lease)}
-            self._set(connection, unsent, state=State.RENDERING, ended_at=None, **healed | held)
+            self._set(connection, unsent, state=State.RENDERING, ended_at=None, **held)
             return self._one(connection, ticket)
 
     def record_clip(self, ticket: str, clip: str) -> Job | None:
@@ -125,38 +117,40 @@ class Ledger:
             self._set(connection, wanted, state=State.DONE, clip=clip)
             return self._one(connection, ticket)
 
-    def miss_clip(self, ticket: str, clip: str, what: str, *, fetch: bool) -> None:
+    def miss_clip(self, ticket: str, clip: str, *, fetch: bool) -> None:
         """The clip's file is gone: it is to be fetched again, or else the row says why it is not."""
         with self.database.write() as connection:
             missed = sa.and_(JOBS.c.ticket == ticket, JOBS.c.state == State.DONE, JOBS.c.clip == clip)
             if fetch:
-                free = {"fetching_at": Clock(), "ended_at": None, "leased_until": Clock(), "waits": what}
-                self._set(connection, missed, state=State.FETCHING, clip="", **free)
+                free = {"fetching_at": Clock(), "ended_at": None, "leased_until": Clock()}
+                self._set(connection, missed, state=State.FETCHING, clip="", **free | because(Reason.CLIP_GONE))
             else:
-                self._set(connection, missed, clip="", what=what)
+                self._set(connection, missed, clip="", **because(Reason.CLIP_GONE))
 
-    def end_submit(self, ticket: str, state: State, what: str, advice: str) -> Job | None:
+    def end_submit(self, ticket: str, state: State, reason: Reason, facts: Facts) -> Job | None:
         """Refused or unknown; a refusal is a fact, whoever holds the job by now."""
         with self.database.write() as connection:
             unanswered = sa.and_(
                 JOBS.c.ticket == ticket, JOBS.c.task_id == "", JOBS.c.state.in_((State.SENDING, State.UNKNOWN))
             )
-            self._set(connection, unanswered, state=state, what=what, advice=advice)
+            self._set(connection, unanswered, state=state, **because(reason, facts))
             return self._one(connection, ticket)
 
-    def advance(self, ticket: str, worker: str, /, **values: Any) -> bool:
-        """Write what the worker found out; False where the job is another process's by now."""
+    def advance(
+        self, ticket: str, worker: str, reason: Reason | None = None, facts: Facts | None = None, /, **values: Any
+    ) -> bool:
+        """Write what the worker found out, and why it is so; False where the job is another process's by now."""
         if values.get("status") not in (None, Status.PREPARING, Status.QUEUEING, Status.SUCCESS):
             values["processing_at"] = func.coalesce(JOBS.c.processing_at, Clock())
         with self.database.write() as connection:
             mine = sa.and_(JOBS.c.ticket == ticket, JOBS.c.worker == worker, JOBS.c.state.in_(UNDER_WAY))
-            return self._set(connection, mine, **values)
+            return self._set(connection, mine, **values, **because(reason, facts))
 
-    def cancel(self, ticket: str, what: str) -> None:
+    def cancel(self, ticket: str, reason: Reason) -> None:
         """Only while nothing was sent."""
         with self.database.write() as connection:
             queued = sa.and_(JOBS.c.ticket == ticket, JOBS.c.state == State.QUEUED)
-            self._set(connection, queued, state=State.CANCELLED, what=what)
+            self._set(connection, queued, state=State.CANCELLED, **because(reason))
 
     def renew(self, worker: str, tickets: Collection[str], loops: Mapping[str, tuple[float, str]]) -> None:
         """A sign of life: the lease of what the worker drives, and how its loops do.
@@ -198,9 +192,9 @@ class Ledger:
         with self.database.write() as connection:
             self._abandon(connection, sa.and_(free, JOBS.c.state == State.SENDING))
             stale = sa.and_(free, JOBS.c.state == State.QUEUED, JOBS.c.leased_until < Clock(-STALE_SECONDS))
-            self._set(connection, stale, state=State.CANCELLED, what="The server stopped before anything was sent.")
-            locked = sa.and_(free, JOBS.c.key.not_in(keys), JOBS.c.waits != NEEDS_KEY)
-            self._set(connection, locked, waits=NEEDS_KEY)
+            self._set(connection, stale, state=State.CANCELLED, **because(Reason.STOPPED_BEFORE))
+            locked = sa.and_(free, JOBS.c.key.not_in(keys), JOBS.c.reason != Reason.WAITING_KEY)
+            self._set(connection, locked, **because(Reason.WAITING_KEY))
             # Not asked for by their key: by that a database may look through all that it ever paid.
             found = connection.execute(select(JOBS.c.ticket, JOBS.c.key).where(free)).all()
             tickets = [str(row.ticket) for row in found if row.key in keys]
@@ -300,12 +294,12 @@ class Ledger:
             return [(row.worker, row.name, _epoch(row.now) - _epoch(row.ran_at), row.trouble) for row in rows]
 
     def _abandon(self, connection: sa.Connection, sending: sa.ColumnElement[bool]) -> None:
-        self._set(connection, sending, state=State.UNKNOWN, what=_STOPPED, advice=ChargeUnknown.advice)
+        self._set(connection, sending, state=State.UNKNOWN, **because(Reason.STOPPED_AFTER))
 
     def _set(self, connection: sa.Connection, which: sa.ColumnElement[bool], **values: Any) -> bool:
         if state := values.get("state"):
             begins = f"{state}_at" if f"{state}_at" in JOBS.c else "ended_at"
-            values = {begins: func.coalesce(JOBS.c[begins], Clock()), "waits": ""} | values
+            values = {begins: func.coalesce(JOBS.c[begins], Clock())} | because() | values
         return connection.execute(update(JOBS).where(which).values(values | {"changed_at": Clock()})).rowcount > 0
 
     def _one(self, connection: sa.Connection, ticket: str) -> Job | None:
@@ -323,10 +317,17 @@ class Ledger:
         return [_job(row) for row in connection.execute(query).mappings()]
 
 
+# A later version's are none.
+_REASONS = {reason.value: reason for reason in Reason}
+
+
 def _job(row: sa.RowMapping) -> Job:
     values: dict[str, Any] = {name: row[name] for name in Job.__dataclass_fields__ if name in row}
     began = {stage: _epoch(row[column]) for stage, column in BEGINS.items() if row[column]}
-    values |= {"state": State(row["state"]), "began": began, "ended": row["ended_at"] and _epoch(row["ended_at"])}
+    state, reason = State(row["state"]), _REASONS.get(row["reason"])
+    values |= {"reason": reason, "facts": json.loads(row["facts"] or "{}")}
+    values["words"] = (row["waits"] if state in UNDER_WAY else row["what"], row["advice"])
+    values |= {"state": state, "began": began, "ended": row["ended_at"] and _epoch(row["ended_at"])}
     values["deleted"] = row["deleted_at"] is not None
     if values["deleted"]:
         values |= {"photo": "", "clip": ""}

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from statistics import quantiles
 
-from ..errors import Charge
+from ..errors import Charge, ChargeUnknown, Failed, Refused
+from ..reasons import Facts, Reason, what_happened, what_to_do
 from ..wire import DEADLINE_SECONDS
 
 # After so long a job is asked for no more by itself.
@@ -33,6 +34,9 @@ class State(StrEnum):
 UNDER_WAY = (State.QUEUED, State.SENDING, State.RENDERING, State.FETCHING)
 NOT_SPENT = (State.QUEUED, State.REFUSED, State.CANCELLED)
 _CHARGES = {State.UNKNOWN: Charge.UNKNOWN, State.FAILED: Charge.PROVIDER} | dict.fromkeys(NOT_SPENT, Charge.NONE)
+
+# Where the reason gives none.
+_ADVICE = {State.REFUSED: Refused.advice, State.UNKNOWN: ChargeUnknown.advice, State.FAILED: Failed.advice}
 
 
 class Stage(StrEnum):
@@ -101,7 +105,11 @@ class TypicalDurations:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A job as it stands in its row; `now` is the database's time of the look, and times are epoch seconds."""
+    """A job as it stands in its row; `now` is the database's time of the look, and times are epoch seconds.
+
+    The `reason` is why it ended so or, under way, what it waits for. A row of an earlier version has `words` instead:
+    what happened, and what to do.
+    """
 
     ticket: str
     state: State
@@ -118,9 +126,9 @@ class Job:
     task_id: str
     file_id: str
     clip: str
-    what: str
-    advice: str
-    waits: str
+    reason: Reason | None
+    facts: Facts
+    words: tuple[str, str] = ("", "")
     began: dict[Stage, float]
     ended: float | None
     changed: float
@@ -130,6 +138,30 @@ class Job:
     @property
     def queued(self) -> float:
         return self.began[Stage.PREPARE]
+
+    @property
+    def what(self) -> str:
+        """What happened; empty while it is under way."""
+        return "" if self.state in UNDER_WAY else self._happened
+
+    @property
+    def advice(self) -> str:
+        """What to do about its end, where there is something."""
+        if self.state in UNDER_WAY or self.reason is None:
+            return self.words[1]
+        return what_to_do(self.reason) or _ADVICE.get(self.state, "")
+
+    @property
+    def waits(self) -> str:
+        """What it waits for; empty where it waits for nothing but the service, and after its end."""
+        if self.state not in UNDER_WAY:
+            return ""
+        again = self.reason is not None and not self.reason.is_wait
+        return f"{self._happened} It is asked for again by itself." if again else self._happened
+
+    @property
+    def _happened(self) -> str:
+        return self.words[0] if self.reason is None else what_happened(self.reason, self.facts)
 
     @property
     def overdue(self) -> bool:

@@ -1,10 +1,12 @@
 """The tables of a ledger, their indexes, and what an earlier version's lack."""
 
+import json
 import secrets
 
 import sqlalchemy as sa
 from sqlalchemy import func, select, update
 
+from ..reasons import Facts, Reason
 from .model import Stage
 
 BEGINS = {
@@ -33,6 +35,9 @@ JOBS = sa.Table(
     sa.Column("task_id", sa.String(200), server_default=""),
     sa.Column("file_id", sa.String(200), server_default=""),
     sa.Column("clip", sa.Text, server_default=""),
+    sa.Column("reason", sa.String(40), server_default=""),  # of an end; under way, of what it waits for
+    sa.Column("facts", sa.Text, server_default=""),  # the reason's, as JSON
+    # An earlier version's words in place of a reason.
     sa.Column("what", sa.Text, server_default=""),
     sa.Column("advice", sa.Text, server_default=""),
     sa.Column("waits", sa.Text, server_default=""),
@@ -73,6 +78,13 @@ LOOPS = sa.Table(
     sa.Column("ran_at", sa.DateTime),
     sa.Column("trouble", sa.Text, server_default=""),
 )
+
+
+def because(reason: Reason | None = None, facts: Facts | None = None) -> dict[str, str]:
+    """The columns that say why a job is where it is."""
+    return {
+        "reason": reason or "", "facts": json.dumps(facts) if facts else "", "what": "", "advice": "", "waits": ""
+    }  # fmt: skip
 
 
 def make(connection: sa.Connection) -> tuple[str, str]:

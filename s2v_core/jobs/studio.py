@@ -19,9 +19,9 @@ from ..client import Client, Timing
 from ..clip import pictures
 from ..errors import Busy, DatabaseUnavailable, InputRejected, Refused, UnknownTicket
 from ..photo.prepare import Photo, Source, accept_async, is_link
+from ..reasons import Reason
 from ..settings import Settings
 from ..text import check_optimizer, check_prompt
-from .admission import Full
 from .async_ledger import AsyncLedger
 from .driver import Driver, Simulated
 from .ledger import Ledger
@@ -38,7 +38,6 @@ _Result = TypeVar("_Result")
 _SIMULATOR_URL = "https://simulator/minimaxi/v1"
 _HOUR = 3600.0
 _REMEMBERED = 1000
-_GONE = "The clip's file is no longer here."
 
 
 class Studio:
@@ -229,7 +228,7 @@ class Studio:
 
     async def cancel(self, ticket: str) -> Job:
         """Only what is still queued; else the job goes on as it was. Raises `UnknownTicket`."""
-        await self._ledger.cancel(ticket, "You cancelled it before anything was sent.")
+        await self._ledger.cancel(ticket, Reason.CANCELLED)
         return await self.job(ticket)
 
     async def resume(self, ticket: str) -> Job:
@@ -293,7 +292,7 @@ class Studio:
         if name is None:
             return self.default_service
         if name not in self.services:
-            raise InputRejected(f"There is no {name} service here: the live one needs a key.")
+            raise InputRejected(Reason.NO_SERVICE, {"name": name})
         return self.services[name]
 
     def _visitor(self, visitor: str) -> str:
@@ -301,10 +300,9 @@ class Studio:
 
     async def _check_open(self, service: Service) -> None:
         if self._closing.is_set():
-            raise Refused("The server is being stopped, and takes nothing new.", advice="Try again when it is back.")
+            raise Refused(Reason.STOPPING)
         if service == self.simulated and await asyncio.to_thread(self.store.free) < self._free_bytes:
-            room = f"under {self._free_bytes / 1e9:g} GB of the disk is free, and that is kept for paid clips."
-            raise Refused(f"The simulator takes nothing new: {room}", advice="Make room on the disk, then try again.")
+            raise Refused(Reason.NO_ROOM, {"gigabytes": f"{self._free_bytes / 1e9:g}"})
 
     async def _enter(self, ticket: str, request: str, **values: Any) -> Job:
         """The job in the queue within `pace.enter` seconds, or not at all. Raises `Refused`."""
@@ -319,8 +317,6 @@ class Studio:
                 entered = await asyncio.shield(entering)
             await self._check_open(self.live)
             job = entered
-        except Full as full:
-            raise Busy(f"{full}.", advice="Wait until some of them have ended, then try again.") from None
         except TimeoutError:
             pass
         finally:
@@ -328,14 +324,13 @@ class Studio:
                 # Who asked is gone, or is told that nothing is sent.
                 self._apart(self._take_back(entering, ticket))
         if job is None:
-            late = f"The ledger could not be written within {seconds:g} seconds, so nothing was sent."
-            raise Refused(late, advice="Try again in a minute.")
+            raise Refused(Reason.LEDGER_SLOW, {"seconds": f"{seconds:g}"})
         return job
 
     async def _take_back(self, entering: asyncio.Task[Job | None], ticket: str) -> None:
         await asyncio.wait([entering])
-        if not isinstance(entering.exception(), Full):
-            await self._ledger.cancel(ticket, "Nobody waited for it any more: nothing was sent.")
+        if not isinstance(entering.exception(), Busy):
+            await self._ledger.cancel(ticket, Reason.LEFT)
 
     def _apart(self, act: Coroutine[Any, Any, _Result]) -> asyncio.Task[_Result]:
         """A task that goes on when whoever began it is gone."""
@@ -347,9 +342,8 @@ class Studio:
     async def _miss(self, job: Job) -> Job:
         """A clip whose file is gone is fetched again while the service may have it; else its row says so."""
         fetch = bool(job.file_id) and job.service != "simulator"
-        what = f"{_GONE} It is fetched again, which is free." if fetch else _GONE
         _log.warning("a clip's file is gone: %s", job.clip)
-        await self._ledger.miss_clip(job.ticket, job.clip, what, fetch=fetch)
+        await self._ledger.miss_clip(job.ticket, job.clip, fetch=fetch)
         return await self.resume(job.ticket)
 
     def _picture(self, job: Job) -> None:

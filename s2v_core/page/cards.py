@@ -7,7 +7,7 @@ from typing import Any
 from .. import providers, wire
 from ..errors import Charge, InputRejected, PromptRejected, RatioRejected, S2VError
 from ..jobs.model import UNDER_WAY, Job, Stage, State, TypicalDurations
-from ..reasons import Reason, what_happened
+from ..reasons import Reason
 
 # What to do, as a list of steps or as one sentence.
 Ending = list[tuple[str, str | list[str]]]
@@ -226,7 +226,7 @@ def _over(job: Job, title: str, space: str) -> tuple[str, Ending, list[tuple[str
         title, to_do = "The clip is not here", _without_file(job)
     elif job.state is State.DONE:
         what, to_do = "The clip was deleted here.", "Make another."
-    elif job.what.startswith(what_happened(Reason.KEY, {})):
+    elif job.reason is Reason.KEY:
         to_do, actions = key_steps(job.provider, space, own=job.payer == "visitor")
     elif job.state is State.UNKNOWN and job.charge is Charge.UNKNOWN:
         sent = datetime.fromtimestamp(job.began.get(Stage.SEND, job.queued), UTC)

@@ -251,7 +251,7 @@ def count(report: Report, data: Path, service: PaidService, ended: dict[str, flo
             wrong.append(f"{charge.prompt}: another's task id")
     for row in jobs:
         if row["state"] not in ends:
-            wrong.append(f"{row['prompt']} stayed {row['state']}: {row['what']}{row['waits']}")
+            wrong.append(f"{row['prompt']} stayed {row['state']}: {row['reason']}")
         if row["task_id"] and (row["state"] != "done" or (data / row["clip"]).read_bytes() != clip):
             wrong.append(f"{row['prompt']} has a task id and no clip")
     wrong += [f"left: {part.name}" for part in data.rglob("*.part")]

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from s2v_core.errors import DatabaseUnavailable
-from s2v_core.jobs.admission import Full
-from s2v_core.jobs.ledger import NEEDS_KEY, STALE_SECONDS, Ledger
+from s2v_core.errors import Busy, DatabaseUnavailable
+from s2v_core.jobs.ledger import STALE_SECONDS, Ledger
 from s2v_core.jobs.model import GIVE_UP_SECONDS, UNDER_WAY, Charge, Job, Limits, Pace, Stage, State
+from s2v_core.reasons import Reason
 
 from ..support.ledgers import WIDE, LedgerDriver
 
@@ -114,11 +114,11 @@ def test_what_counts_as_spent_today(driver: LedgerDriver, state: State) -> None:
 def test_a_refusal_gives_the_clip_back_and_an_unclear_end_does_not(driver: LedgerDriver) -> None:
     limits = Limits(per_day=1, concurrent=9, per_minute=9)
     driver.sent("one")
-    driver.ledger.end_submit("one", State.REFUSED, "No.", "Try again.")
+    driver.ledger.end_submit("one", State.REFUSED, Reason.BALANCE, {})
     assert driver.ledger.used_today() == 0
     driver.enter("two")
     assert driver.admit("two", limits).state is State.SENDING
-    driver.ledger.end_submit("two", State.UNKNOWN, "Who knows.", "Look there.")
+    driver.ledger.end_submit("two", State.UNKNOWN, Reason.NO_TASK, {})
     driver.enter("three")
     assert driver.admit("three", limits).state is State.REFUSED
 
@@ -186,7 +186,7 @@ def test_so_many_a_minute_and_the_next_when_it_is_over(driver: LedgerDriver) -> 
     limits = Limits(concurrent=9, per_minute=2)
     for ticket in ("one", "two"):
         driver.sent(ticket)
-        driver.ledger.end_submit(ticket, State.REFUSED, "No.", "Try again.")
+        driver.ledger.end_submit(ticket, State.REFUSED, Reason.BALANCE, {})
     driver.enter("three")
     waiting = driver.admit("three", limits)
     assert (waiting.state, waiting.waits) == ("queued", "Waiting: 2 clips were sent with this key within a minute.")
@@ -259,15 +259,15 @@ def test_a_late_task_id_does_not_bring_a_job_back_from_a_later_state(driver: Led
 def test_a_late_refusal_is_a_fact_too_but_not_against_a_task_id(driver: LedgerDriver) -> None:
     driver.sent("one")
     driver.put("one", state=State.UNKNOWN, worker="b")
-    driver.ledger.end_submit("one", State.REFUSED, "No.", "Try again.")
+    driver.ledger.end_submit("one", State.REFUSED, Reason.BALANCE, {})
     assert (driver.job("one").state, driver.job("one").what, driver.job("one").advice) == (
         "refused",
-        "No.",
-        "Try again.",
+        "The account's balance is too low.",
+        "Top up the account, then try again.",
     )
     driver.rendering("two")
     for state in (State.UNKNOWN, State.REFUSED):
-        driver.ledger.end_submit("two", state, "No.", "Try again.")
+        driver.ledger.end_submit("two", state, Reason.BALANCE, {})
         assert (driver.job("two").state, driver.job("two").what) == ("rendering", "")
 
 
@@ -297,7 +297,7 @@ def test_the_stages_begin_when_they_are_seen_and_only_once(driver: LedgerDriver)
 def test_only_what_is_queued_can_be_cancelled(driver: LedgerDriver, state: State) -> None:
     driver.enter("one")
     driver.put("one", state=state)
-    driver.ledger.cancel("one", "You cancelled it.")
+    driver.ledger.cancel("one", Reason.CANCELLED)
     assert driver.job("one").state is (State.CANCELLED if state is State.QUEUED else state)
 
 
@@ -380,7 +380,7 @@ def test_without_its_key_a_job_says_so_and_goes_on_when_it_is_back(driver: Ledge
     driver.rendering("one")
     driver.ago("one", leased_until=1)
     assert driver.claim("b", ["another"]) == []
-    assert driver.job("one").waits == NEEDS_KEY
+    assert driver.job("one").reason is Reason.WAITING_KEY
     changed = driver.job("one").changed
     assert driver.claim("b", ["another"]) == []
     assert driver.job("one").changed == changed
@@ -471,7 +471,7 @@ def test_what_is_deleted_keeps_its_row_and_only_what_has_ended_is(driver: Ledger
 
 def test_a_late_answer_to_what_was_deleted_is_written_down_and_brings_nothing_back(driver: LedgerDriver) -> None:
     driver.sent("one")
-    driver.ledger.end_submit("one", State.UNKNOWN, "Who knows.", "Look there.")
+    driver.ledger.end_submit("one", State.UNKNOWN, Reason.NO_TASK, {})
     assert driver.ledger.erase("one")
     driver.ledger.record_task("one", "a", "1")
     job = driver.job("one")
@@ -515,10 +515,10 @@ def test_so_many_may_wait_for_one_visitor_and_ten_times_that_in_all(
     for number in range(20):
         driver.enter(f"{number}", visitor=f"{number // 2}", **values)
         driver.put(f"{number}", state=state)
-    with pytest.raises(Full, match="20 jobs wait here already"):
+    with pytest.raises(Busy, match="20 jobs wait here already"):
         driver.enter("other", visitor="other", **values)
     driver.put("19", state=State.DONE)
-    with pytest.raises(Full, match="2 jobs from your address wait already"):
+    with pytest.raises(Busy, match="2 jobs from your address wait already"):
         driver.enter("mine", visitor="0", **values)
     driver.put("0", state=State.DONE)
     assert driver.enter("mine", visitor="0", **values) == "mine"
@@ -592,14 +592,56 @@ def test_a_fingerprint_is_the_same_in_every_process_and_says_nothing_alone(
 def test_a_column_that_is_missing_is_added_and_no_row_is_lost(driver: LedgerDriver) -> None:
     driver.rendering("one")
     with driver.engine.begin() as connection:
-        for column in ("waits", "advice", "fetching_at", "amount"):
+        for column in ("waits", "reason", "facts", "fetching_at", "amount"):
             connection.execute(sa.text(f"ALTER TABLE jobs DROP COLUMN {column}"))
     later = Ledger(driver.url)
     job = later.job("one")
     assert job
-    assert (job.task_id, job.state, job.waits, job.advice, job.amount) == ("task of one", "rendering", "", "", None)
-    assert later.advance("one", "a", state=State.FETCHING, file_id="1", waits="")
+    assert (job.task_id, job.state, job.waits, job.reason, job.amount) == ("task of one", "rendering", "", None, None)
+    assert later.advance("one", "a", state=State.FETCHING, file_id="1")
     later.close()
+
+
+@pytest.mark.parametrize(
+    ("state", "words", "said"),
+    [
+        (State.QUEUED, {"waits": "Waiting: 2 before it."}, ("Waiting: 2 before it.", "", "")),
+        (State.RENDERING, {"waits": "It broke off."}, ("It broke off.", "", "")),
+        (State.REFUSED, {"what": "No balance.", "advice": "Top up."}, ("", "No balance.", "Top up.")),
+        (State.UNKNOWN, {"what": "No answer.", "advice": "Look."}, ("", "No answer.", "Look.")),
+        (State.DONE, {"what": "Its file is gone."}, ("", "Its file is gone.", "")),
+    ],
+)
+def test_a_row_from_before_reasons_keeps_its_words_until_it_moves_on(
+    driver: LedgerDriver, state: State, words: dict[str, str], said: tuple[str, str, str]
+) -> None:
+    driver.enter("one")
+    driver.put("one", state=state, **words)
+    job = driver.job("one")
+    assert (job.waits, job.what, job.advice) == said
+    assert job.reason is None
+    driver.ledger.advance("one", "a", Reason.FAULT)
+    moved = driver.job("one")
+    if state in UNDER_WAY:
+        assert moved.waits == "Something went wrong here. It is asked for again by itself."
+        assert (driver.row("one")["what"], driver.row("one")["waits"]) == ("", "")
+    else:
+        assert moved.what == job.what
+
+
+def test_a_reason_that_a_later_version_wrote_is_none(driver: LedgerDriver) -> None:
+    driver.enter("one")
+    driver.put("one", reason="moon", facts='{"phase": "full"}')
+    assert (driver.job("one").reason, driver.job("one").waits) == (None, "")
+
+
+def test_a_reason_and_its_facts_come_back_as_they_were_written(driver: LedgerDriver) -> None:
+    driver.sent("one")
+    said = {"said": "zu wenig Guthaben “ü”", "http": 402}
+    job = driver.ledger.end_submit("one", State.REFUSED, Reason.BALANCE, said)
+    assert job
+    assert (job.reason, job.facts) == (Reason.BALANCE, said)
+    assert job.what == "The account's balance is too low. It said: “zu wenig Guthaben “ü””."
 
 
 def test_a_table_from_a_later_time_is_read_all_the_same(driver: LedgerDriver) -> None:
@@ -661,7 +703,7 @@ CHANGES: dict[str, Callable[[Ledger], object]] = {
     "admit": lambda ledger: ledger.admit("a", ["one"], WIDE),
     "record_task": lambda ledger: ledger.record_task("one", "a", "1"),
     "advance": lambda ledger: ledger.advance("one", "a", status="x"),
-    "cancel": lambda ledger: ledger.cancel("one", "You cancelled it."),
+    "cancel": lambda ledger: ledger.cancel("one", Reason.CANCELLED),
     "renew": lambda ledger: ledger.renew("a", ["one"], {"heartbeat": (0.0, "")}),
 }
 

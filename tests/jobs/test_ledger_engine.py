@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from s2v_core.errors import DatabaseUnavailable, SettingsError
 from s2v_core.jobs.async_ledger import AsyncLedger
 from s2v_core.jobs.ledger import Ledger
+from s2v_core.reasons import Reason
 
 from ..bench.ledger import fill, listening, plan, questions
 from ..support.ledgers import POSTGRESQL, LedgerDriver
@@ -105,7 +106,7 @@ def test_a_database_that_falls_silent_is_away_until_it_speaks_again(server: Serv
     with contextlib.closing(Ledger(through, patience=0.3)) as ledger:
         assert ledger.job("nobody") is None
         silent.set()
-        for act in (lambda: ledger.job("nobody"), lambda: ledger.cancel("nobody", "Nobody waits.")):
+        for act in (lambda: ledger.job("nobody"), lambda: ledger.cancel("nobody", Reason.LEFT)):
             began = time.monotonic()
             with pytest.raises(DatabaseUnavailable):
                 act()
@@ -122,7 +123,7 @@ def test_who_froze_in_its_turn_loses_it() -> None:
     ):
         turn = frozen.database.write()
         turn.__enter__()
-        other.cancel("nobody", "Nobody waits.")
+        other.cancel("nobody", Reason.LEFT)
         with pytest.raises(DatabaseUnavailable):
             turn.__exit__(None, None, None)
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from s2v_core.errors import Charge, ChargeUnknown, InputRejected, PromptRejected, RatioRejected
-from s2v_core.jobs.model import Job, Stage, State, TypicalDurations
+from s2v_core.jobs.model import UNDER_WAY, Job, Stage, State, TypicalDurations
 from s2v_core.page import cards
-from s2v_core.reasons import Reason, what_happened
+from s2v_core.reasons import Reason
 
 BEGAN = {Stage.PREPARE: 1000.0, Stage.SEND: 1001.0, Stage.QUEUE: 1003.0, Stage.RENDER: 1010.0}
 
@@ -16,7 +16,8 @@ def job(state: State, **values: Any) -> Job:
     usual: dict[str, Any] = {
         "ticket": "s2v_x", "state": state, "service": "live", "provider": "302.AI", "key": "f", "payer": "owner",
         "visitor": "", "photo": "photos/a.jpg", "prompt": "She smiles.", "prompt_optimizer": True, "amount": 700,
-        "status": "", "task_id": "", "file_id": "", "clip": "", "what": "It broke.", "advice": "", "waits": "",
+        "status": "", "task_id": "", "file_id": "", "clip": "",
+        "reason": None if state in UNDER_WAY else Reason.FAULT, "facts": {},
         "began": BEGAN, "ended": None, "changed": 0.0, "now": 1100.0, "deleted": False,
     }  # fmt: skip
     return Job(**usual | values)
@@ -69,9 +70,7 @@ def test_an_unclear_charge_leads_to_the_usage_page_with_the_time_and_the_price_o
     ],
 )
 def test_a_key_that_is_not_accepted_gets_the_three_steps_that_fix_it(space: str, payer: str, links: list[str]) -> None:
-    card = cards.job_card(
-        job(State.REFUSED, what=f"{what_happened(Reason.KEY, {})} It said: no.", payer=payer), space=space
-    )
+    card = cards.job_card(job(State.REFUSED, reason=Reason.KEY, facts={"said": "no"}, payer=payer), space=space)
     assert len(dict(card["ending"])["What to do"]) == 3
     assert [target for _, target in card["actions"] if target.startswith("https")] == links
 
@@ -102,8 +101,8 @@ def test_an_overdue_job_is_still_asked_for_and_no_failure() -> None:
 
 
 def test_what_a_job_waits_for_is_said_before_all_else() -> None:
-    waits = "Waiting: 2 before it."
-    assert cards.job_card(job(State.QUEUED, waits=waits), typical=usual())["line"] == waits
+    waiting = job(State.QUEUED, reason=Reason.WAITING_LINE, facts={"count": 2})
+    assert cards.job_card(waiting, typical=usual())["line"] == "Waiting: 2 before it."
 
 
 @pytest.mark.parametrize(
@@ -170,7 +169,7 @@ def test_a_refusal_that_knows_more_of_the_charge_says_it() -> None:
     [(700, "302.AI for the result of task 17. Making it again costs once more."), (0, "Make it again: that is free.")],
 )
 def test_a_clip_without_its_file_keeps_its_charge_and_says_who_can_help(amount: int, says: str) -> None:
-    lost = job(State.DONE, task_id="17", amount=amount, what="The clip's file is no longer here.")
+    lost = job(State.DONE, task_id="17", amount=amount, reason=Reason.CLIP_GONE)
     card = cards.job_card(lost)
     assert [term for term, _ in card["ending"]] == ["What happened", "Charged?", "Ticket", "What to do"]
     assert says in dict(card["ending"])["What to do"]
