@@ -65,7 +65,7 @@ def open_studio() -> Studio:
 
 studio = open_studio()
 orders, gallery = Orders(studio, settings, UPLOADS), Gallery(studio, settings)
-FIRST = studio.default_service.name
+FIRST = studio.services.default.name
 
 
 def component(name: str, value: Any = None) -> gr.HTML:
@@ -105,7 +105,7 @@ class Services:
         self.service = gr.Radio(orders.services(studio.per_day), value=FIRST, label="Next clip with", elem_id="service")
         with gr.Accordion("Use your key", open=False, elem_id="own-key") as self.box:
             self.key = gr.Textbox(
-                label=f"Your {studio.live.label} key",
+                label=f"Your {studio.services.live.label} key",
                 info="It stays in this server's memory, as long as this page is open or a clip of yours needs it.",
                 type="password",
                 max_lines=1,
@@ -185,7 +185,7 @@ class OrderForm:
             True, label="Improve my prompt", info="The service rewrites it; off = taken literally", elem_id="optimizer"
         )
         self.consent = gr.Checkbox(
-            label=promise(settings, studio.live.label), visible=FIRST != "simulator", elem_id="consent"
+            label=promise(settings, studio.services.live.label), visible=FIRST != "simulator", elem_id="consent"
         )
         self.generate = gr.Button(f"Make the clip · {orders.price(FIRST)}", variant="primary", elem_id="generate")
         # By the names that an `Order` has for them.
@@ -287,7 +287,7 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
     with gr.Accordion("Recover a clip by its ticket", open=False, elem_id="recovery"):
         ticket_box = gr.Textbox(label="Ticket", placeholder="s2v_…", max_lines=1, elem_id="ticket")
         recover = gr.Button("Recover", elem_id="recover")
-    foot = {"price": price_words(settings.base_url), "key": FIRST == "live", "provider": studio.live.label}
+    foot = {"price": price_words(settings.base_url), "key": FIRST == "live", "provider": studio.services.live.label}
     component("foot", foot)
 
     async def history_update(tickets: list[str] | None) -> Update:

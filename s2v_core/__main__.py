@@ -187,9 +187,9 @@ def _simulator(settings: Settings) -> "Simulator":
 async def _ask(studio: "Studio", arguments: argparse.Namespace) -> "Job":
     if arguments.command == "fetch":
         return await studio.resume(arguments.ticket)
-    if arguments.service == "live" and "live" not in studio.services:
+    if arguments.service == "live" and studio.services.default.name != "live":
         raise SettingsError("S2V_API_KEY: the live service needs a key.")
-    service = studio.services[arguments.service] if arguments.service else studio.default_service
+    service = studio.services[arguments.service] if arguments.service else studio.services.default
     if service.price != 0 and is_link(arguments.photo):
         _say("A link is never opened here: it cannot be checked before it costs.")
     if service.price != 0 and (refused := await studio.refused()):

@@ -11,7 +11,7 @@ from ..errors import Busy
 from ..reasons import Facts, Reason
 from ..wire import DEADLINE_SECONDS
 from .database import Clock, Today
-from .model import GIVE_UP_SECONDS, NOT_SPENT, UNDER_WAY, Limits, State
+from .model import GIVE_UP_SECONDS, NOT_SPENT, UNDER_WAY, Limits, Payer, State
 from .schema import JOBS, because
 
 YOUNG = JOBS.c.queued_at > Clock(-GIVE_UP_SECONDS)
@@ -19,10 +19,10 @@ _WAITS = sa.and_(
     JOBS.c.state.in_(UNDER_WAY),
     YOUNG,
     # The simulator has no queue of ours, and its films are work all the same. For an "or" SQLite reads all of them.
-    sa.not_(sa.and_(JOBS.c.state != State.QUEUED, JOBS.c.payer != "nobody")),
+    sa.not_(sa.and_(JOBS.c.state != State.QUEUED, JOBS.c.payer != Payer.NOBODY)),
     JOBS.c.leased_until > Clock(),
 )
-_TODAYS = (JOBS.c.payer == "owner", JOBS.c.state.not_in(NOT_SPENT), JOBS.c.sending_at >= Today())
+_TODAYS = (JOBS.c.payer == Payer.OWNER, JOBS.c.state.not_in(NOT_SPENT), JOBS.c.sending_at >= Today())
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def verdicts(connection: sa.Connection, which: sa.ColumnElement[bool], limits: L
     before: Counter[str] = Counter()
     for row in connection.execute(line).mappings().all():
         found: tuple[State, Reason | None, int] = State.QUEUED, Reason.WAITING_LINE, before[row["key"]]
-        if row["mine"] and (row["payer"] == "nobody" or not before[row["key"]]):
+        if row["mine"] and (row["payer"] == Payer.NOBODY or not before[row["key"]]):
             found = _verdict(connection, row, limits)
         state, reason, number = found
         if row["mine"]:
@@ -70,9 +70,9 @@ def verdicts(connection: sa.Connection, which: sa.ColumnElement[bool], limits: L
 
 def _verdict(connection: sa.Connection, row: sa.RowMapping, limits: Limits) -> tuple[State, Reason | None, int]:
     """With the number that stands in the way."""
-    if row["payer"] == "nobody":
+    if row["payer"] == Payer.NOBODY:
         return State.SENDING, None, 0
-    if row["payer"] == "owner":
+    if row["payer"] == Payer.OWNER:
         if used_today(connection) >= limits.per_day:
             return State.REFUSED, Reason.DAY_USED, limits.per_day
         if limits.per_visitor is not None and used_today(connection, row["visitor"]) >= limits.per_visitor:

@@ -177,7 +177,7 @@ class Driver:
             now = await self._ledger.record_clip(job.ticket, name)
         if now and now.clip == name:
             self._fetched(now)
-            if job.service == "simulator":
+            if job.simulated:
                 await asyncio.to_thread(self._simulator.forget, job.task_id)
         elif now and (now.clip or now.deleted):
             await asyncio.to_thread(self._store.remove, job.ticket, "", name)

@@ -19,7 +19,7 @@ from ..reasons import Facts, Reason
 from ..wire import Status
 from .admission import YOUNG, check_room, count, used_today, verdicts
 from .database import Clock, Database
-from .model import UNDER_WAY, Job, Limits, Pace, State
+from .model import UNDER_WAY, Job, Limits, Pace, Payer, State
 from .schema import BEGINS, GOES, JOBS, KEEPS, LOOPS, because
 
 # A click that waited longer than this while no server ran is not paid for any more.
@@ -259,7 +259,7 @@ class Ledger:
     def simulated(self) -> list[Job]:
         """What the simulator's jobs keep that have ended, newest first."""
         with self.database.read() as connection:
-            ended = (JOBS.c.payer == "nobody", JOBS.c.ended_at.is_not(None), KEEPS, JOBS.c.deleted_at.is_(None))
+            ended = (JOBS.c.payer == Payer.NOBODY, JOBS.c.ended_at.is_not(None), KEEPS, JOBS.c.deleted_at.is_(None))
             return self._all(connection, *ended, order=JOBS.c.ended_at)
 
     def to_forget(self, hours: float) -> list[str]:
@@ -325,7 +325,7 @@ def _job(row: sa.RowMapping) -> Job:
     values: dict[str, Any] = {name: row[name] for name in Job.__dataclass_fields__ if name in row}
     began = {stage: _epoch(row[column]) for stage, column in BEGINS.items() if row[column]}
     state, reason = State(row["state"]), _REASONS.get(row["reason"])
-    values |= {"reason": reason, "facts": json.loads(row["facts"] or "{}")}
+    values |= {"payer": Payer(row["payer"]), "reason": reason, "facts": json.loads(row["facts"] or "{}")}
     values["words"] = (row["waits"] if state in UNDER_WAY else row["what"], row["advice"])
     values |= {"state": state, "began": began, "ended": row["ended_at"] and _epoch(row["ended_at"])}
     values["deleted"] = row["deleted_at"] is not None

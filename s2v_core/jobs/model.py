@@ -39,6 +39,19 @@ _CHARGES = {State.UNKNOWN: Charge.UNKNOWN, State.FAILED: Charge.PROVIDER} | dict
 _ADVICE = {State.REFUSED: Refused.advice, State.UNKNOWN: ChargeUnknown.advice, State.FAILED: Failed.advice}
 
 
+class Payer(StrEnum):
+    """Nobody pays for a simulated job; the owner is the person who runs this."""
+
+    NOBODY = "nobody"
+    OWNER = "owner"
+    VISITOR = "visitor"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Payer":
+        # Written by another version.
+        return cls.OWNER
+
+
 class Stage(StrEnum):
     """The parts of a job's time, as a person sees them."""
 
@@ -116,7 +129,7 @@ class Job:
     service: str
     provider: str
     key: str
-    payer: str
+    payer: Payer
     visitor: str = field(repr=False)
     photo: str = field(repr=False)
     prompt: str = field(repr=False)
@@ -134,6 +147,10 @@ class Job:
     changed: float
     now: float
     deleted: bool
+
+    @property
+    def simulated(self) -> bool:
+        return self.payer is Payer.NOBODY
 
     @property
     def queued(self) -> float:

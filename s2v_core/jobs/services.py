@@ -1,11 +1,19 @@
-"""Who is asked by a click, at which price, and with which key; keys live in memory only."""
+"""Who is asked by a click, who pays, and with which key; keys live in memory only."""
 
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from .. import providers
 from ..client import Client
+from ..errors import InputRejected
+from ..reasons import Reason
+from .model import Payer
+
+SIMULATOR_URL = "https://simulator/minimaxi/v1"
+# In place of a fingerprint: the simulator needs no key.
+NO_KEY = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,20 +23,50 @@ class Service:
     name: str
     label: str
     price: int | None
+    payer: Payer
 
     @classmethod
-    def at(cls, name: str, base_url: str) -> "Service":
-        return cls(name, providers.provider(base_url), providers.price(base_url))
+    def at(cls, name: str, base_url: str, payer: Payer) -> "Service":
+        return cls(name, providers.provider(base_url), providers.price(base_url), payer)
+
+    def columns(self, fingerprint: str) -> dict[str, Any]:
+        """What a job's row says of it and of the key that pays."""
+        return {
+            "service": "simulator" if self.payer is Payer.NOBODY else "live",
+            "provider": self.label,
+            "amount": self.price,
+            "payer": self.payer,
+            "key": fingerprint,
+        }
+
+
+class Services:
+    """The simulator, the service at the owner's cost, and the same at the cost of a visitor with an `own` key."""
+
+    def __init__(self, base_url: str, *, owner_has_key: bool) -> None:
+        self.simulator = Service.at("simulator", SIMULATOR_URL, Payer.NOBODY)
+        self.live = Service.at("live", base_url, Payer.OWNER)
+        self.own = Service.at("own", base_url, Payer.VISITOR)
+        self.default = self.live if owner_has_key else self.simulator
+
+    def __getitem__(self, name: str) -> Service:
+        """Raises `InputRejected`: the live one needs the owner's key."""
+        for service in (self.simulator, self.default, self.own):
+            if service.name == name:
+                return service
+        raise InputRejected(Reason.NO_SERVICE, {"name": name})
 
 
 class KeyRing:
-    """A client for each key, by the key's fingerprint; `""` stands for the simulator, which needs none."""
+    """A client for each key, by the key's fingerprint; that of the `owner` stays."""
 
-    def __init__(self, simulator: Client, connect: Callable[[str], Client], fingerprint: Callable[[str], str]) -> None:
-        self._clients = {"": simulator}
+    def __init__(
+        self, fingerprint: Callable[[str], str], connect: Callable[[str], Client], *, simulator: Client, owner: str
+    ) -> None:
+        self._clients = {NO_KEY: simulator}
         self._connect, self._fingerprint = connect, fingerprint
         self._last_used: dict[str, float] = {}
-        self._kept = {""}
+        self.owner = self.remember_key(owner) if owner else NO_KEY
 
     def __contains__(self, fingerprint: str) -> bool:
         return fingerprint in self._clients
@@ -36,14 +74,20 @@ class KeyRing:
     def __iter__(self) -> Iterator[str]:
         return iter(list(self._clients))
 
-    def remember_key(self, key: str, *, for_good: bool = False) -> str:
+    def key_for(self, payer: Payer, own: str | None) -> str:
+        """The fingerprint of the key that pays. Raises `SettingsError`, or `InputRejected` without an `own` one."""
+        if payer is Payer.VISITOR:
+            if not own:
+                raise InputRejected(Reason.KEY_FORGOTTEN)
+            return self.remember_key(own)
+        return self.owner if payer is Payer.OWNER else NO_KEY
+
+    def remember_key(self, key: str) -> str:
         """Take a key into memory, for as long as a job needs it; its fingerprint. Raises `SettingsError`."""
         fingerprint = self._fingerprint(key)
         if fingerprint not in self._clients:
             self._clients[fingerprint] = self._connect(key)
         self._last_used[fingerprint] = time.monotonic()
-        if for_good:
-            self._kept.add(fingerprint)
         return fingerprint
 
     def client(self, fingerprint: str) -> Client:
@@ -53,7 +97,7 @@ class KeyRing:
         """What was not used for so long, and no job needs, leaves the memory."""
 
         def idle() -> set[str]:
-            return {key for key, at in self._last_used.items() if time.monotonic() - at > seconds} - self._kept
+            return {key for key, at in self._last_used.items() if time.monotonic() - at > seconds} - {self.owner}
 
         if found := idle():
             found -= await in_use()

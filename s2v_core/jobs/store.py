@@ -102,7 +102,7 @@ class FileStore:
         # An é is an e and its accent.
         letters = re.sub("[\u0300-\u036f]", "", unicodedata.normalize("NFKD", job.prompt.lower()))
         words = "-".join(re.findall(r"[a-z0-9]+", letters)[:6])[:60]
-        kind = "simulated-" if job.service == "simulator" else ""
+        kind = "simulated-" if job.simulated else ""
         copy = self._public_dir_of(job.ticket) / f"s2v-{kind}{words or 'clip'}.mp4"
         if not copy.is_file():
             copy.parent.mkdir(parents=True, exist_ok=True)

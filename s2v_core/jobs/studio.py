@@ -17,7 +17,7 @@ import httpx
 
 from ..client import Client, Timing
 from ..clip import pictures
-from ..errors import Busy, DatabaseUnavailable, InputRejected, Refused, UnknownTicket
+from ..errors import Busy, DatabaseUnavailable, Refused, UnknownTicket
 from ..photo.prepare import Photo, Source, accept_async, is_link
 from ..reasons import Reason
 from ..settings import Settings
@@ -27,7 +27,7 @@ from .driver import Driver, Simulated
 from .ledger import Ledger
 from .loops import Loops, sentences
 from .model import UNDER_WAY, Job, Limits, Pace, State, TypicalDurations
-from .services import KeyRing, Service
+from .services import SIMULATOR_URL, KeyRing, Service, Services
 from .store import FileStore
 from .watch import Watch
 
@@ -35,7 +35,6 @@ _log = logging.getLogger(__name__)
 
 _Result = TypeVar("_Result")
 
-_SIMULATOR_URL = "https://simulator/minimaxi/v1"
 _HOUR = 3600.0
 _REMEMBERED = 1000
 
@@ -60,9 +59,7 @@ class Studio:
         simulated_bytes: int = 500_000_000,
         free_bytes: int = 1_000_000_000,
     ) -> None:
-        self.services = {"simulator": Service.at("simulator", _SIMULATOR_URL)}
-        if settings.api_key:
-            self.services["live"] = Service.at("live", settings.base_url)
+        self.services = Services(settings.base_url, owner_has_key=bool(settings.api_key))
         self._settings = settings
         self._simulator = simulator
         self._timing = timing or Timing(poll=settings.poll_seconds)
@@ -90,15 +87,13 @@ class Studio:
             _log.info("at work beside this one, or ended without a word. %s", line)
         poll = min(self._timing.poll, self._settings.simulator_seconds / 16)
         simulator = Client(
-            _SIMULATOR_URL,
+            SIMULATOR_URL,
             "simulator",
             transport=httpx.ASGITransport(self._simulator),
             timing=replace(self._timing, poll=poll),
         )
-        self._keys = KeyRing(simulator, self._connect, ledger.fingerprint)
-        self._owners_key = (
-            self._keys.remember_key(self._settings.api_key, for_good=True) if self._settings.api_key else None
-        )
+        owner = self._settings.api_key
+        self._keys = KeyRing(ledger.fingerprint, self._connect, simulator=simulator, owner=owner)
         self._driver = Driver(
             self._ledger, self._keys, self.store, self._simulator,
             worker=self._worker, limits=self._limits, timing=self._timing,
@@ -110,7 +105,7 @@ class Studio:
         self._loops.start("admission", self._pace.admission, self._driver.admit)
         self._loops.start("watch", self._pace.look, self._watch.poll_changes)
         self._loops.start("keys", self._pace.idle_key / 2, self._forget_idle_keys)
-        if self._owners_key and self._take_over:
+        if self._settings.api_key and self._take_over:
             self._loops.start("way", _HOUR, self._tell_way)
         if self._take_over:
             self._loops.start("sweep", self._pace.sweep, self._sweep)
@@ -143,20 +138,6 @@ class Studio:
         """From now on nothing new is taken or paid; what was begun goes on. From any thread."""
         self._closing.set()
 
-    @property
-    def default_service(self) -> Service:
-        return self.services.get("live", self.simulated)
-
-    @property
-    def simulated(self) -> Service:
-        """What costs nothing and asks nobody."""
-        return self.services["simulator"]
-
-    @property
-    def live(self) -> Service:
-        """What a key pays for here, the owner's or a visitor's own."""
-        return Service.at("live", self._settings.base_url)
-
     async def submit(
         self,
         photo: Photo | Source,
@@ -173,27 +154,23 @@ class Studio:
         """
         prompt, prompt_optimizer = check_prompt(prompt), check_optimizer(prompt_optimizer)
         subject = await accept_async(photo)
-        chosen = self.live if key else self._service(service)
+        chosen = self.services.own if key else self.services[service] if service else self.services.default
         await self._check_open(chosen)
-        fingerprint = self.remember_key(key) if key else self._owners_key if chosen.name == "live" else ""
+        paid = chosen.columns(self._keys.key_for(chosen.payer, key))
         visitor = self._visitor(visitor)
         name = subject if isinstance(subject, str) else await asyncio.to_thread(self.store.keep, subject.jpeg)
         content = subject if isinstance(subject, str) else hashlib.sha256(subject.jpeg).hexdigest()
-        asked = (chosen.name, fingerprint or "", visitor, content, prompt, str(prompt_optimizer))
+        asked = (paid["service"], paid["key"], visitor, content, prompt, str(prompt_optimizer))
         ticket, job = "s2v_" + secrets.token_urlsafe(16), None
         try:
             job = await self._enter(
                 ticket,
                 self._ledger.blocking.fingerprint(*asked),
-                service=chosen.name,
-                provider=chosen.label,
-                key=fingerprint,
-                payer="nobody" if chosen.name == "simulator" else "visitor" if key else "owner",
+                **paid,
                 visitor=visitor,
                 photo=name,
                 prompt=prompt,
                 prompt_optimizer=prompt_optimizer,
-                amount=chosen.price,
             )
         finally:
             if (job is None or job.ticket != ticket) and name != subject:
@@ -288,25 +265,18 @@ class Studio:
         networks = self._settings.file_networks
         return Client(self._settings.base_url, key, timing=self._timing, file_networks=networks)
 
-    def _service(self, name: str | None) -> Service:
-        if name is None:
-            return self.default_service
-        if name not in self.services:
-            raise InputRejected(Reason.NO_SERVICE, {"name": name})
-        return self.services[name]
-
     def _visitor(self, visitor: str) -> str:
         return self._ledger.blocking.fingerprint("visitor", visitor)[:32] if visitor else ""
 
-    async def _check_open(self, service: Service) -> None:
+    async def _check_open(self, service: Service | None = None) -> None:
         if self._closing.is_set():
             raise Refused(Reason.STOPPING)
-        if service == self.simulated and await asyncio.to_thread(self.store.free) < self._free_bytes:
+        if service == self.services.simulator and await asyncio.to_thread(self.store.free) < self._free_bytes:
             raise Refused(Reason.NO_ROOM, {"gigabytes": f"{self._free_bytes / 1e9:g}"})
 
     async def _enter(self, ticket: str, request: str, **values: Any) -> Job:
         """The job in the queue within `pace.enter` seconds, or not at all. Raises `Refused`."""
-        await self._check_open(self.live)
+        await self._check_open()
         seconds, job = self._pace.enter, None
         until = time.monotonic() + seconds
         entering = self._apart(
@@ -315,7 +285,7 @@ class Studio:
         try:
             async with asyncio.timeout(seconds):
                 entered = await asyncio.shield(entering)
-            await self._check_open(self.live)
+            await self._check_open()
             job = entered
         except TimeoutError:
             pass
@@ -341,7 +311,7 @@ class Studio:
 
     async def _miss(self, job: Job) -> Job:
         """A clip whose file is gone is fetched again while the service may have it; else its row says so."""
-        fetch = bool(job.file_id) and job.service != "simulator"
+        fetch = bool(job.file_id) and not job.simulated
         _log.warning("a clip's file is gone: %s", job.clip)
         await self._ledger.miss_clip(job.ticket, job.clip, fetch=fetch)
         return await self.resume(job.ticket)
@@ -386,7 +356,7 @@ class Studio:
 
     async def refused(self) -> str:
         """What would be refused of a clip of the live service here, before it is paid; empty if nothing is."""
-        return (await self._keys.client(self._owners_key).way())[1] if self._owners_key else ""
+        return (await self._keys.client(self._keys.owner).way())[1] if self._settings.api_key else ""
 
     async def _tell_way(self) -> None:
         if refused := await self.refused():

@@ -49,7 +49,7 @@ class Orders:
 
     def service_for(self, service: str) -> Service:
         """Who is asked by the next click."""
-        return self._studio.live if service == "own" else self._studio.services.get(service, self._studio.simulated)
+        return self._studio.services[service]
 
     def price(self, service: str) -> str:
         """Of the next click."""
@@ -61,7 +61,7 @@ class Orders:
 
     def services(self, left: int, key: Key | None = None) -> list[tuple[str, str]]:
         """The same, where it is known how many clips are left."""
-        label, most, owner = self._studio.live.label, self._studio.per_day, bool(self._settings.api_key)
+        label, most, owner = self._studio.services.live.label, self._studio.per_day, bool(self._settings.api_key)
         where = f"nothing goes to {label}" if self._settings.space else "runs on this computer"
         simulator = "SIMULATOR · free" if key or owner else f"SIMULATOR · free, {where}"
         found = [(simulator, "simulator")]
@@ -119,8 +119,6 @@ class Orders:
     async def order(self, order: Order) -> Job:
         """Queue a job. Raises `InputRejected` before anything is sent."""
         source = await self._source(order)
-        if order.service == "own" and not order.key:
-            raise InputRejected(Reason.KEY_FORGOTTEN)
         if order.service != "simulator" and not meant(order.consent):
             raise InputRejected(Reason.NO_CONSENT)
         own = order.key.text if order.key and order.service == "own" else None
@@ -128,7 +126,7 @@ class Orders:
             source,
             order.prompt,
             prompt_optimizer=order.prompt_optimizer,
-            service=None if own else order.service,
+            service=order.service,
             key=own,
             visitor=order.visitor,
         )

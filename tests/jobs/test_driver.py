@@ -225,7 +225,7 @@ async def test_a_drive_that_fails_is_logged_told_and_goes_on(
     async with studio_at(service, tmp_path) as studio:
         job = await studio.submit(photo, PROMPT)
         await until(lambda: service.calls("submit"), "it is being paid")
-        client = studio._keys._clients.pop(studio._owners_key)
+        client = studio._keys._clients.pop(studio._keys.owner)
         # Its round of asking ends, and the next finds no client.
         service.query = [code(1004)]
         async for seen in studio.watch(job.ticket):
@@ -234,7 +234,7 @@ async def test_a_drive_that_fails_is_logged_told_and_goes_on(
         assert (seen.state, seen.charge) == (State.RENDERING, Charge.SPENT)
         assert "KeyError" in caplog.text
         assert job.ticket not in caplog.text
-        studio._keys._clients[studio._owners_key] = client
+        studio._keys._clients[studio._keys.owner] = client
         service.query = good
         assert (await end(studio, seen)).state is State.DONE
     assert len(service.calls("submit")) == 1

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from s2v_core.errors import Busy, DatabaseUnavailable
 from s2v_core.jobs.ledger import STALE_SECONDS, Ledger
-from s2v_core.jobs.model import GIVE_UP_SECONDS, UNDER_WAY, Charge, Job, Limits, Pace, Stage, State
+from s2v_core.jobs.model import GIVE_UP_SECONDS, UNDER_WAY, Charge, Job, Limits, Pace, Payer, Stage, State
 from s2v_core.reasons import Reason
 
 from ..support.ledgers import WIDE, LedgerDriver
@@ -627,6 +627,12 @@ def test_a_row_from_before_reasons_keeps_its_words_until_it_moves_on(
         assert (driver.row("one")["what"], driver.row("one")["waits"]) == ("", "")
     else:
         assert moved.what == job.what
+
+
+def test_a_payer_that_another_version_wrote_is_counted_as_the_owner(driver: LedgerDriver) -> None:
+    driver.enter("one")
+    driver.put("one", payer="uncle")
+    assert driver.job("one").payer is Payer.OWNER
 
 
 def test_a_reason_that_a_later_version_wrote_is_none(driver: LedgerDriver) -> None:
