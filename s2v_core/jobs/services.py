@@ -3,7 +3,9 @@
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
+
+from starlette.types import Receive, Scope, Send
 
 from .. import providers
 from ..client import Client
@@ -29,15 +31,28 @@ class Service:
     def at(cls, name: str, base_url: str, payer: Payer) -> "Service":
         return cls(name, providers.provider(base_url), providers.price(base_url), payer)
 
+    @property
+    def simulated(self) -> bool:
+        return self.payer is Payer.NOBODY
+
     def columns(self, fingerprint: str) -> dict[str, Any]:
         """What a job's row says of it and of the key that pays."""
         return {
-            "service": "simulator" if self.payer is Payer.NOBODY else "live",
+            "service": "simulator" if self.simulated else "live",
             "provider": self.label,
             "amount": self.price,
             "payer": self.payer,
             "key": fingerprint,
         }
+
+
+class Simulated(Protocol):
+    """The service as an ASGI app; a job on it sends nothing off this machine."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
+
+    def forget(self, task_id: str) -> None:
+        """The task leaves the disk, and its photo, prompt and clip with it."""
 
 
 class Services:

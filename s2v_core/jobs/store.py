@@ -14,8 +14,10 @@ from pathlib import Path
 
 from ..atomic import atomic_write
 from ..clip import pictures
+from ..errors import ImageRejected
 from ..photo.pixels import thumbnail
-from ..photo.prepare import data_url, is_link
+from ..photo.prepare import Photo, data_url, is_link
+from ..reasons import Reason
 from .model import Job
 
 _log = logging.getLogger(__name__)
@@ -71,6 +73,13 @@ class FileStore:
     def path(self, name: str) -> Path:
         """Where a photo or a clip lies."""
         return self._folder / name
+
+    def photo(self, name: str) -> Photo:
+        """Raises `ImageRejected` where it is gone."""
+        try:
+            return Photo(self.path(name).read_bytes())
+        except OSError:
+            raise ImageRejected(Reason.PHOTO_GONE) from None
 
     def has(self, name: str) -> bool:
         """Whether the file is there; one that was cleared away as nobody's comes back with all that belongs to it."""

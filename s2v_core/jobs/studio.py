@@ -1,42 +1,39 @@
-"""The jobs of this installation: asked for, watched, resumed, deleted; each is driven by `driver`."""
+"""What one can ask for of the jobs of this installation: submit, watch, cancel, resume, delete."""
 
 import asyncio
-import hashlib
 import logging
 import secrets
 import threading
 import time
-from collections.abc import AsyncIterator, Collection, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
-from itertools import accumulate
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Self
 
 import httpx
 
 from ..client import Client, Timing
-from ..clip import pictures
-from ..errors import Busy, DatabaseUnavailable, Refused, UnknownTicket
+from ..errors import DatabaseUnavailable, UnknownTicket
 from ..photo.prepare import Photo, Source, accept_async, is_link
 from ..reasons import Reason
 from ..settings import Settings
 from ..text import check_optimizer, check_prompt
 from .async_ledger import AsyncLedger
-from .driver import Driver, Simulated
+from .driver import Driver
+from .intake import Intake
 from .ledger import Ledger
 from .loops import Loops, sentences
 from .model import UNDER_WAY, Job, Limits, Pace, State, TypicalDurations
-from .services import SIMULATOR_URL, KeyRing, Service, Services
+from .services import SIMULATOR_URL, KeyRing, Services, Simulated
 from .store import FileStore
+from .upkeep import Upkeep
 from .watch import Watch
+from .worker import Worker
 
 _log = logging.getLogger(__name__)
 
-_Result = TypeVar("_Result")
-
 _HOUR = 3600.0
-_REMEMBERED = 1000
 
 
 class Studio:
@@ -70,12 +67,7 @@ class Studio:
         self._simulated_bytes, self._free_bytes = simulated_bytes, free_bytes
         self.store = FileStore(settings.data_dir, public_dir or settings.data_dir / "public")
         self._take_over = take_over
-        self._worker = secrets.token_hex(8)
-        self._to_resume: dict[str, None] = {}
-        self._entering: set[asyncio.Task[Any]] = set()
-        self._picturing: dict[str, asyncio.Task[None]] = {}
-        self._unpicturable: dict[str, None] = {}
-        self._swept = 0.0
+        self._name = secrets.token_hex(8)
         # A signal sets it from another thread.
         self._closing, self._closed = threading.Event(), False
 
@@ -94,21 +86,32 @@ class Studio:
         )
         owner = self._settings.api_key
         self._keys = KeyRing(ledger.fingerprint, self._connect, simulator=simulator, owner=owner)
-        self._driver = Driver(
-            self._ledger, self._keys, self.store, self._simulator,
-            worker=self._worker, limits=self._limits, timing=self._timing,
-            closing=self._closing, fetched=self._picture,
+        self._loops = Loops()
+        self._upkeep = Upkeep(
+            self._ledger, self.store, keep_hours=self._settings.keep_hours,
+            simulated_bytes=self._simulated_bytes, clear_away_seconds=self._pace.clear_away,
+        )  # fmt: skip
+        self._intake = Intake(
+            self._ledger, self._keys, self.store, worker=self._name, limits=self._limits,
+            seconds=self._pace.enter, free_bytes=self._free_bytes, closing=self._closing,
+        )  # fmt: skip
+        driver = Driver(
+            self._ledger, self._keys, self.store, self._simulator, worker=self._name, timing=self._timing,
+            closing=self._closing, fetched=self._upkeep.picture,
+        )  # fmt: skip
+        self._worker = Worker(
+            self._ledger, self._keys, driver, name=self._name, limits=self._limits,
+            take_over=self._take_over, closing=self._closing, queued=lambda: self._loops.wake("admission"),
         )  # fmt: skip
         self._watch = Watch(self._ledger)
-        self._loops = Loops()
-        self._loops.start("heartbeat", self._pace.heartbeat, self._heartbeat)
-        self._loops.start("admission", self._pace.admission, self._driver.admit)
+        self._loops.start("heartbeat", self._pace.heartbeat, lambda: self._worker.renew(self._loops.health()))
+        self._loops.start("admission", self._pace.admission, self._worker.admit)
         self._loops.start("watch", self._pace.look, self._watch.poll_changes)
         self._loops.start("keys", self._pace.idle_key / 2, self._forget_idle_keys)
         if self._settings.api_key and self._take_over:
             self._loops.start("way", _HOUR, self._tell_way)
         if self._take_over:
-            self._loops.start("sweep", self._pace.sweep, self._sweep)
+            self._loops.start("sweep", self._pace.sweep, self._upkeep.sweep)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -119,18 +122,12 @@ class Studio:
         self.stop_admitting()
         until = time.monotonic() + self._pace.last_answer
         await self._loops.stop()
-        await self._driver.stop(self._pace.last_answer)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(max(0.5, until - time.monotonic())):
-                # What comes too late is entered first, and then taken back.
-                while self._entering:
-                    await asyncio.wait(self._entering)
-        for task in (left := [*self._entering, *self._picturing.values()]):
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        await self._worker.stop(self._pace.last_answer)
+        await self._intake.stop(max(0.5, until - time.monotonic()))
+        await self._upkeep.stop()
         with suppress(DatabaseUnavailable, TimeoutError):
             async with asyncio.timeout(1.0):
-                await self._ledger.release(self._worker)
+                await self._ledger.release(self._name)
         await self._keys.close()
         self._ledger.close()
 
@@ -155,32 +152,11 @@ class Studio:
         prompt, prompt_optimizer = check_prompt(prompt), check_optimizer(prompt_optimizer)
         subject = await accept_async(photo)
         chosen = self.services.own if key else self.services[service] if service else self.services.default
-        await self._check_open(chosen)
-        paid = chosen.columns(self._keys.key_for(chosen.payer, key))
-        visitor = self._visitor(visitor)
-        name = subject if isinstance(subject, str) else await asyncio.to_thread(self.store.keep, subject.jpeg)
-        content = subject if isinstance(subject, str) else hashlib.sha256(subject.jpeg).hexdigest()
-        asked = (paid["service"], paid["key"], visitor, content, prompt, str(prompt_optimizer))
-        ticket, job = "s2v_" + secrets.token_urlsafe(16), None
-        try:
-            job = await self._enter(
-                ticket,
-                self._ledger.blocking.fingerprint(*asked),
-                **paid,
-                visitor=visitor,
-                photo=name,
-                prompt=prompt,
-                prompt_optimizer=prompt_optimizer,
-            )
-        finally:
-            if (job is None or job.ticket != ticket) and name != subject:
-                await asyncio.to_thread(self.store.path(name).unlink, missing_ok=True)
-        if job.ticket == ticket:
-            if key:
-                # Until it was entered, no job needed the key: it may have been forgotten meanwhile.
-                self.remember_key(key)
-            self._driver.take(job)
-            self._loops.wake("admission")
+        job, new = await self._intake.take(
+            chosen, key, self._visitor(visitor), subject, prompt, prompt_optimizer=prompt_optimizer
+        )
+        if new:
+            self._worker.take(job)
         return job
 
     async def job(self, ticket: str) -> Job:
@@ -212,28 +188,18 @@ class Studio:
         """Drive a job on that nobody drives, however old it is. Raises `UnknownTicket`."""
         job = await self.job(ticket)
         if job.state in UNDER_WAY:
-            self._to_resume[ticket] = None
-            _bound(self._to_resume)
-            await self._claim([ticket])
+            await self._worker.resume(ticket)
         return await self.job(ticket)
 
     async def delete(self, ticket: str) -> Job:
         """Photo, prompt, clip and pictures leave the disk at once, once the job has ended. Raises `UnknownTicket`."""
         await self.job(ticket)
-        if await self._ledger.erase(ticket):
-            if picturing := self._picturing.get(ticket):
-                picturing.cancel()
-                await asyncio.wait([picturing])
-            await self._remove_erased(ticket)
+        await self._upkeep.delete(ticket)
         return await self.job(ticket)
 
     async def pictures(self, job: Job) -> dict[str, str]:
         """What `FileStore.pictures` has; a clip's are made now, if whoever fetched it has not come to that."""
-        if job.clip and not self.store.is_pictured(job) and job.ticket not in self._unpicturable:
-            self._picture(job)
-        if picturing := self._picturing.get(job.ticket):
-            await asyncio.wait([picturing])
-        return await asyncio.to_thread(self.store.pictures, job)
+        return await self._upkeep.pictures(job)
 
     def photo(self, job: Job) -> Path | str:
         """Where the JPEG lies that is sent, or the link that is passed on."""
@@ -257,6 +223,10 @@ class Studio:
         """How long this installation's clips of the same provider took; None while there are too few."""
         return TypicalDurations.of(await self._ledger.durations(job.provider))
 
+    async def refused(self) -> str:
+        """What would be refused of a clip of the live service here, before it is paid; empty if nothing is."""
+        return (await self._keys.client(self._keys.owner).way())[1] if self._settings.api_key else ""
+
     def remember_key(self, key: str) -> str:
         """Take a key into memory, for as long as a job needs it; its fingerprint. Raises `SettingsError`."""
         return self._keys.remember_key(key)
@@ -268,47 +238,6 @@ class Studio:
     def _visitor(self, visitor: str) -> str:
         return self._ledger.blocking.fingerprint("visitor", visitor)[:32] if visitor else ""
 
-    async def _check_open(self, service: Service | None = None) -> None:
-        if self._closing.is_set():
-            raise Refused(Reason.STOPPING)
-        if service == self.services.simulator and await asyncio.to_thread(self.store.free) < self._free_bytes:
-            raise Refused(Reason.NO_ROOM, {"gigabytes": f"{self._free_bytes / 1e9:g}"})
-
-    async def _enter(self, ticket: str, request: str, **values: Any) -> Job:
-        """The job in the queue within `pace.enter` seconds, or not at all. Raises `Refused`."""
-        await self._check_open()
-        seconds, job = self._pace.enter, None
-        until = time.monotonic() + seconds
-        entering = self._apart(
-            self._ledger.enter(ticket, self._worker, request, limits=self._limits, until=until, **values)
-        )
-        try:
-            async with asyncio.timeout(seconds):
-                entered = await asyncio.shield(entering)
-            await self._check_open()
-            job = entered
-        except TimeoutError:
-            pass
-        finally:
-            if job is None:
-                # Who asked is gone, or is told that nothing is sent.
-                self._apart(self._take_back(entering, ticket))
-        if job is None:
-            raise Refused(Reason.LEDGER_SLOW, {"seconds": f"{seconds:g}"})
-        return job
-
-    async def _take_back(self, entering: asyncio.Task[Job | None], ticket: str) -> None:
-        await asyncio.wait([entering])
-        if not isinstance(entering.exception(), Busy):
-            await self._ledger.cancel(ticket, Reason.LEFT)
-
-    def _apart(self, act: Coroutine[Any, Any, _Result]) -> asyncio.Task[_Result]:
-        """A task that goes on when whoever began it is gone."""
-        task = asyncio.create_task(act)
-        self._entering.add(task)
-        task.add_done_callback(self._entering.discard)
-        return task
-
     async def _miss(self, job: Job) -> Job:
         """A clip whose file is gone is fetched again while the service may have it; else its row says so."""
         fetch = bool(job.file_id) and not job.simulated
@@ -316,80 +245,9 @@ class Studio:
         await self._ledger.miss_clip(job.ticket, job.clip, fetch=fetch)
         return await self.resume(job.ticket)
 
-    def _picture(self, job: Job) -> None:
-        if job.ticket not in self._picturing:
-            picturing = self._picturing[job.ticket] = asyncio.create_task(self._make_pictures(job))
-            picturing.add_done_callback(lambda _: self._picturing.pop(job.ticket))
-
-    async def _make_pictures(self, job: Job) -> None:
-        # One of which no frame can be shown here is still what was paid for.
-        try:
-            await pictures.pictures(self.store.path(job.clip))
-            return
-        except pictures.NotAClip as error:
-            _log.info("%s", error)
-        except Exception:  # noqa: BLE001
-            _log.exception("the pictures of a clip failed")
-        self._unpicturable[job.ticket] = None
-        _bound(self._unpicturable)
-
-    async def _heartbeat(self) -> None:
-        """Keep what is driven here, and drive on what nobody holds."""
-        await self._ledger.renew(self._worker, self._driver.tickets, self._loops.health())
-        if self._to_resume:
-            # Not what has ended, or is driven here by now.
-            waiting = await self._ledger.under_way(list(self._to_resume))
-            for ticket in set(self._to_resume) - waiting | set(self._driver.tickets):
-                self._to_resume.pop(ticket, None)
-            await self._claim(list(self._to_resume))
-        if self._take_over:
-            await self._claim(None)
-
-    async def _claim(self, only: Collection[str] | None) -> None:
-        if self._closing.is_set() or only == []:
-            return
-        since = 0.0 if only is None else time.time()
-        for job in await self._ledger.claim(self._worker, list(self._keys), only=only):
-            self._to_resume.pop(job.ticket, None)
-            self._driver.take(job, since=since)
-            self._loops.wake("admission")
-
-    async def refused(self) -> str:
-        """What would be refused of a clip of the live service here, before it is paid; empty if nothing is."""
-        return (await self._keys.client(self._keys.owner).way())[1] if self._settings.api_key else ""
-
     async def _tell_way(self) -> None:
         if refused := await self.refused():
             _log.warning("%s", refused)
 
     async def _forget_idle_keys(self) -> None:
         await self._keys.forget_idle_keys(self._pace.idle_key, self._ledger.keys_in_use)
-
-    async def _sweep(self) -> None:
-        await asyncio.to_thread(self.store.sweep_parts)
-        hours = self._settings.keep_hours
-        old = await self._ledger.to_forget(hours) if hours is not None else []
-        for ticket in old + await self._oldest_simulated():
-            await self.delete(ticket)
-        if not self._swept or time.monotonic() > self._swept + self._pace.clear_away:
-            # Those of a process that was killed in the middle of a deletion.
-            await self._remove_erased()
-            if self._swept:
-                await asyncio.to_thread(self.store.clear_away, self._ledger.blocking.unnamed)
-            self._swept = time.monotonic()
-
-    async def _remove_erased(self, ticket: str | None = None) -> None:
-        for erased in await self._ledger.erased(ticket):
-            await asyncio.to_thread(self.store.remove, *erased)
-            await self._ledger.clear(erased[0])
-
-    async def _oldest_simulated(self) -> list[str]:
-        """The tickets of simulated jobs beyond what they may keep."""
-        jobs = await self._ledger.simulated()
-        sizes = accumulate(await asyncio.to_thread(lambda: [self.store.size(job) for job in jobs]))
-        return [job.ticket for job, size in zip(jobs, sizes, strict=True) if size > self._simulated_bytes]
-
-
-def _bound(tickets: dict[str, None]) -> None:
-    for oldest in list(tickets)[:-_REMEMBERED]:
-        del tickets[oldest]

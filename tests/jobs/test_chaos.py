@@ -55,7 +55,7 @@ async def test_what_was_being_taken_when_it_stopped_is_called_off(tmp_path: Path
             lock = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)
             lock.execute("BEGIN IMMEDIATE")
             asked = asyncio.create_task(here.submit(photo, "She is late."))
-            await until(lambda: here._entering, "it is being taken")
+            await until(lambda: here._intake._entering, "it is being taken")
             asyncio.get_running_loop().call_later(0.3, lock.execute, "ROLLBACK")
         with pytest.raises(Refused, match="is being stopped"):
             await asked

@@ -121,7 +121,7 @@ async def test_a_click_that_was_left_before_it_was_entered_is_never_paid(
     async with studio_at(service, tmp_path) as studio:
         lock = locked(tmp_path)
         click = asyncio.create_task(studio.submit(photo, PROMPT))
-        await until(lambda: studio._entering, "the click is being entered")
+        await until(lambda: studio._intake._entering, "the click is being entered")
         click.cancel()
         await asyncio.wait([click])
         lock.close()
@@ -280,8 +280,8 @@ async def test_a_recovered_ticket_is_remembered_no_longer_than_it_is_of_use(
         job = await studio.submit(photo, PROMPT)
         await until(lambda: service.calls("query"), "it renders")
         await studio.resume(job.ticket)
-        assert list(studio._to_resume) == [job.ticket]
-        await until(lambda: not studio._to_resume, "the ticket is let go")
+        assert list(studio._worker._to_resume) == [job.ticket]
+        await until(lambda: not studio._worker._to_resume, "the ticket is let go")
 
 
 def aged(folder: Path) -> None:
@@ -292,5 +292,5 @@ def aged(folder: Path) -> None:
 
 async def swept(studio: Studio, times: int) -> None:
     for _ in range(times):
-        before = studio._swept
-        await until(lambda before=before: studio._swept != before, "it sweeps again")
+        before = studio._upkeep._swept
+        await until(lambda before=before: studio._upkeep._swept != before, "it sweeps again")
