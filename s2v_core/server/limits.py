@@ -7,7 +7,7 @@ from dataclasses import dataclass
 class ServerLimits:
     """Per visitor, except for `cache_bytes`, `errors_per_minute`, `visitors` and `sessions`; times are in seconds.
 
-    `stream_pause` is how long an event is held back, so that the end of the stream before it reaches the page first.
+    `stream_pause` is how long an event is held back at most, until its page knows that the stream before it is over.
     """
 
     calls_per_minute: int = 600
@@ -28,7 +28,7 @@ class ServerLimits:
     errors_per_minute: int = 20
     visitors: int = 10_000
     sessions: int = 500
-    stream_pause: float = 0.25
+    stream_pause: float = 2.0
 
 
 USUAL = ServerLimits()

@@ -1,12 +1,13 @@
 """ASGI middleware that loses no event between two event streams, and tells which sessions are in use.
 
 Gradio ends a page's stream after its last event, and the page opens another for its next event if it knows by then that
-the first has ended. If it learns that too late, the event waits for ever and a click seems to do nothing. So an event
-is answered only once the end of the stream before it has had time to arrive.
+the first has ended. If it learns that too late, the event waits for ever and a click seems to do nothing. So the last
+word of a stream is not followed by its end: a page that has heard it hangs up. Its next event is answered after that.
 """
 
 import asyncio
 import re
+from contextlib import suppress
 from urllib.parse import parse_qs
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,11 +21,11 @@ _SESSION = re.compile(rb'"session_hash":\s*"(\w+)"')
 
 
 class StreamGrace:
-    """`pause` is how many seconds the end of a stream has to arrive."""
+    """`pause` is how many seconds a page has to hang up; what lies between may hide from us that it did."""
 
     def __init__(self, app: ASGIApp, sessions: Sessions, pause: float) -> None:
         self._app, self._sessions, self._pause = app, sessions, pause
-        self._pauses: dict[str, asyncio.Task[None]] = {}
+        self._ends: dict[str, asyncio.Task[None]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")
@@ -47,19 +48,26 @@ class StreamGrace:
 
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         session = parse_qs(scope["query_string"].decode("latin-1")).get("session_hash", [""])[0]
+        end: asyncio.Task[None] | None = None
 
         async def tell(message: Message) -> None:
+            nonlocal end
             if message.get("body", b"").startswith(_CLOSE):
-                self._pauses[session] = asyncio.create_task(self._wait(session))
+                end = self._ends[session] = asyncio.create_task(self._hung_up(session, receive))
+            elif end:
+                await asyncio.wait([end])
             await send(message)
 
         with self._sessions.held(session):
             await self._app(scope, receive, tell)
 
-    async def _wait(self, session: str) -> None:
-        await asyncio.sleep(self._pause)
-        if self._pauses[session] is asyncio.current_task():
-            del self._pauses[session]
+    async def _hung_up(self, session: str, receive: Receive) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._pause):
+                while (await receive())["type"] != "http.disconnect":
+                    pass
+        if self._ends.get(session) is asyncio.current_task():
+            del self._ends[session]
 
     async def _event(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = bytearray()
@@ -71,8 +79,8 @@ class StreamGrace:
 
         async def tell(message: Message) -> None:
             found = _SESSION.search(body) if message["type"] == "http.response.start" else None
-            if found and (pause := self._pauses.get(found[1].decode())):
-                await asyncio.wait([pause])
+            if found and (end := self._ends.get(found[1].decode())):
+                await asyncio.wait([end])
             await send(message)
 
         await self._app(scope, read, tell)

@@ -15,12 +15,10 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from s2v_core.server.limits import ServerLimits
-
 from ..support.clips import describe
 from ..support.forks import ROOT
 from ..support.lines import late_line
-from ..support.pages import PHONE, WIDE, click, expect_playing, expect_state, say, served, upload
+from ..support.pages import PHONE, WIDE, click, expect_playing, expect_state, heard, say, served, upload
 from ..support.photos import ASSETS, PORTRAIT
 from ..support.service import PROMPT, TASK, Answer, Service, code, task
 
@@ -105,9 +103,8 @@ def test_two_tabs_of_one_person_each_end_at_their_clip(simulated: str, open_page
 
 @pytest.mark.long
 def test_a_click_that_meets_the_end_of_a_stream_is_not_lost(tmp_path: Path, open_page: Callable[..., Page]) -> None:
-    limits = ServerLimits(stream_pause=0.5)
-    with served(tmp_path, limits=limits) as near, late_line(near, b'"close_stream"', 0.3) as url:
-        for pause in range(0, 300, 60):
+    with served(tmp_path) as near, late_line(near, b'"close_stream"', 0.8) as url:
+        for pause in (0, 200, 400, 600):
             page = open_page(url)
             page.wait_for_timeout(pause)
             page.locator(".sample").first.click()
@@ -321,7 +318,7 @@ def test_a_forged_request_opens_no_file_of_this_machine(simulated: str) -> None:
             data = [photo, "", PROMPT, True, True, "simulator", None, [], None]
             asked = {"data": data, "fn_index": number, "session_hash": path}
             answer = http.post("gradio_api/queue/join", json=asked)
-            events = http.get("gradio_api/queue/data", params={"session_hash": path}) if answer.is_success else answer
+            events = heard(http, path) if answer.is_success else answer
             assert "rendering" not in events.text
             assert "The photo is not an upload" in events.text
 

@@ -15,7 +15,7 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 from playwright.sync_api import BrowserContext, Page, expect
 
-from ..support.pages import click, ended, expect_state, say, served, start
+from ..support.pages import click, ended, expect_state, heard, say, served, start
 from ..support.photos import PORTRAIT
 from ..support.service import FILE, KEY, TASK, Service, code, good
 
@@ -58,7 +58,7 @@ def events(http: httpx.Client, name: str, data: list[Any]) -> str:
     """What the page's own event `name` answers."""
     number = next(each["id"] for each in http.get("config").json()["dependencies"] if each["api_name"] == name)
     http.post("gradio_api/queue/join", json={"data": data, "fn_index": number, "session_hash": "canary"})
-    return http.get("gradio_api/queue/data", params={"session_hash": "canary"}).text
+    return heard(http, "canary").text
 
 
 def test_a_key_is_in_no_log_file_answer_or_page(

@@ -15,7 +15,7 @@ import pytest
 from gradio_client import Client, handle_file
 
 from ..support.forks import ROOT
-from ..support.pages import served
+from ..support.pages import heard, served
 from ..support.photos import PORTRAIT
 from ..support.service import PROMPT
 
@@ -108,5 +108,5 @@ def test_without_a_header_links_follow_the_browser(ports: dict[str, int]) -> Non
         number = next(each["id"] for each in http.get("config").json()["dependencies"] if each["api_name"] == "inspect")
         photo = {"path": path, "meta": {"_type": "gradio.FileData"}}
         http.post("gradio_api/queue/join", json={"data": [photo], "fn_index": number, "session_hash": "behind"})
-        told = http.get("gradio_api/queue/data", params={"session_hash": "behind"}).text
+        told = heard(http, "behind").text
     assert f'"url":"{origin}/s2v/gradio_api/file=' in told

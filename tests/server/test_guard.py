@@ -23,7 +23,7 @@ from s2v_core.server.guard import Guard
 from s2v_core.server.hosts import visitor
 from s2v_core.server.limits import ServerLimits
 
-from ..support.pages import kept_uploads, served
+from ..support.pages import heard, kept_uploads, served
 from ..support.photos import PORTRAIT
 from ..support.service import PROMPT
 from ..support.waiting import wait_until
@@ -361,7 +361,7 @@ def watch(http: httpx.Client, ticket: str, stack: ExitStack) -> httpx.Response:
         http.post("gradio_api/queue/join", json=asked)
 
     call("recover_ticket", ticket, None, [])
-    found = http.get("gradio_api/queue/data", params={"session_hash": session})
+    found = heard(http, session)
     if found.status_code != 200:
         return found
     call("watch", None, [], None)
@@ -418,7 +418,7 @@ def event(http: httpx.Client, session: str, name: str, *data: object) -> str:
     """What a page is told of one of its events."""
     number = next(each["id"] for each in http.get("config").json()["dependencies"] if each["api_name"] == name)
     http.post("gradio_api/queue/join", json={"data": data, "fn_index": number, "session_hash": session})
-    return http.get("gradio_api/queue/data", params={"session_hash": session}).text
+    return heard(http, session).text
 
 
 def test_an_open_page_keeps_its_state_whatever_a_stranger_calls(small: str) -> None:

@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from starlette.types import Message, Receive, Scope, Send
@@ -24,11 +26,18 @@ def streams(pause: float) -> StreamGrace:
     return StreamGrace(gradio, Sessions(lambda _: None, most=500), pause)
 
 
-async def ask(app: StreamGrace, path: str, *, query: bytes = b"", body: bytes = b"") -> None:
+async def ask(
+    app: StreamGrace, path: str, *, query: bytes = b"", body: bytes = b"", gone: asyncio.Event | None = None
+) -> None:
+    """It hangs up when `gone` is set."""
+    given = iter([{"type": "http.request", "body": body}])
     answered: list[Message] = []
 
     async def receive() -> Message:
-        return {"type": "http.request", "body": body}
+        if message := next(given, None):
+            return message
+        await (gone or asyncio.Event()).wait()
+        return {"type": "http.disconnect"}
 
     async def send(message: Message) -> None:
         answered.append(message)
@@ -37,37 +46,55 @@ async def ask(app: StreamGrace, path: str, *, query: bytes = b"", body: bytes = 
     assert answered[0]["status"] == 200
 
 
+@asynccontextmanager
+async def ending(app: StreamGrace, session: str = "") -> AsyncIterator[asyncio.Event]:
+    """A stream that has said its last word, until the page hangs up."""
+    gone = asyncio.Event()
+    stream = asyncio.create_task(ask(app, "data", query=f"session_hash={session}".encode(), gone=gone))
+    # It comes as far as it can.
+    await asyncio.sleep(0)
+    assert not stream.done()
+    yield gone
+    gone.set()
+    await stream
+
+
 def event(session: str) -> bytes:
     return f'{{"data":[],"session_hash":"{session}"}}'.encode()
 
 
-async def test_an_event_is_answered_once_the_end_of_its_pages_stream_has_had_time_to_arrive() -> None:
-    app, begun = streams(0.5), time.monotonic()
-    await ask(app, "data", query=b"session_hash=a")
-    held, other = (asyncio.create_task(ask(app, "join", body=event(session))) for session in "ab")
-    await other
-    assert not held.done()
-    await held
-    assert time.monotonic() >= begun + 0.5
+async def test_an_event_is_answered_once_its_page_has_heard_that_the_stream_before_it_is_over() -> None:
+    app = streams(60)
+    async with ending(app, "a") as gone:
+        held, other = (asyncio.create_task(ask(app, "join", body=event(session))) for session in "ab")
+        await other
+        assert not held.done()
+        gone.set()
+        await held
 
 
-async def test_each_end_of_a_stream_has_its_own_time() -> None:
-    app = streams(0.2)
-    await ask(app, "data", query=b"session_hash=a")
-    # Most of the first one's time, and then more than is left of it.
-    await asyncio.sleep(0.15)
-    begun = time.monotonic()
-    await ask(app, "data", query=b"session_hash=a")
-    await asyncio.sleep(0.1)
-    await ask(app, "join", body=event("a"))
-    assert time.monotonic() >= begun + 0.2
+async def test_where_nobody_hears_a_page_hang_up_its_event_is_held_only_so_long() -> None:
+    app, begun = streams(0.3), time.monotonic()
+    async with ending(app, "a"):
+        await ask(app, "join", body=event("a"))
+        assert time.monotonic() >= begun + 0.3
+
+
+async def test_each_end_of_a_stream_is_heard_by_itself() -> None:
+    app = streams(60)
+    async with ending(app, "a") as first, ending(app, "a") as second:
+        held = asyncio.create_task(ask(app, "join", body=event("a")))
+        first.set()
+        await ask(app, "join", body=event("b"))
+        assert not held.done()
+        second.set()
+        await held
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b'{"session_hash":null}', b"\xff"])
 async def test_an_event_of_no_session_is_not_held(body: bytes) -> None:
     app = streams(60)
-    await ask(app, "data")
-    async with asyncio.timeout(30):
+    async with ending(app), asyncio.timeout(30):
         await ask(app, "join", body=body)
 
 

@@ -136,6 +136,17 @@ def ended(client: gradio_client.Client, ticket: str) -> dict[str, Any]:
     return wait_until(end, "the job has ended")
 
 
+def heard(http: httpx.Client, session: str) -> httpx.Response:
+    """What a page is told on its stream, up to the last word, at which it hangs up."""
+    lines = []
+    with http.stream("GET", "gradio_api/queue/data", params={"session_hash": session}) as stream:
+        for line in stream.iter_lines():
+            lines.append(line)
+            if "close_stream" in line:
+                break
+    return httpx.Response(stream.status_code, text="\n".join(lines))
+
+
 def kept_uploads(folder: Path) -> set[Path]:
     """What lies in a page's folder for uploads."""
     # Not `rglob`, which fails where a folder goes while it looks.
