@@ -5,7 +5,6 @@ import re
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urljoin
@@ -15,7 +14,7 @@ import pytest
 from gradio_client import Client, handle_file
 
 from ..support.forks import ROOT
-from ..support.pages import heard, served
+from ..support.pages import ended, heard, served
 from ..support.photos import PORTRAIT
 from ..support.service import PROMPT
 
@@ -83,10 +82,7 @@ def test_the_page_and_all_that_it_names_are_there(url: str) -> None:
 def test_a_program_uploads_follows_and_gets_its_clip(url: str) -> None:
     program = Client(url, verbose=False)
     job = program.predict(photo=handle_file(PORTRAIT), prompt=PROMPT, api_name="/submit")
-    until = time.monotonic() + 20
-    while job["state"] != "done":
-        assert time.monotonic() < until
-        job = program.predict(job["ticket"], api_name="/status")
+    assert ended(program, job["ticket"])["state"] == "done"
     assert Path(program.predict(job["ticket"], api_name="/clip")).stat().st_size > 10_000
 
 
