@@ -47,10 +47,10 @@ class Sessions:
 
 def bound(blocks: Any, sessions: Sessions) -> None:
     """Let `sessions` say which of the sessions of a `gr.Blocks` that is being served are kept."""
-    blocks.state_session_capacity = blocks._queue.pending_messages_per_session.max_size = sys.maxsize
+    states = blocks.app.state_holder
+    states.capacity = blocks._queue.pending_messages_per_session.max_size = sys.maxsize
     # Numbers that nobody can ask for, made anew of 10,000 calls after each.
     blocks._queue.ANALYTICS_MAX_EVENTS = 0
-    states = blocks.app.state_holder
 
     class Holder(type(states)):  # type: ignore[misc]
         def __getitem__(self, session: str) -> Any:

@@ -233,6 +233,7 @@ def test_our_lifespan_middleware_and_routes_go_before_gradios(http: httpx.Client
 def test_gradio_drops_no_session_by_itself(blocks: gr.Blocks, told: str) -> None:
     assert told
     assert blocks.state_holder is blocks.app.state_holder
+    assert blocks.state_holder.capacity == sys.maxsize
     assert blocks._queue.pending_messages_per_session.max_size == sys.maxsize
 
 
