@@ -112,12 +112,10 @@ class Services:
                 elem_id="key",
             )
             self.says = component("says", "")
-            self.take = gr.Button("Use this key", elem_id="take")
+            take = gr.Button("Use this key", elem_id="take")
             self.forget = gr.Button("Forget this key", visible=False, elem_id="forget")
-
-    def listen(self, endings: list[Any]) -> None:
-        outputs = [self.key, self.says, self.session.own_key, self.box, self.forget, self.service, *endings]
-        gr.on([self.take.click, self.key.submit], self.take_key, self.key, outputs, **AT_ONCE)
+        outputs = [self.key, self.says, session.own_key, self.box, self.forget, self.service]
+        gr.on([take.click, self.key.submit], self.take_key, self.key, outputs, **AT_ONCE)
         self.forget.click(self.key_update, None, outputs, **AT_ONCE)
 
     async def take_key(self, text: str, request: gr.Request) -> Update:
@@ -158,10 +156,10 @@ class OrderForm:
             elem_id="subject",
         )
         with component("preflight", {}) as self.preflight:
-            self.crop = gr.Button("Crop to fit", elem_id="crop")
+            crop = gr.Button("Crop to fit", elem_id="crop")
         with gr.Row(elem_id="samples"):
             gr.HTML("Try", elem_id="try", apply_default_css=False)
-            self.samples = [
+            samples = [
                 gr.Button(title, icon=PORTRAITS / "small" / f"{Path(file).stem}.jpg", elem_classes="sample")
                 for title, file, _ in SAMPLES
             ]
@@ -180,7 +178,7 @@ class OrderForm:
             elem_id="prompt",
         )
         with gr.Row(elem_id="ideas"):
-            self.ideas = [gr.Button(idea, elem_classes="idea") for idea in IDEAS]
+            ideas = [gr.Button(idea, elem_classes="idea") for idea in IDEAS]
         self.optimizer = gr.Checkbox(
             True, label="Improve my prompt", info="The service rewrites it; off = taken literally", elem_id="optimizer"
         )
@@ -194,14 +192,13 @@ class OrderForm:
             "consent": self.consent,
         }  # fmt: skip
 
-    def listen(self, endings: list[Any]) -> None:
-        outputs = [self.photo, self.preflight, *endings]
+        outputs = [self.photo, self.preflight]
         # Not `input`, which still carries the photo that has just been taken away.
         self.photo.change(self.inspect, self.photo, outputs, **UNOPENED)
-        self.crop.click(partial(self.inspect, crop=True), self.photo, outputs, **UNOPENED)
-        for button, (_, file, scene) in zip(self.samples, SAMPLES, strict=True):
+        crop.click(partial(self.inspect, crop=True), self.photo, outputs, **UNOPENED)
+        for button, (_, file, scene) in zip(samples, SAMPLES, strict=True):
             button.click(partial(self.sample, file, scene), None, [*outputs, self.prompt], **QUEUED)
-        for chip, idea in zip(self.ideas, IDEAS, strict=True):
+        for chip, idea in zip(ideas, IDEAS, strict=True):
             chip.click(None, self.prompt, self.prompt, js=f"(text) => s2v.add(text, {idea!r})", **PRIVATE)
         counted = f"(text) => s2v.count(text, {PROMPT_CHARACTERS}, {PROMPT_WORDS})"
         gr.on([demo.load, self.prompt.change], None, self.prompt, js=counted, **PRIVATE)
@@ -367,12 +364,6 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
     def as_gradio_error(error: Exception) -> Exception:
         return gr.Error(cards.sentence(error), print_exception=False)
 
-    end_in_words(demo, folder=UPLOADS, card=ending, as_error=as_gradio_error)
-    # Outputs of every event, so that each can end there.
-    endings = [result.status, order.generate]
-    order.listen(endings)
-    services.listen(endings)
-
     view, tickets = {"view": session.view}, {"tickets": session.tickets}
     own_key, shown = {"own_key": session.own_key}, {"shown_ticket": session.shown_ticket}
     asked = order.fields | {"service": services.service} | view | tickets | own_key
@@ -380,21 +371,21 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
     watched = [*result.outputs, order.generate, session.shown_ticket, history, services.service]
     # Every way to a job ends in the same watch.
     for chosen in (
-        demo.load(resume, None, endings, inputs_kwargs=view | tickets, **QUEUED),
-        recover.click(recover_ticket, None, [session.tickets, ticket_box, *endings], inputs_kwargs=recovered, **QUEUED),
-        history.open(open_card, session.view, endings, **QUEUED),
-        order.generate.click(make_clip, None, [session.tickets, *endings], inputs_kwargs=asked, **UNOPENED),
+        demo.load(resume, inputs_kwargs=view | tickets, **QUEUED),
+        recover.click(recover_ticket, None, [session.tickets, ticket_box], inputs_kwargs=recovered, **QUEUED),
+        history.open(open_card, session.view, **QUEUED),
+        order.generate.click(make_clip, None, session.tickets, inputs_kwargs=asked, **UNOPENED),
     ):
         inputs = view | tickets | own_key
         chosen.success(watch, None, watched, inputs_kwargs=inputs, trigger_mode="multiple", **QUEUED)
     on_show = {"ticket": session.shown_ticket}
-    result.stop.click(leave_running, None, endings, inputs_kwargs=on_show | view, **AT_ONCE)
-    removed = [result.clip, result.download, result.likeness, session.tickets, history, *endings]
+    result.stop.click(leave_running, inputs_kwargs=on_show | view, **AT_ONCE)
+    removed = [result.clip, result.download, result.likeness, session.tickets, history]
     result.delete.click(remove, None, removed, inputs_kwargs=on_show | shown | tickets, **AT_ONCE)
     history.remove(remove_card, None, removed, inputs_kwargs=shown | tickets, **AT_ONCE)
-    filled = [order.photo, order.preflight, order.link, order.prompt, order.optimizer, *endings]
+    filled = [order.photo, order.preflight, order.link, order.prompt, order.optimizer]
     result.again.click(order.use_again, session.shown_ticket, filled, **QUEUED)
-    services.service.change(order.price_update, services.service, [order.consent, *endings], **AT_ONCE)
+    services.service.change(order.price_update, services.service, order.consent, **AT_ONCE)
 
     # The same for programs.
     async def submit(
@@ -448,6 +439,10 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
 
     for call in (submit, status, clip):
         gr.api(call, api_name=call.__name__, concurrency_limit=None)
+
+    # Last: it takes in all events so far.
+    ends = [result.status, order.generate]
+    end_in_words(demo, folder=UPLOADS, outputs=ends, card=ending, as_error=as_gradio_error)
 
 
 def run(limits: ServerLimits = USUAL) -> None:

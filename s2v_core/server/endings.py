@@ -1,7 +1,7 @@
 """Every event of a page ends in words, whatever goes wrong in it or around it."""
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from copy import copy
 from functools import partial
 from pathlib import Path
@@ -15,13 +15,18 @@ def end_in_words(
     blocks: Any,
     *,
     folder: Path,
+    outputs: Sequence[Any],
     card: Callable[[Exception, Any, Any], Awaitable[dict[Any, Any]]],
     as_error: Callable[[Exception], Exception],
 ) -> None:
     """Answer an event of a `gr.Blocks` that failed with `card`, made of the error, the event and its session.
 
-    A program gets `as_error` instead. Uploads are looked for in `folder` alone.
+    The card's `outputs` become outputs of every event that there is by now. A program gets `as_error` instead.
+    Uploads are looked for in `folder` alone.
     """
+    for event in blocks.fns.values():
+        if event.fn and event.api_visibility != "public":
+            event.outputs = [*event.outputs, *(each for each in outputs if each not in event.outputs)]
     usual, within = blocks.process_api, os.path.abspath(folder)
 
     async def process_api(block_fn: Any, inputs: list[Any], **around: Any) -> dict[str, Any]:
