@@ -174,7 +174,7 @@ class Job:
         if self.state not in UNDER_WAY:
             return ""
         again = self.reason is not None and not self.reason.is_wait
-        return f"{self._happened} It is asked for again by itself." if again else self._happened
+        return f"{self._happened} We keep retrying." if again else self._happened
 
     @property
     def _happened(self) -> str:

@@ -182,7 +182,8 @@ def as_json(job: Job) -> dict[str, Any]:
     seen = job_card(job)
     advice = _without_file(job) if _lost(job) else job.advice
     message = " ".join(filter(None, (job.what, advice))) or seen["line"] or seen["title"]
-    return facts | {"message": message, "elapsed": round(sum(job.seconds.values()), 1)}
+    facts |= {"reason": job.reason or "", "message": message, "elapsed": round(sum(job.seconds.values()), 1)}
+    return facts
 
 
 def summary(job: Job) -> dict[str, Any]:

@@ -153,7 +153,7 @@ def test_a_visitor_has_a_cap_whatever_address_is_claimed(public: str, service: S
         job = client.predict(handle_file(PORTRAIT), f"She counts to {number}.", consent=True, api_name="/submit")
         states.append(ended(client, job["ticket"]))
     assert [each["state"] for each in states] == ["done", "done", "refused"]
-    assert "Your 2 clips of today are used" in states[2]["message"]
+    assert "You have used today's 2 clips" in states[2]["message"]
     other = visitor(public, 8)
     job = other.predict(handle_file(PORTRAIT), "She is another.", consent=True, api_name="/submit")
     assert ended(other, job["ticket"])["state"] == "done"

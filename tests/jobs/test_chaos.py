@@ -57,7 +57,7 @@ async def test_what_was_being_taken_when_it_stopped_is_called_off(tmp_path: Path
             asked = asyncio.create_task(here.submit(photo, "She is late."))
             await until(lambda: here._intake._entering, "it is being taken")
             asyncio.get_running_loop().call_later(0.3, lock.execute, "ROLLBACK")
-        with pytest.raises(Refused, match="is being stopped"):
+        with pytest.raises(Refused, match="is stopping"):
             await asked
         lock.close()
     assert rows(tmp_path, "state") == ["cancelled"]
@@ -115,7 +115,7 @@ async def test_frozen_while_it_waited_in_line_and_woken_it_does_not_pay_again(tm
 
 
 def spoiled(jobs: list[Job], cap: int) -> list[Job]:
-    sentence = f"All {cap} clips of today are used; the day ends at midnight UTC."
+    sentence = f"Today's {cap} clips are used up; the count starts anew at midnight UTC."
     refused = [job for job in jobs if job.state is State.REFUSED]
     return [job for job in refused if (job.what, job.charge) != (sentence, Charge.NONE) or not job.ended]
 
@@ -292,7 +292,7 @@ async def test_where_the_clip_cannot_be_written_it_waits_says_so_and_goes_on(
                 break
         assert (job.state, job.charge) == (State.FETCHING, Charge.SPENT)
         assert "cannot be written here" in job.waits
-        assert "by itself" in job.waits
+        assert "We keep retrying" in job.waits
         folder.unlink()
         folder.mkdir()
         done = await end(here, job)

@@ -34,7 +34,7 @@ async def test_a_stop_takes_nothing_new_and_waits_for_the_payment_that_was_begun
         await studio.submit(photo, "She waits in line.")
         await until(lambda: service.calls("submit"), "the first is being paid")
         studio.stop_admitting()
-        with pytest.raises(Refused, match="being stopped"):
+        with pytest.raises(Refused, match="is stopping"):
             await studio.submit(photo, "She comes too late.")
         began = time.monotonic()
     assert time.monotonic() - began < 10
@@ -230,7 +230,7 @@ async def test_a_drive_that_fails_is_logged_told_and_goes_on(
         # Its round of asking ends, and the next finds no client.
         service.query = [code(1004)]
         async for seen in studio.watch(job.ticket):
-            if "went wrong here" in seen.waits:
+            if "went wrong on this server" in seen.waits:
                 break
         assert (seen.state, seen.charge) == (State.RENDERING, Charge.SPENT)
         assert "KeyError" in caplog.text
@@ -251,7 +251,7 @@ async def test_only_so_many_wait_for_one_visitor(service: Service, photo: Photo,
         found = await asyncio.gather(*clicks, return_exceptions=True)
         full = [str(each) for each in found if isinstance(each, Refused)]
         assert len(full) == 3
-        assert full[0].startswith("3 jobs from your address wait already. Nothing was charged. Wait until some")
+        assert full[0].startswith("3 jobs from your address are waiting already. Nothing was charged. Wait until some")
         await studio.submit(photo, "Another's.", visitor="two")
 
 

@@ -93,7 +93,7 @@ def test_over_the_cap_of_the_day_is_refused_with_a_sentence(driver: LedgerDriver
         "refused",
     ]
     refused = driver.job("three")
-    assert refused.what == "All 2 clips of today are used; the day ends at midnight UTC."
+    assert refused.what == "Today's 2 clips are used up; the count starts anew at midnight UTC."
     assert (refused.charge, bool(refused.ended)) == (Charge.NONE, True)
     assert driver.ledger.used_today() == 2
 
@@ -515,10 +515,10 @@ def test_so_many_may_wait_for_one_visitor_and_ten_times_that_in_all(
     for number in range(20):
         driver.enter(f"{number}", visitor=f"{number // 2}", **values)
         driver.put(f"{number}", state=state)
-    with pytest.raises(Busy, match="20 jobs wait here already"):
+    with pytest.raises(Busy, match="20 jobs are waiting here already"):
         driver.enter("other", visitor="other", **values)
     driver.put("19", state=State.DONE)
-    with pytest.raises(Busy, match="2 jobs from your address wait already"):
+    with pytest.raises(Busy, match="2 jobs from your address are waiting already"):
         driver.enter("mine", visitor="0", **values)
     driver.put("0", state=State.DONE)
     assert driver.enter("mine", visitor="0", **values) == "mine"
@@ -567,7 +567,7 @@ def test_one_visitor_has_a_cap_of_an_own_at_the_owners_cost_alone(driver: Ledger
         driver.enter(f"a{number}", visitor="a")
     states = [driver.admit(f"a{number}", limits).state for number in range(3)]
     assert states == [State.SENDING, State.SENDING, State.REFUSED]
-    assert "Your 2 clips of today are used" in driver.job("a2").what
+    assert "You have used today's 2 clips" in driver.job("a2").what
     driver.enter("b", visitor="b")
     driver.enter("own", visitor="a", payer="visitor")
     assert driver.admit("b", limits).state is State.SENDING
@@ -623,7 +623,7 @@ def test_a_row_from_before_reasons_keeps_its_words_until_it_moves_on(
     driver.ledger.advance("one", "a", Reason.FAULT)
     moved = driver.job("one")
     if state in UNDER_WAY:
-        assert moved.waits == "Something went wrong here. It is asked for again by itself."
+        assert moved.waits == "Something went wrong on this server. We keep retrying."
         assert (driver.row("one")["what"], driver.row("one")["waits"]) == ("", "")
     else:
         assert moved.what == job.what

@@ -194,3 +194,8 @@ def test_a_card_names_the_state_where_there_is_something_to_know(
     state: State, values: dict[str, str], says: str
 ) -> None:
     assert cards.summary(job(state, **values))["state"] == says
+
+
+def test_a_program_is_told_the_reason_by_its_name() -> None:
+    assert cards.as_json(job(State.REFUSED, reason=Reason.BALANCE))["reason"] == "balance"
+    assert cards.as_json(job(State.DONE, reason=None))["reason"] == ""
