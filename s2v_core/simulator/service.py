@@ -28,6 +28,7 @@ from .portrait import stand_in
 from .tasks import RenderTask, TaskFolder
 
 Fault: TypeAlias = Callable[[str, Request], Awaitable[Response | None]]
+Film: TypeAlias = Callable[[Path, str, Path], None]
 _Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 _BODY_BYTES = 28_000_000
@@ -47,7 +48,7 @@ class Simulator:
 
     A render takes `seconds`, or longer where the machine is slow; a download link lasts `link_seconds`. Beyond
     `most_bytes` the oldest files go. `fault` is asked before everything else with `submit`, `query`, `retrieve` or
-    `download`; what it returns is the answer.
+    `download`; what it returns is the answer. `film` makes a clip of a photo and a prompt.
     """
 
     def __init__(
@@ -58,9 +59,10 @@ class Simulator:
         link_seconds: float = 3600.0,
         most_bytes: int = 500_000_000,
         fault: Fault | None = None,
+        film: Film | None = None,
     ) -> None:
         self._tasks = TaskFolder(folder, most_bytes=most_bytes)
-        self._seconds, self._link_seconds, self._fault = seconds, link_seconds, fault
+        self._seconds, self._link_seconds, self._fault, self._film = seconds, link_seconds, fault, film or _film
         self._renderings: dict[str, asyncio.Task[None]] = {}
         self._two_at_once = asyncio.Semaphore(2)
         routes = [Route("/files/{file_id}/output_aigc.mp4", self._call("download", self._download), name="download")]
@@ -164,12 +166,16 @@ class Simulator:
         return rendering
 
     async def _render(self, task: RenderTask) -> None:
-        # Only now: with it comes PyAV, which a page needs for nothing else.
-        from .film import film
-
         async with self._two_at_once:
-            await asyncio.to_thread(film, self._tasks.photo(task), task.prompt, self._tasks.clip(task))
+            await asyncio.to_thread(self._film, self._tasks.photo(task), task.prompt, self._tasks.clip(task))
         del self._renderings[task.id]
+
+
+def _film(photo: Path, prompt: str, clip: Path) -> None:
+    # Only now: with it comes PyAV, which a page needs for nothing else.
+    from .film import film
+
+    film(photo, prompt, clip)
 
 
 def _check(body: bytes) -> tuple[str, bytes]:

@@ -18,6 +18,8 @@ from ..support.pages import ended, heard, served
 from ..support.photos import PORTRAIT
 from ..support.service import PROMPT
 
+pytestmark = pytest.mark.long
+
 LINES = re.search(r"```nginx\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
 CONFIGURATION = """
 daemon off; pid {folder}/pid; error_log {folder}/error.log; user root;

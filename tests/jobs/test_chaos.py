@@ -264,7 +264,7 @@ async def test_every_fault_of_a_submit_is_told_and_nothing_is_sent_twice(
             assert len(service.calls("submit")) == (time_ + 1) * posts
         assert await opened.left_today() == 100_000 - (0 if state is REFUSED else TIMES)
     # And the next process, which sends what waits, does not send it either.
-    async with open_studio(tmp_path, service.base_url, timing=hurry) as opened:
+    async with open_studio(tmp_path, service.base_url, timing=hurry, pace=Pace(look=0.05)) as opened:
         await end(opened, await opened.submit(photo, "another"))
     assert len(service.calls("submit")) == (TIMES + 1) * posts
 

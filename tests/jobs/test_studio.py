@@ -58,7 +58,7 @@ async def test_a_simulated_job_costs_nothing_and_asks_nobody_outside(
     jobs = await watched(studio, await studio.submit(photo, PROMPT, service="simulator"))
     assert jobs[-1].state is State.DONE
     assert {job.charge for job in jobs} == {Charge.NONE}
-    assert describe(studio.store.path(jobs[-1].clip)).width == 1280
+    assert describe(studio.store.path(jobs[-1].clip)).width == 64
     assert service.requests == []
 
 

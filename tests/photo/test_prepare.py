@@ -361,7 +361,7 @@ def bands(size: tuple[int, int], orientation: int, kind: str) -> bytes:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-@pytest.mark.parametrize("scale", [1, 5], ids=["small", "large"])
+@pytest.mark.parametrize("scale", [1, pytest.param(5, marks=pytest.mark.long)], ids=["small", "large"])
 def test_a_tall_photo_keeps_the_part_above_its_middle(orientation: int, kind: str, scale: int) -> None:
     # 7 of 16 parts are let go: 0.3 of them above, which is 1.3 bands, and 0.7 below, which is 3.1.
     photo = prepare(bands((360 * scale, 1600 * scale), orientation, kind), crop=True)
