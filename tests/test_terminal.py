@@ -530,6 +530,8 @@ def test_each_error_has_an_exit_code() -> None:
     assert {kind for kind in found if not issubclass(kind, tuple(EXITS))} == set()
 
 
+# It waits as long as a payment may.
+@pytest.mark.long
 async def test_stopped_while_it_pays_and_without_an_answer_the_charge_is_unknown(
     live: dict[str, str], service: Service
 ) -> None:
