@@ -72,7 +72,7 @@ def test_the_public_names_are_sorted_and_there() -> None:
 def test_the_client_alone_costs_nothing_of_what_stands_above_it() -> None:
     script = "import sys, s2v_core; print(*{name.partition('.')[0] for name in sys.modules})"
     loaded = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert not {*loaded.stdout.split()} & {"av", "sqlalchemy", "starlette", "gradio", "numpy"}
+    assert not {*loaded.stdout.split()} & {"av", "sqlalchemy", "starlette", "gradio", "numpy", "PIL"}
 
 
 def test_a_page_starts_without_what_only_a_clip_needs() -> None:

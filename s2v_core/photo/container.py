@@ -16,6 +16,8 @@ from ..errors import ImageRejected
 from ..reasons import Reason
 
 Kind: TypeAlias = Literal["JPEG", "PNG", "WebP"]
+# A JPEG is made smaller while it is decoded, a PNG is not; a WebP's decoder needs 16 bytes for each.
+PIXELS: dict[Kind, int] = {"JPEG": 200_000_000, "PNG": 40_000_000, "WebP": 13_000_000}
 
 _PIECES = 20_000
 _PROFILE_BYTES = 4_000_000

@@ -15,11 +15,9 @@ from PIL.WebPImagePlugin import WebPImageFile
 from .. import wire
 from ..errors import ImageRejected
 from ..reasons import Reason
-from .container import Kind, StrippedPhoto
+from .container import PIXELS, Kind, StrippedPhoto
 from .exif import orientation_and_location
 
-# A JPEG is made smaller while it is decoded, a PNG is not; a WebP's decoder needs 16 bytes for each.
-PIXELS: dict[Kind, int] = {"JPEG": 200_000_000, "PNG": 40_000_000, "WebP": 13_000_000}
 LONG_SIDE = 2048
 # As base64 with the longest prompt beside it, this keeps the body under 900 kB.
 JPEG_BYTES = 640_000

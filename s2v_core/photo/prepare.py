@@ -19,8 +19,7 @@ from .. import wire
 from ..addresses import PORT, NotPublic, check_public
 from ..errors import ImageRejected, RatioRejected
 from ..reasons import Reason
-from .container import Kind, StrippedPhoto, strip
-from .pixels import PIXELS, render
+from .container import PIXELS, Kind, StrippedPhoto, strip
 
 # A path, a data URL, or what is in the file.
 Source: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
@@ -87,6 +86,9 @@ def prepare(source: Source, *, crop: bool = False) -> Photo:
         if parts.width or parts.height:
             _check_size(parts, kind, crop=crop)
         _check_work(parts)
+        # Only now: who sends a link, or follows a task, needs no Pillow.
+        from .pixels import render
+
         return Photo(*render(parts, kind))
 
 
