@@ -1,4 +1,4 @@
-"""One exchange each: submit, query, retrieve; and one loop that polls."""
+"""Submit, which pays; query and retrieve, which are free; one loop that polls, and a fetch that brings the clip."""
 
 import asyncio
 import logging
@@ -117,7 +117,10 @@ class Client:
         return await self.send(await accept_async(photo), prompt, prompt_optimizer=prompt_optimizer)
 
     async def send(self, subject: Photo | PublicLink, prompt: str, *, prompt_optimizer: bool) -> str:
-        """`submit`, of what has been checked already. Raises `Refused` or `ChargeUnknown`."""
+        """`submit`, of what has been checked already. Raises `Refused` or `ChargeUnknown`.
+
+        It is sent again, twice at most, only where certainly nothing was charged: no connection, or a rate limit.
+        """
         image = subject.data_url if isinstance(subject, Photo) else subject
         body = wire.submit_body(image, prompt, prompt_optimizer=prompt_optimizer)
         for wait in (self.timing.backoff, 2 * self.timing.backoff):

@@ -96,7 +96,7 @@ class DatabaseUnavailable(S2VError):
 
 
 class UnknownTicket(S2VError):
-    """Whoever has a job's ticket may see it, and nobody else."""
+    """No job here has this ticket. Whoever has a job's ticket may see it, and nobody else."""
 
     says_charge = False
 

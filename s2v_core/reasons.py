@@ -131,9 +131,9 @@ _WORDS: Mapping[Reason, tuple[str, str]] = {
     Reason.INVISIBLE: ("The prompt has too many invisible characters.", "Type the prompt again."),
     Reason.SENSITIVE_INPUT: ("The service judged the prompt or the photo to be sensitive.", _CHANGE),
     Reason.SENSITIVE_CLIP: ("The service judged the finished video to be sensitive.", _CHANGE),
-    Reason.TURNED_DOWN: ("The service refused the request.", "Correct what it names, then try again."),
+    Reason.TURNED_DOWN: ("The service refused the request.", "Correct what it objects to, then try again."),
     Reason.NO_TASK: ("The service's answer names no task, so we do not know whether it took the job.", ""),
-    Reason.NO_NEWS: ("The service's answer says nothing.", ""),
+    Reason.NO_NEWS: ("We could not make sense of the service's answer.", ""),
     Reason.GAVE_UP: ("The service gave up on this clip.", ""),
     Reason.GAVE_UP_SILENTLY: ("The service gave up on this clip and gave no reason.", ""),
     Reason.NOT_REACHED: ("{provider} could not be reached.", "Check the connection and try again."),
@@ -166,7 +166,7 @@ _WORDS: Mapping[Reason, tuple[str, str]] = {
         "Check its name, and that it may be read.",
     ),
     Reason.PHOTO_NO_FILE: (
-        "The photo cannot be opened: this is no file name, or no open file of bytes.",
+        "The photo cannot be opened: it is neither a file name nor a file opened in binary mode.",
         "Check it, or open it again.",
     ),
     Reason.PHOTO_TYPE: (
@@ -187,7 +187,7 @@ _WORDS: Mapping[Reason, tuple[str, str]] = {
         "Give another.",
     ),
     Reason.LINK_NOT_PUBLIC: (
-        "A link to a photo is a public one: it begins with https://, names a public host, and has no password.",
+        "The link must be public: it begins with https://, names a public host and has no password.",
         "",
     ),
     Reason.PHOTO_NO_PICTURE: (
@@ -241,7 +241,7 @@ _WORDS: Mapping[Reason, tuple[str, str]] = {
     Reason.STOPPING: ("The server is stopping and takes nothing new.", "Try again when it is back."),
     Reason.NO_SERVICE: ("There is no {name} service here: the live one needs a key.", ""),
     Reason.NO_ROOM: (
-        "The simulator takes nothing new: under {gigabytes} GB of the disk is free, and that is kept for paid clips.",
+        "The simulator takes nothing new: under {gigabytes} GB of the disk is free, which is kept for paid clips.",
         "Make room on the disk, then try again.",
     ),
     Reason.QUEUE_FULL: ("{count} jobs are waiting here already.", _SOME_ENDED),
@@ -254,11 +254,11 @@ _WORDS: Mapping[Reason, tuple[str, str]] = {
         "You have used today's {count} clips; the count starts anew at midnight UTC.",
         "With your own key there is no limit.",
     ),
-    Reason.WAITING_LINE: ("Waiting: {count} before it.", ""),
+    Reason.WAITING_LINE: ("Waiting: {count} ahead of it.", ""),
     Reason.WAITING_RENDERS: ("Waiting: {count} clips are rendering with this key already.", ""),
     Reason.WAITING_MINUTE: ("Waiting: {count} clips were sent with this key within a minute.", ""),
     Reason.WAITING_KEY: ("Waiting for the same key: enter it again.", ""),
-    Reason.WAITING_TICKET: ("We asked for it for 24 hours. Its ticket makes us ask again.", ""),
+    Reason.WAITING_TICKET: ("We asked for 24 hours and then stopped. Enter its ticket to make us ask again.", ""),
     Reason.FAULT: ("Something went wrong on this server.", ""),
     Reason.SUBMIT_FAULT: ("Something went wrong on this server while the request was being sent.", ""),
     Reason.PHOTO_GONE: ("The photo is no longer here.", "Choose it again."),

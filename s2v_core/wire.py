@@ -136,7 +136,10 @@ def submit_body(image: str, prompt: str, *, prompt_optimizer: bool) -> bytes:
 
 
 def read_submit(http_status: int, body: bytes) -> str:
-    """The task id. Raises `Refused`, `Busy` or `ChargeUnknown`: the charge table of the service."""
+    """The task id. Raises `Refused`, `Busy` or `ChargeUnknown`.
+
+    A known code decides, then the gateway's, then the HTTP status; whatever is left may have been charged.
+    """
     answer = _json(body) or _cut_off(body)
     if task_id := _id(answer.get("task_id")):
         return task_id

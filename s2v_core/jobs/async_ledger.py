@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -15,6 +15,7 @@ _Given = ParamSpec("_Given")
 _Result = TypeVar("_Result")
 
 _AGAIN_SECONDS = 1.0
+_LAST_SECONDS = 0.5
 
 
 def _asked(
@@ -23,9 +24,10 @@ def _asked(
     """Raises `DatabaseUnavailable`."""
 
     async def call(self: "AsyncLedger", /, *given: _Given.args, **named: _Given.kwargs) -> _Result:
-        return await asyncio.get_running_loop().run_in_executor(
-            self._threads, partial(act, self.blocking, *given, **named)
-        )
+        running = self._threads.submit(partial(act, self.blocking, *given, **named))
+        self._running.add(running)
+        running.add_done_callback(self._running.discard)
+        return await asyncio.wrap_future(running)
 
     return call
 
@@ -54,9 +56,12 @@ class AsyncLedger:
         self.blocking = ledger
         # Its own: behind a database that says nothing neither photos nor uploads wait.
         self._threads = ThreadPoolExecutor(8, "ledger")
+        self._running: set[Future[Any]] = set()
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
+        # A connection that comes back after the engine has gone is closed by nobody.
+        wait(set(self._running), timeout=_LAST_SECONDS)
         self.blocking.close()
 
     job = _asked(Ledger.job)

@@ -1,7 +1,7 @@
 """The life of one job, top to bottom: pay once, follow the task, fetch the clip.
 
-Up to the task's id everything is done once and never again; after it everything is free reading, and is done again
-until it succeeds.
+Until the task's id is known, nothing that may have been charged is repeated. After it everything is free
+reading, and is repeated until it succeeds.
 """
 
 import asyncio

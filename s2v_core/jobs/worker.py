@@ -97,7 +97,7 @@ class Worker:
         admitted, waiting = await self._ledger.admit(self._name, asked, self._limits)
         for job in admitted:
             if job.state is State.SENDING:
-                # Reached once in a job's life: nobody else finds a row of ours in this state and sends it.
+                # Once for each admission: only `withdraw`, before anything has left, leads back to the queue.
                 self._payments[job.ticket] = asyncio.create_task(self._pay(job))
         self._queued -= set(asked) - waiting
 

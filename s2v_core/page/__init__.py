@@ -1,1 +1,1 @@
-"""What a page asks for and says; no Gradio, no selector, no element."""
+"""What a page asks for and says; no Gradio."""

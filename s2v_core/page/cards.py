@@ -1,11 +1,11 @@
-"""A job in words for people: what the page's card, the HTTP interface and the terminal say of it."""
+"""A job in words for people: what the page's card and the HTTP interface say of it."""
 
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from .. import providers, wire
-from ..errors import Charge, InputRejected, PromptRejected, RatioRejected, S2VError
+from ..errors import Charge, InputRejected, PromptRejected, RatioRejected, S2VError, UnknownTicket
 from ..jobs.model import UNDER_WAY, Job, Stage, State, TypicalDurations
 from ..reasons import Reason
 
@@ -13,7 +13,7 @@ from ..reasons import Reason
 Ending = list[tuple[str, str | list[str]]]
 
 _BROKEN = "Something went wrong on this server."
-_BACK = "You can close this tab; it will be under “Your clips”."
+_BACK = "You can close this tab; the clip will appear under “Your clips”."
 _TITLES = {
     State.QUEUED: "Preparing",
     State.SENDING: "Sending",
@@ -75,7 +75,7 @@ def idle_card(service: str) -> dict[str, Any]:
     """The card before the first click."""
     stage = ("Your clip plays here", f"{wire.CLIP_SIZE[0]} × {wire.CLIP_SIZE[1]}, six seconds")
     who = "The simulator takes" if service == "simulator" else "A clip takes"
-    line = f"Choose a portrait, say what happens. {who} {takes(service)[0].lower()}{takes(service)[1:]}"
+    line = f"Choose a portrait and say what happens. {who} {takes(service)[0].lower()}{takes(service)[1:]}"
     return card("idle", "Ready when you are", line=line, stage=stage)
 
 
@@ -100,18 +100,27 @@ def rejection_card(error: S2VError) -> dict[str, Any]:
         RatioRejected: ("Crop to fit", "#crop"),
     }
     actions = [where[type(error)]] if type(error) in where else []
-    title = "One thing is missing" if isinstance(error, InputRejected) else _TITLES[State.REFUSED]
+    title = "One thing to fix first" if isinstance(error, InputRejected) else _TITLES[State.REFUSED]
     return card(State.REFUSED, title, ending=ending, actions=actions)
 
 
-def broken_card(ticket: str = "") -> dict[str, Any]:
-    """The card after an error that nobody foresaw; the `ticket` of the job that was on show, where there was one."""
+def failure_card(error: S2VError, ticket: str = "") -> dict[str, Any]:
+    """After anything but a click that pays; the `ticket` of the job on show, if there is one, whose charge stays."""
+    title = "No such ticket here" if isinstance(error, UnknownTicket) else "This did not work"
+    ending: Ending = [("What happened", error.what), ("Ticket", ticket), ("What to do", error.advice or "Try again.")]
+    return card(State.REFUSED, title, ending=[row for row in ending if row[1]])
+
+
+def broken_card(ticket: str = "", *, paying: bool = False) -> dict[str, Any]:
+    """After an error that nobody foresaw, in a click that pays or in another; the `ticket` of the job on show."""
     ending: Ending = [("What happened", "This server could not do that. Its log says why.")]
     if not ticket:
-        ending += [("Charged?", "Nothing was charged."), ("What to do", "Try again. What you entered is still here.")]
-        return card(State.REFUSED, _BROKEN[:-1], ending=ending, actions=[("Try again", "#generate")])
+        actions = [("Try again", "#generate")] if paying else []
+        ending += [("Charged?", "Nothing was charged.")] if paying else []
+        ending += [("What to do", "Try again. What you entered is still here.")]
+        return card(State.REFUSED, _BROKEN[:-1], ending=ending, actions=actions)
     ending += [
-        ("Charged?", "Whatever had begun goes on by itself; its ticket says whether it was charged."),
+        ("Charged?", "Anything already under way continues; the ticket shows whether it was charged."),
         ("Ticket", ticket),
         ("What to do", "Look at it again in a minute, or reload the page."),
     ]
@@ -209,7 +218,7 @@ def _running(job: Job, title: str, typical: TypicalDurations | None) -> tuple[st
         return title, job.waits or f"It has taken over 20 minutes. We keep asking. {_BACK}"
     since = job.now - job.began.get(Stage.SEND, job.now)
     if typical and since > typical.nine_tenths:
-        line = f"Slower than 9 out of 10 so far. {_BACK}"
+        line = f"Slower than 9 in 10 clips here so far. {_BACK}"
     else:
         line = f"{takes(job.service, typical)} {_BACK}"
     if job.state is State.RENDERING and job.status:
@@ -227,7 +236,7 @@ def _over(job: Job, title: str, space: str) -> tuple[str, Ending, list[tuple[str
         title, to_do = "The clip is not here", _without_file(job)
     elif job.state is State.DONE:
         what, to_do = "The clip was deleted here.", "Make another."
-    elif job.reason is Reason.KEY:
+    elif job.reason is Reason.KEY and job.state is State.REFUSED:
         to_do, actions = key_steps(job.provider, space, own=job.payer == "visitor")
     elif job.state is State.UNKNOWN and job.charge is Charge.UNKNOWN:
         sent = datetime.fromtimestamp(job.began.get(Stage.SEND, job.queued), UTC)

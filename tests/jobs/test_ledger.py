@@ -199,7 +199,7 @@ def test_who_came_first_is_sent_first_unless_nobody_drives_it(driver: LedgerDriv
     driver.enter("two")
     driver.ago("one", queued_at=9)
     waiting = driver.admit("two")
-    assert (waiting.state, waiting.waits) == ("queued", "Waiting: 1 before it.")
+    assert (waiting.state, waiting.waits) == ("queued", "Waiting: 1 ahead of it.")
     driver.ago("one", leased_until=1)
     assert driver.admit("two").state is State.SENDING
 

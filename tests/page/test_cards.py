@@ -4,10 +4,18 @@ from typing import Any
 
 import pytest
 
-from s2v_core.errors import Charge, ChargeUnknown, InputRejected, PromptRejected, RatioRejected
+from s2v_core.errors import (
+    Charge,
+    ChargeUnknown,
+    DatabaseUnavailable,
+    InputRejected,
+    PromptRejected,
+    RatioRejected,
+    UnknownTicket,
+)
 from s2v_core.jobs.model import UNDER_WAY, Job, Stage, State, TypicalDurations
 from s2v_core.page import cards
-from s2v_core.reasons import Reason
+from s2v_core.reasons import Reason, what_to_do
 
 BEGAN = {Stage.PREPARE: 1000.0, Stage.SEND: 1001.0, Stage.QUEUE: 1003.0, Stage.RENDER: 1010.0}
 
@@ -89,7 +97,7 @@ def test_the_band_is_told_and_past_it_that_this_one_is_slow() -> None:
     rendering = job(State.RENDERING, task_id="1", status="Processing")
     assert "Usually 2:40 to 4:10." in cards.job_card(rendering, typical=band)["line"]
     late = job(State.RENDERING, task_id="1", status="Processing", now=1001.0 + 601)
-    assert "Slower than 9 out of 10 so far." in cards.job_card(late, typical=band)["line"]
+    assert "Slower than 9 in 10 clips here so far." in cards.job_card(late, typical=band)["line"]
     assert "Slower" not in cards.job_card(late)["line"]
     assert "%" not in str(cards.job_card(late, typical=band))
 
@@ -102,7 +110,7 @@ def test_an_overdue_job_is_still_asked_for_and_no_failure() -> None:
 
 def test_what_a_job_waits_for_is_said_before_all_else() -> None:
     waiting = job(State.QUEUED, reason=Reason.WAITING_LINE, facts={"count": 2})
-    assert cards.job_card(waiting, typical=usual())["line"] == "Waiting: 2 before it."
+    assert cards.job_card(waiting, typical=usual())["line"] == "Waiting: 2 ahead of it."
 
 
 @pytest.mark.parametrize(
@@ -149,7 +157,7 @@ def test_a_click_without_a_job_says_what_to_put_right(error: InputRejected, acti
 
 
 def test_an_error_that_nobody_foresaw_is_told_with_what_is_known_of_the_charge() -> None:
-    before, after = cards.broken_card(), cards.broken_card("s2v_x")
+    before, after = cards.broken_card(paying=True), cards.broken_card("s2v_x")
     assert (before["charge"], after["charge"]) == (Charge.NONE, Charge.UNKNOWN)
     assert dict(before["ending"])["Charged?"] == "Nothing was charged."
     assert [term for term, _ in after["ending"]] == ["What happened", "Charged?", "Ticket", "What to do"]
@@ -199,3 +207,16 @@ def test_a_card_names_the_state_where_there_is_something_to_know(
 def test_a_program_is_told_the_reason_by_its_name() -> None:
     assert cards.as_json(job(State.REFUSED, reason=Reason.BALANCE))["reason"] == "balance"
     assert cards.as_json(job(State.DONE, reason=None))["reason"] == ""
+
+
+def test_what_went_wrong_beside_a_job_says_nothing_of_its_charge() -> None:
+    card = cards.failure_card(DatabaseUnavailable("a disk"), "s2v_x")
+    assert [term for term, _ in card["ending"]] == ["What happened", "Ticket", "What to do"]
+    assert cards.failure_card(UnknownTicket())["title"] == "No such ticket here"
+    assert "Charged?" not in dict(cards.broken_card()["ending"])
+    assert cards.broken_card()["actions"] == []
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_every_reason_has_words(reason: Reason) -> None:
+    assert isinstance(what_to_do(reason), str)

@@ -161,9 +161,9 @@ async def test_consent_is_a_true_yes(orders: Orders, service: Service, consent: 
         ({"prompt": None}, "The prompt is empty"),
         ({"prompt": 7}, "The prompt is empty"),
         ({"prompt": ["She smiles."]}, "The prompt is empty"),
-        ({"link": 7}, "A link to a photo"),
+        ({"link": 7}, "The link must be public"),
         ({"link": None}, "There is no portrait yet"),
-        ({"link": ["https://a.example/b.jpg"]}, "A link to a photo|The link"),
+        ({"link": ["https://a.example/b.jpg"]}, "The link"),
     ],
     ids=str,
 )

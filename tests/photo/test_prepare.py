@@ -413,8 +413,8 @@ class Odd(io.BytesIO):
         (None, "is given as NoneType"),
         (5, "is given as int"),
         ([b"photo"], "is given as list"),
-        (io.StringIO("text"), "no open file of bytes"),
-        (Odd(), "no open file of bytes"),
+        (io.StringIO("text"), "opened in binary mode"),
+        (Odd(), "opened in binary mode"),
         ("https://photos.example/a.jpg", "is a link, which is never opened here"),
         ("data:image/png;base64,%%%", "base64 is damaged"),
         ("data:text/plain,hello", "neither a data URL"),
@@ -430,7 +430,7 @@ def test_what_is_no_source_of_a_photo_is_told_what_to_give(source: object, says:
 def test_a_closed_file_is_told_to_be_opened() -> None:
     file = io.BytesIO(encoded(picture()))
     file.close()
-    with pytest.raises(ImageRejected, match="no open file"):
+    with pytest.raises(ImageRejected, match="opened in binary mode"):
         prepare(file)
 
 
