@@ -9,7 +9,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout, suppress
+from contextlib import closing, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -344,7 +344,7 @@ async def test_stopped_while_it_pays_the_answer_is_waited_for(
 
 async def test_stopped_while_it_waits_nothing_is_sent(live: dict[str, str], service: Service, tmp_path: Path) -> None:
     await finished(live)
-    with sqlite3.connect(tmp_path / "data" / "ledger.db") as database:
+    with closing(sqlite3.connect(tmp_path / "data" / "ledger.db")) as database, database:
         # As many as render at once with one key.
         database.execute(
             "UPDATE jobs SET state = 'rendering', request = '', leased_until = '2100-01-01 00:00:00.000000'"
@@ -355,7 +355,7 @@ async def test_stopped_while_it_waits_nothing_is_sent(live: dict[str, str], serv
             database.execute("INSERT INTO jobs SELECT * FROM more")
 
     def waits() -> object:
-        with sqlite3.connect(tmp_path / "data" / "ledger.db") as database:
+        with closing(sqlite3.connect(tmp_path / "data" / "ledger.db")) as database, database:
             return database.execute("SELECT * FROM jobs WHERE state = 'queued' AND reason != ''").fetchone()
 
     ended = await interrupted(live, service, INT, INT, during=waits)
@@ -382,7 +382,7 @@ async def test_a_killed_command_is_resumed_by_its_ticket_for_one_payment(
     assert "spent" in line
     assert PROMPT in line
     service.query = good
-    with sqlite3.connect(tmp_path / "data" / "ledger.db") as database:
+    with closing(sqlite3.connect(tmp_path / "data" / "ledger.db")) as database, database:
         # The dead process would hold it for its lease.
         database.execute("UPDATE jobs SET leased_until = '2000-01-01 00:00:00.000000'")
     ended = await run(live, "fetch", ticket, "-o", str(tmp_path / "clip.mp4"))
@@ -398,7 +398,7 @@ async def test_jobs_shows_the_newest_50_and_on_request_all(
     live: dict[str, str], service: Service, tmp_path: Path
 ) -> None:
     ticket = await finished(live)
-    with sqlite3.connect(tmp_path / "data" / "ledger.db") as database:
+    with closing(sqlite3.connect(tmp_path / "data" / "ledger.db")) as database, database:
         database.execute("CREATE TABLE more AS SELECT * FROM jobs")
         for number in range(60):
             database.execute(
@@ -516,7 +516,7 @@ async def test_a_clip_whose_file_is_gone_is_fetched_again_and_a_deleted_one_is_n
     assert (ended.exit, ended.err) == (0, "")
     assert Path(ended.out.strip()).read_bytes() == clip
     assert len(service.calls("submit")) == 1
-    with sqlite3.connect(tmp_path / "data" / "ledger.db") as database:
+    with closing(sqlite3.connect(tmp_path / "data" / "ledger.db")) as database, database:
         database.execute("UPDATE jobs SET photo = '', clip = '', prompt = ''")
     ended = await run(live, "fetch", ticket)
     assert (ended.exit, ended.out, ended.err) == (2, "", f"Its clip was deleted here. Ticket {ticket}.\n")

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -78,7 +79,7 @@ def test_a_killed_server_finds_its_job_again_for_one_payment(
         start(page)
         expect(page.locator("#status h2")).to_have_text("Rendering")
     service.query = good
-    with sqlite3.connect(tmp_path / "ledger.db") as database:
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as database, database:
         # The dead process would hold it for its lease.
         database.execute("UPDATE jobs SET leased_until = '2000-01-01 00:00:00.000000'")
     # A page of Gradio's reloads itself when its server is back, and would do so in the middle of this.

@@ -4,6 +4,7 @@ import json
 import re
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -201,7 +202,7 @@ def test_rows_hold_no_address_and_no_key(public: str, service: Service, public_f
     client = visitor(public, 99, **{"X-S2V-Key": OWN})
     job = client.predict(handle_file(PORTRAIT), "She pays.", consent=True, api_name="/submit")
     ended(client, job["ticket"])
-    with sqlite3.connect(public_folder / "ledger.db") as database:
+    with closing(sqlite3.connect(public_folder / "ledger.db")) as database, database:
         rows = database.execute("SELECT * FROM jobs").fetchall()
     assert rows
     assert not [value for row in rows for value in row if "203.0.113" in str(value) or OWN in str(value)]

@@ -4,6 +4,7 @@ import asyncio
 import os
 import sqlite3
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -195,7 +196,7 @@ async def test_a_clip_that_a_restored_ledger_does_not_know_is_kept_aside(
     async with studio_at(service, tmp_path) as studio:
         kept = await end(studio, await studio.submit(photo, "Before the backup."))
         lost = await end(studio, await studio.submit(photo, "After it."))
-    with sqlite3.connect(tmp_path / "ledger.db") as database:
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as database, database:
         database.execute("DELETE FROM jobs WHERE ticket = ?", (lost.ticket,))
     aged(tmp_path)
     async with studio_at(service, tmp_path, pace=Pace(sweep=0.01, clear_away=0.0)) as studio:

@@ -9,7 +9,7 @@ import socket
 import sqlite3
 import time
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from itertools import count
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -165,7 +165,7 @@ async def test_a_flood_keeps_nobody_from_a_clip_and_fills_neither_disk_nor_memor
             meanwhile = await clip(url)
     print(f"{SECONDS:g} s: {dict(flood.answers)}, {dict(flood.jobs)}, at most {most / 1e6:.1f} MB kept")
     print(f"a clip in {meanwhile:.1f} s, usually {usual:.1f} s; memory +{memory / 1e6:.0f} MB")
-    with sqlite3.connect(tmp_path / "ledger.db") as ledger:
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as ledger, ledger:
         (waiting,) = ledger.execute("SELECT count(*) FROM jobs WHERE state = 'queued'").fetchone()
     assert waiting <= 20
     # In a few seconds a busy machine says nothing of it.

@@ -8,7 +8,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 
 import httpx
@@ -85,7 +85,7 @@ async def test_the_page_hears_each_signal_and_waits_for_the_payment_that_was_beg
         assert time.monotonic() - began < SECONDS
     assert process.returncode == 0
     assert b"Traceback" not in b"".join(said)
-    with sqlite3.connect(tmp_path / "data" / "ledger.db") as database:
+    with closing(sqlite3.connect(tmp_path / "data" / "ledger.db")) as database, database:
         assert database.execute("SELECT state, task_id FROM jobs").fetchall() == [("rendering", TASK)]
     assert len(service.calls("submit")) == 1
 

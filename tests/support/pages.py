@@ -5,7 +5,7 @@ import shutil
 import socket
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +90,7 @@ def renew(service: Service, folder: Path, clip: bytes) -> None:
     for call in ("submit", "query", "file", "backup", "requests"):
         setattr(service, call, getattr(fresh, call))
     if (folder / "ledger.db").exists():
-        with sqlite3.connect(folder / "ledger.db") as database:
+        with closing(sqlite3.connect(folder / "ledger.db")) as database, database:
             database.execute("UPDATE jobs SET state = 'done', sending_at = '2000-01-01 00:00:00.000000'")
 
 
