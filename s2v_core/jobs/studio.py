@@ -74,6 +74,14 @@ class Studio:
     async def __aenter__(self) -> Self:
         ledger = await asyncio.to_thread(Ledger, self._settings.ledger_url, lease=self._pace.lease)
         self._ledger = AsyncLedger(ledger)
+        try:
+            await self._open(ledger)
+        except BaseException:
+            self._ledger.close()
+            raise
+        return self
+
+    async def _open(self, ledger: Ledger) -> None:
         await asyncio.to_thread(self.store.make, ledger.identity, ledger.unnamed)
         for line in sentences(await self._ledger.health()):
             _log.info("at work beside this one, or ended without a word. %s", line)
@@ -112,7 +120,6 @@ class Studio:
             self._loops.start("way", _HOUR, self._tell_way)
         if self._take_over:
             self._loops.start("sweep", self._pace.sweep, self._upkeep.sweep)
-        return self
 
     async def __aexit__(self, *_: object) -> None:
         """Once: wait for each payment that was begun, leave the rest to who comes next."""
