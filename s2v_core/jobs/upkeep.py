@@ -75,6 +75,7 @@ class Upkeep:
             return
         except pictures.NotAClip as error:
             _log.info("%s", error)
+        # Nor does anything else about its pictures take it away.
         except Exception:  # noqa: BLE001
             _log.exception("the pictures of a clip failed")
         self._unpicturable[job.ticket] = None

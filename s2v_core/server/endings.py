@@ -35,6 +35,7 @@ def end_in_words(
         try:
             _check_files(inputs, within)
             return dict(await usual(block_fn, inputs, **around))
+        # Whatever it was: a click that nothing answers leaves a person with nothing to go on.
         except Exception as error:  # noqa: BLE001
             if not isinstance(error, S2VError):
                 report(error)

@@ -103,6 +103,7 @@ class Uploads:
         while True:
             try:
                 await self._aside(partial(expire, self._folder, self._limits.upload_kept_seconds))
+            # Without it the disk would fill in silence: it is told, and tried again.
             except Exception:  # noqa: BLE001
                 _log.exception("old uploads could not be removed")
             await asyncio.sleep(_LOOK_SECONDS)
