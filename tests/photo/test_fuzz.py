@@ -4,6 +4,8 @@ import pytest
 
 from .fuzz import mutated, outcome, seeds
 
+pytestmark = pytest.mark.long
+
 _SEED = 1
 
 

@@ -21,6 +21,8 @@ from ..support.forks import ROOT
 from ..support.service import KEY, PROMPT, TASK, Answer, Service, good, task
 from ..support.waiting import until
 
+pytestmark = pytest.mark.long
+
 ORDER = [None, PROMPT, True, "https://photos.example/face.jpg", True]
 
 
