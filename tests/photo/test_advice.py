@@ -11,6 +11,8 @@ from s2v_core.photo.prepare import Photo, prepare
 
 from ..support.photos import ASSETS, encoded
 
+pytestmark = pytest.mark.long
+
 PORTRAITS = sorted(path for path in (ASSETS / "portraits").iterdir() if path.suffix in {".jpg", ".png"})
 all_portraits = pytest.mark.parametrize("path", PORTRAITS, ids=lambda path: path.stem)
 
