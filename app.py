@@ -307,6 +307,7 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
         return gr.skip()
 
     async def recover_ticket(*, ticket: str, view: SimpleNamespace, tickets: list[str] | None) -> Update:
+        view.ticket = ""
         view.ticket = (await studio.resume(ticket.strip())).ticket
         return {session.tickets: newest(view.ticket, tickets), ticket_box: ""}
 
@@ -341,8 +342,8 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
                     yield {result.likeness: await gallery.pictures(job)} | await history_update(tickets)
 
     async def leave_running(*, ticket: str, view: SimpleNamespace) -> Update:
-        job = await studio.cancel(ticket)
         view.ticket = ""
+        job = await studio.cancel(ticket)
         card = gallery.card(job) if job.ended else gallery.card(job) | cards.background_card(job)
         return {result.status: card, order.generate: gr.Button(interactive=True)}
 
@@ -356,11 +357,12 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
 
     async def ending(error: Exception, event: Any, states: Any) -> Update:
         """A card and a live button, whatever went wrong."""
-        ticket, paying = states[session.view._id].ticket, event.api_name == "make_clip"
-        if isinstance(error, S2VError):
-            card = cards.rejection_card(error) if paying else cards.failure_card(error, ticket)
-        else:
+        ticket = states[session.view._id].ticket or states[session.shown_ticket._id]
+        paying = event.api_name == "make_clip"
+        if not isinstance(error, S2VError):
             card = cards.broken_card(ticket, paying=paying)
+        else:
+            card = cards.rejection_card(error) if paying else cards.failure_card(error, ticket)
         return {result.status: card, order.generate: gr.Button(interactive=True)}
 
     def as_gradio_error(error: Exception) -> Exception:

@@ -43,6 +43,7 @@ function show() {
   since = performance.now() - (ahead > 0 && ahead < 2 ? 1000 * ahead : 0);
   card.dataset.state = now.state;
   card.dataset.charge = now.charge;
+  card.dataset.ticket = now.ticket;
   write(find("h2"), now.title);
   write(find(".line"), now.line);
   write(find(".stage strong"), now.stage[0] ?? "");

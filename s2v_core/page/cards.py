@@ -105,29 +105,32 @@ def rejection_card(error: S2VError) -> dict[str, Any]:
 
 
 def failure_card(error: S2VError, ticket: str = "") -> dict[str, Any]:
-    """After anything but a click that pays; the `ticket` of the job on show, if there is one, whose charge stays."""
+    """After anything but a click that pays: it says nothing new of the charge, and names the job that was on show."""
     title = "No such ticket here" if isinstance(error, UnknownTicket) else "This did not work"
-    ending: Ending = [("What happened", error.what), ("Ticket", ticket), ("What to do", error.advice or "Try again.")]
-    return card(State.REFUSED, title, ending=[row for row in ending if row[1]])
+    return _beside(title, error.what, error.advice or "Try again.", ticket)
 
 
 def broken_card(ticket: str = "", *, paying: bool = False) -> dict[str, Any]:
     """After an error that nobody foresaw, in a click that pays or in another; the `ticket` of the job on show."""
-    ending: Ending = [("What happened", "This server could not do that. Its log says why.")]
+    what, to_do = "This server could not do that. Its log says why.", "Try again. What you entered is still here."
+    if not paying:
+        return _beside(_BROKEN[:-1], what, to_do, ticket)
+    ending: Ending = [("What happened", what), ("Charged?", Charge.NONE.sentence()), ("What to do", to_do)]
+    return card(State.REFUSED, _BROKEN[:-1], ending=ending, actions=[("Try again", "#generate")])
+
+
+def _beside(title: str, what: str, to_do: str, ticket: str) -> dict[str, Any]:
+    """What went wrong beside a job, which may be paid and goes on."""
     if not ticket:
-        actions = [("Try again", "#generate")] if paying else []
-        ending += [("Charged?", "Nothing was charged.")] if paying else []
-        ending += [("What to do", "Try again. What you entered is still here.")]
-        return card(State.REFUSED, _BROKEN[:-1], ending=ending, actions=actions)
-    ending += [
-        ("Charged?", "Anything already under way continues; the ticket shows whether it was charged."),
+        return card(State.REFUSED, title, ending=[("What happened", what), ("What to do", to_do)])
+    ending: Ending = [
+        ("What happened", what),
+        ("Charged?", "Anything already under way continues; its ticket shows whether it was charged."),
         ("Ticket", ticket),
-        ("What to do", "Look at it again in a minute, or reload the page."),
+        ("What to do", to_do),
     ]
     again = ("Look again", f'#history [data-ticket="{ticket}"] .open')
-    return card(
-        State.UNKNOWN, _BROKEN[:-1], charge=Charge.UNKNOWN, ending=ending, actions=[again], ticket=ticket, gone=True
-    )
+    return card(State.UNKNOWN, title, charge=Charge.UNKNOWN, ending=ending, actions=[again], ticket=ticket, gone=True)
 
 
 def sentence(error: Exception) -> str:

@@ -18,9 +18,10 @@ from playwright.sync_api import Page, expect
 from ..support.clips import describe
 from ..support.forks import ROOT
 from ..support.lines import late_line
-from ..support.pages import PHONE, WIDE, click, expect_playing, expect_state, heard, say, served, upload
+from ..support.pages import PHONE, WIDE, click, expect_playing, expect_state, heard, say, served, start, upload
 from ..support.photos import ASSETS, PORTRAIT
-from ..support.service import PROMPT, TASK, Answer, Service, code, task
+from ..support.service import FILE, PROMPT, TASK, Answer, Service, code, task
+from ..support.waiting import wait_until
 
 # Whether pictures stood beside the clip, each time that something of this changed.
 WITH_PICTURES = """() => {
@@ -258,6 +259,27 @@ def test_a_fault_that_nobody_foresaw_ends_in_a_card_and_a_live_button(
     (simulated_folder / "elsewhere").rename(photos)
     page.get_by_role("button", name="Try again").click()
     expect_state(page, "rendering")
+
+
+def test_a_mistyped_ticket_beside_a_paid_clip_says_nothing_of_its_charge_and_stays(
+    live: str, service: Service, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(live)
+    service.query = [task("Processing")]
+    start(page)
+    expect_state(page, "rendering")
+    ticket = page.locator("#status .card").get_attribute("data-ticket")
+    page.locator("#recovery .label-wrap").click()
+    page.locator("#ticket textarea, #ticket input").fill("s2v_mistyped")
+    page.locator("#recover").click()
+    expect(page.locator("#status h2")).to_have_text("No such ticket here")
+    expect(page.locator("#status .ending .ticket code")).to_have_text(str(ticket))
+    expect(page.locator("#status .ending")).not_to_contain_text("Nothing was charged")
+    service.query = [task("Success", file_id=FILE)]
+    wait_until(lambda: service.calls("file"), "the clip is here")
+    expect(page.locator("#status h2")).to_have_text("No such ticket here")
+    page.get_by_role("button", name="Look again").click()
+    expect_state(page, "done")
 
 
 def test_every_event_of_the_page_can_end_in_a_card_and_a_live_button(simulated: str) -> None:
