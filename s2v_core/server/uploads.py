@@ -6,7 +6,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -20,6 +20,7 @@ from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
 from .. import wire
+from ..eviction import evict
 from .limits import ServerLimits
 from .requests import HttpRefusal, body
 
@@ -75,7 +76,7 @@ class Uploads:
         try:
             async with self._evicting:
                 most = self._limits.cache_bytes - self._coming
-                await self._aside(partial(evict, self._folder, most, spare=self._arriving))
+                await self._aside(partial(evict, self._folder, most, spare=self._arriving.__contains__))
             yield
         finally:
             self._coming -= size
@@ -183,25 +184,3 @@ def expire(folder: Path, seconds: float) -> None:
             with suppress(FileNotFoundError):
                 if _OURS.fullmatch(entry.name) and entry.stat().st_mtime < time.time() - seconds:
                     os.unlink(entry.path)
-
-
-def evict(folder: Path, most: int, *, spare: Collection[str] = ()) -> None:
-    """Remove the oldest files until the rest fit into `most` bytes; those named in `spare` neither go nor count."""
-    files = []
-    for place, _, names in os.walk(folder):
-        for name in names:
-            if name in spare:
-                continue
-            with suppress(OSError):
-                facts = os.lstat(os.path.join(place, name))
-                # Even the smallest file takes a block of the disk, and its folder another.
-                files.append((facts.st_ctime, facts.st_size + 8192, place, name))
-    excess = sum(size for _, size, _, _ in files) - most
-    for _, size, place, name in sorted(files):
-        if excess <= 0:
-            return
-        with suppress(OSError):
-            os.unlink(os.path.join(place, name))
-            excess -= size
-            if place != str(folder):
-                os.rmdir(place)

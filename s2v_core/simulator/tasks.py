@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ..atomic import atomic_write
+from ..eviction import evict
 
 _KEEP_SECONDS = 24 * 3600.0
 _ID = re.compile("[0-9]{15,18}")
@@ -47,7 +48,7 @@ class TaskFolder:
 
     def add(self, prompt: str, photo: bytes) -> RenderTask:
         """A new task, whose photo is on the disk before its record."""
-        self._make_room()
+        evict(self._folder, self._most_bytes, spare=lambda name: not _OURS.fullmatch(name))
         task = RenderTask(_new_id(), _new_id(), time.time(), prompt, secrets.token_hex(16))
         for path, data in ((self.photo(task), photo), (self._record(task.id), json.dumps(asdict(task)).encode())):
             with atomic_write(path) as part:
@@ -77,20 +78,6 @@ class TaskFolder:
 
     def _record(self, task_id: str) -> Path:
         return self._folder / f"{task_id}.json"
-
-    def _make_room(self) -> None:
-        found = []
-        for path in self._folder.iterdir():
-            with suppress(FileNotFoundError):
-                if _OURS.fullmatch(path.name):
-                    facts = path.stat()
-                    # The smallest file takes a block of the disk.
-                    found.append((facts.st_ctime, facts.st_size + 8192, path))
-        excess = sum(size for _, size, _ in found) - self._most_bytes
-        for _, size, path in sorted(found):
-            if excess > 0:
-                path.unlink(missing_ok=True)
-                excess -= size
 
 
 def _new_id() -> str:

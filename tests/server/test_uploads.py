@@ -13,7 +13,7 @@ from starlette.types import Message
 from s2v_core.server.guard import Guard
 from s2v_core.server.limits import ServerLimits
 from s2v_core.server.requests import HttpRefusal
-from s2v_core.server.uploads import Uploads, evict, expire
+from s2v_core.server.uploads import Uploads, expire
 
 from ..support.waiting import until
 
@@ -112,19 +112,6 @@ async def test_what_arrives_is_not_removed_to_make_room_for_others(tmp_path: Pat
     slow.send(END, more=False)
     await slow.task
     assert sorted(path.stat().st_size for path in kept(tmp_path)) == [29_000, 30_000]
-
-
-def test_the_oldest_go_and_what_arrives_stays(tmp_path: Path) -> None:
-    for hour, name in enumerate(("arriving", "a/old", "a/newer", "b/new")):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_bytes(bytes(10_000))
-        os.utime(tmp_path / name, (3600 * hour,) * 2)
-    evict(tmp_path, 60_000, spare={"arriving"})
-    assert (tmp_path / "a" / "old").exists()
-    evict(tmp_path, 40_000, spare={"arriving"})
-    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["arriving", "new", "newer"]
-    evict(tmp_path, -1, spare={"arriving"})
-    assert [path.name for path in tmp_path.rglob("*")] == ["arriving"]
 
 
 def test_an_upload_goes_a_day_after_it_came_and_nothing_else_does(tmp_path: Path) -> None:
