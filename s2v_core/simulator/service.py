@@ -48,7 +48,8 @@ class Simulator:
 
     A render takes `seconds`, or longer where the machine is slow; a download link lasts `link_seconds`. Beyond
     `most_bytes` the oldest files go. `fault` is asked before everything else with `submit`, `query`, `retrieve` or
-    `download`; what it returns is the answer. `film` makes a clip of a photo and a prompt.
+    `download`; what it returns is the answer. `film` makes a clip of a photo and a prompt, and `clock` says the
+    Unix time.
     """
 
     def __init__(
@@ -60,9 +61,11 @@ class Simulator:
         most_bytes: int = 500_000_000,
         fault: Fault | None = None,
         film: Film | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        self._tasks = TaskFolder(folder, most_bytes=most_bytes)
+        self._tasks = TaskFolder(folder, most_bytes=most_bytes, clock=clock)
         self._seconds, self._link_seconds, self._fault, self._film = seconds, link_seconds, fault, film or _film
+        self._clock = clock
         self._renderings: dict[str, asyncio.Task[None]] = {}
         self._two_at_once = asyncio.Semaphore(2)
         routes = [Route("/files/{file_id}/output_aigc.mp4", self._call("download", self._download), name="download")]
@@ -123,7 +126,7 @@ class Simulator:
             raise _ServiceError("There is no such file.")
         if self._status(task) is not wire.Status.SUCCESS:
             raise _ServiceError("The file is not there yet.")
-        expires = str(int(time.time() + self._link_seconds))
+        expires = str(int(self._clock() + self._link_seconds))
         query = {"Expires": expires, "OSSAccessKeyId": "simulator", "Signature": task.sign(expires)}
         file = {
             "file_id": int(task.file_id),
@@ -141,12 +144,12 @@ class Simulator:
             return _storage_error(404, "NoSuchKey", "The specified key does not exist.")
         if not hmac.compare_digest(task.sign(expires).encode(), signature.encode()):
             return _storage_error(403, "SignatureDoesNotMatch", "The request signature we calculated does not match.")
-        if int(expires) <= time.time():
+        if int(expires) <= self._clock():
             return _storage_error(403, "AccessDenied", "Request has expired.")
         return FileResponse(self._tasks.clip(task), media_type="video/mp4")
 
     def _status(self, task: RenderTask) -> wire.Status:
-        part = (time.time() - task.created) / self._seconds
+        part = (self._clock() - task.created) / self._seconds
         if not self._tasks.clip(task).exists():
             rendering = self._rendering(task)
             if rendering.done() and rendering.exception():

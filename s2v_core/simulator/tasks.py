@@ -6,7 +6,7 @@ import hmac
 import json
 import re
 import secrets
-import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -38,18 +38,18 @@ class RenderTask:
 class TaskFolder:
     """What is a day old goes when it is opened, and beyond `most_bytes` the oldest; nothing of others ever does."""
 
-    def __init__(self, folder: Path, *, most_bytes: int) -> None:
-        self._folder, self._most_bytes = folder, most_bytes
+    def __init__(self, folder: Path, *, most_bytes: int, clock: Callable[[], float]) -> None:
+        self._folder, self._most_bytes, self._clock = folder, most_bytes, clock
         folder.mkdir(parents=True, exist_ok=True)
         for path in folder.iterdir():
             with suppress(FileNotFoundError):
-                if _OURS.fullmatch(path.name) and time.time() - path.stat().st_mtime > _KEEP_SECONDS:
+                if _OURS.fullmatch(path.name) and clock() - path.stat().st_mtime > _KEEP_SECONDS:
                     path.unlink()
 
     def add(self, prompt: str, photo: bytes) -> RenderTask:
         """A new task, whose photo is on the disk before its record."""
         evict(self._folder, self._most_bytes, spare=lambda name: not _OURS.fullmatch(name))
-        task = RenderTask(_new_id(), _new_id(), time.time(), prompt, secrets.token_hex(16))
+        task = RenderTask(_new_id(), _new_id(), self._clock(), prompt, secrets.token_hex(16))
         for path, data in ((self.photo(task), photo), (self._record(task.id), json.dumps(asdict(task)).encode())):
             with atomic_write(path) as part:
                 part.write_bytes(data)
