@@ -26,7 +26,8 @@ from s2v_core.jobs.studio import Studio
 from s2v_core.page import cards
 from s2v_core.page.gallery import Gallery, newest
 from s2v_core.page.orders import Order, Orders, limit, path_of, promise, text_of
-from s2v_core.providers import price_words
+from s2v_core.providers import price_of_a_clip
+from s2v_core.reasons import Reason
 from s2v_core.server.endings import end_in_words
 from s2v_core.server.launch import serve
 from s2v_core.server.limits import USUAL, ServerLimits
@@ -144,7 +145,7 @@ class Services:
 class OrderForm:
     """What goes in: portrait, scene, switches, and the button that pays."""
 
-    def __init__(self) -> None:
+    def __init__(self, page: gr.Blocks) -> None:
         self.photo = gr.Image(
             type="filepath",
             image_mode=None,
@@ -201,8 +202,8 @@ class OrderForm:
         for chip, idea in zip(ideas, IDEAS, strict=True):
             chip.click(None, self.prompt, self.prompt, js=f"(text) => s2v.add(text, {idea!r})", **PRIVATE)
         counted = f"(text) => s2v.count(text, {PROMPT_CHARACTERS}, {PROMPT_WORDS})"
-        gr.on([demo.load, self.prompt.change], None, self.prompt, js=counted, **PRIVATE)
-        gr.on([demo.load, self.photo.change], None, self.photo, js="(photo) => s2v.backdrop(photo)", **PRIVATE)
+        gr.on([page.load, self.prompt.change], None, self.prompt, js=counted, **PRIVATE)
+        gr.on([page.load, self.photo.change], None, self.photo, js="(photo) => s2v.backdrop(photo)", **PRIVATE)
 
     async def inspect(self, photo: Upload | None, *, crop: bool = False) -> Update:
         path = path_of(photo)
@@ -278,13 +279,13 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
         services = Services(session)
     with gr.Row(elem_id="columns"):
         with gr.Column(elem_id="order"):
-            order = OrderForm()
+            order = OrderForm(demo)
         result = Result()
     history = component("history", {"clips": []})
     with gr.Accordion("Recover a clip by its ticket", open=False, elem_id="recovery"):
         ticket_box = gr.Textbox(label="Ticket", placeholder="s2v_…", max_lines=1, elem_id="ticket")
         recover = gr.Button("Recover", elem_id="recover")
-    foot = {"price": price_words(settings.base_url), "key": FIRST == "live", "provider": studio.services.live.label}
+    foot = {"price": price_of_a_clip(settings.base_url), "key": FIRST == "live", "provider": studio.services.live.label}
     component("foot", foot)
 
     async def history_update(tickets: list[str] | None) -> Update:
@@ -439,7 +440,7 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
         job = await studio.job(text_of(ticket, "ticket"))
         if path := await gallery.clip(job):
             return FileData(path=path)
-        raise InputRejected(job.what or f"There is no clip: the job is {job.state}.")
+        raise InputRejected(job.what or Reason.NO_CLIP, {"state": job.state})
 
     for call in (submit, status, clip):
         gr.api(call, api_name=call.__name__, concurrency_limit=None)

@@ -314,11 +314,11 @@ async def _check(settings: Settings) -> int:
         _tell(*_ledger_lines(settings))
         return 0
     from .client import Client
-    from .providers import price_words
+    from .providers import price_of_a_clip
 
     async with Client(settings.base_url, settings.api_key, file_networks=settings.file_networks) as client:
         way, refused = await client.way()
-        _tell(f"{client.provider}: {settings.base_url}, {price_words(settings.base_url)}.", way)
+        _tell(f"{client.provider}: {settings.base_url}, {price_of_a_clip(settings.base_url)}.", way)
         _tell(*_ledger_lines(settings))
         if refused:
             _say(refused)

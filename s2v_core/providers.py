@@ -40,12 +40,12 @@ def console(provider: str) -> tuple[str, str]:
     return _CONSOLES.get(provider, ("", ""))
 
 
-def price_words(base_url: str) -> str:
+def price_words(amount: int | None, provider: str) -> str:
+    """`free`, `0.7 PTC`, or who prices it; thousandths of a PTC."""
+    return f"priced by {provider}" if amount is None else f"{amount / 1000:g} PTC" if amount else "free"
+
+
+def price_of_a_clip(base_url: str) -> str:
     """`free`, `0.7 PTC a clip`, or who prices it."""
-    match price(base_url):
-        case None:
-            return f"priced by {provider(base_url)}"
-        case 0:
-            return "free"
-        case thousandths:
-            return f"{thousandths / 1000:g} PTC a clip"
+    words = price_words(amount := price(base_url), provider(base_url))
+    return f"{words} a clip" if amount else words

@@ -99,6 +99,7 @@ class Reason(StrEnum):
     SUBMIT_FAULT = "submit_fault"
     PHOTO_GONE = "photo_gone"
     CLIP_GONE = "clip_gone"
+    NO_CLIP = "no_clip"
     CANCELLED = "cancelled"
     LEFT = "left"
     STOPPED_BEFORE = "stopped_before"
@@ -263,6 +264,7 @@ _WORDS: Mapping[Reason, tuple[str, str]] = {
     Reason.SUBMIT_FAULT: ("Something went wrong on this server while the request was being sent.", ""),
     Reason.PHOTO_GONE: ("The photo is no longer here.", "Choose it again."),
     Reason.CLIP_GONE: ("The clip's file is no longer here.", ""),
+    Reason.NO_CLIP: ("There is no clip: the job is {state}.", ""),
     Reason.CANCELLED: ("You cancelled it before anything was sent.", ""),
     Reason.LEFT: ("Nobody was waiting for it any more, so nothing was sent.", ""),
     Reason.STOPPED_BEFORE: ("The server stopped before anything was sent.", ""),

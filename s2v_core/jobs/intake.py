@@ -41,7 +41,7 @@ class Intake:
         """
         self._check_open()
         if service.simulated:
-            await self._check_room()
+            await self._check_disk()
         paid = service.columns(self._keys.key_for(service.payer, own))
         ticket, job = "s2v_" + secrets.token_urlsafe(16), None
         if isinstance(subject, Photo):
@@ -75,7 +75,7 @@ class Intake:
         if self._closing.is_set():
             raise Refused(Reason.STOPPING)
 
-    async def _check_room(self) -> None:
+    async def _check_disk(self) -> None:
         if await asyncio.to_thread(self._store.free) < self._free_bytes:
             raise Refused(Reason.NO_ROOM, {"gigabytes": f"{self._free_bytes / 1e9:g}"})
 

@@ -7,6 +7,7 @@ from typing import Any
 from .. import providers, wire
 from ..errors import Charge, InputRejected, PromptRejected, RatioRejected, S2VError, UnknownTicket
 from ..jobs.model import UNDER_WAY, Job, Stage, State, TypicalDurations
+from ..providers import price_words
 from ..reasons import Reason
 
 # What to do, as a list of steps or as one sentence.
@@ -59,11 +60,6 @@ def minutes(seconds: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
 
 
-def price(amount: int | None, provider: str) -> str:
-    """`free`, `0.7 PTC`, or who prices it; thousandths of a PTC."""
-    return f"priced by {provider}" if amount is None else f"{amount / 1000:g} PTC" if amount else "free"
-
-
 def takes(service: str, typical: TypicalDurations | None = None) -> str:
     """How long a clip takes, as far as anybody knows."""
     if typical:
@@ -88,7 +84,7 @@ def charged(job: Job) -> str:
     """What is known about the money, with the amount."""
     if job.amount == 0:
         return "Nothing: the simulator is free."
-    return job.charge.sentence("" if job.amount is None else price(job.amount, job.provider), job.provider)
+    return job.charge.sentence("" if job.amount is None else price_words(job.amount, job.provider), job.provider)
 
 
 def rejection_card(error: S2VError) -> dict[str, Any]:
@@ -145,10 +141,10 @@ def job_card(
     title, line, facts, stage = _TITLES.get(job.state, "Rendering"), "", [], ("", "")
     ending: Ending = []
     actions: list[tuple[str, str]] = []
-    cost = price(job.amount, job.provider)
-    called = "Simulator" if job.service == "simulator" else f"{job.provider} · {wire.MODEL}"
+    cost = price_words(job.amount, job.provider)
+    called = "Simulator" if job.simulated else f"{job.provider} · {wire.MODEL}"
     if job.state is State.DONE and job.clip:
-        line = "Simulated from your portrait; the service was not asked." if job.service == "simulator" else ""
+        line = "Simulated from your portrait; the service was not asked." if job.simulated else ""
         taken = "prompt improved" if job.prompt_optimizer else "taken literally"
         # The page fills the empty one in with what the clip says of itself.
         took = minutes(job.seconds.get(Stage.RENDER) or job.seconds.get(Stage.QUEUE, 0))
@@ -205,11 +201,11 @@ def summary(job: Job) -> dict[str, Any]:
         State.UNKNOWN: "charge unknown",
     }
     state = names.get(job.state, job.state)
-    if job.service == "simulator" and not state:
+    if job.simulated and not state:
         state = "simulated"
     return {
         "ticket": job.ticket, "prompt": job.prompt or "Deleted here", "state": state, "at": job.queued, "now": job.now,
-        "running": job.state in UNDER_WAY, "price": "" if job.amount is None else price(job.amount, job.provider),
+        "running": job.state in UNDER_WAY, "price": "" if job.amount is None else price_words(job.amount, job.provider),
     }  # fmt: skip
 
 
@@ -245,7 +241,7 @@ def _over(job: Job, title: str, space: str) -> tuple[str, Ending, list[tuple[str
         sent = datetime.fromtimestamp(job.began.get(Stage.SEND, job.queued), UTC)
         to_do = f"Look at {job.provider}'s usage page. If it shows no call at {sent:%H:%M} UTC, make the clip again."
         actions = [(f"Open {job.provider} usage", charges)] if charges else []
-        cost = "" if job.amount is None else f" {price(job.amount, job.provider)}"
+        cost = "" if job.amount is None else f" {price_words(job.amount, job.provider)}"
         again = (f"Make it again; may cost{cost} more", "#generate")
     elif job.state is State.FAILED:
         actions = [("Change the scene", "#prompt textarea")]

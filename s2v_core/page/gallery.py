@@ -34,7 +34,7 @@ class Gallery:
 
     async def pictures(self, job: Job) -> dict[str, Any]:
         """What stands beside a clip: the reference, five frames, the sentence, how it was made."""
-        facts = {"prompt": job.prompt, "made": self.card(job)["facts"][:2], "simulated": job.service == "simulator"}
+        facts = {"prompt": job.prompt, "made": self.card(job)["facts"][:2], "simulated": job.simulated}
         return await _decoration(self._studio.pictures(job)) | facts
 
     async def clip(self, job: Job) -> str | None:

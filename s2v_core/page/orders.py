@@ -10,14 +10,13 @@ from typing import Any
 from .. import wire
 from ..errors import ImageRejected, InputRejected, RatioRejected
 from ..jobs.model import Job
-from ..jobs.services import Service
 from ..jobs.studio import Studio
 from ..photo.advice import warnings
 from ..photo.prepare import Photo, PublicLink, prepare_async, public_link
+from ..providers import price_words
 from ..reasons import Reason
 from ..settings import Key, Settings
 from ..text import meant
-from . import cards
 
 _MADE = "portrait.jpg"
 _REMEMBERED = 500
@@ -47,13 +46,10 @@ class Orders:
         self._studio, self._settings, self._cache = studio, settings, cache
         self._made: dict[str, asyncio.Future[tuple[str, dict[str, Any]]]] = {}
 
-    def service_for(self, service: str) -> Service:
-        """Who is asked by the next click."""
-        return self._studio.services[service]
-
-    def price(self, service: str) -> str:
-        """Of the next click."""
-        return cards.price(self.service_for(service).price, self.service_for(service).label)
+    def price(self, name: str) -> str:
+        """Of the next click, with the service of this name."""
+        service = self._studio.services[name]
+        return price_words(service.price, service.label)
 
     async def choices(self, visitor: str, key: Key | None) -> list[tuple[str, str]]:
         """The services that the next click can use, with what is left of them today."""
@@ -169,12 +165,11 @@ def path_of(photo: object) -> str:
     match photo:
         case {"path": str(path)}:
             return path
-        case None | {"path": None}:
+        case {"path": None}:
             return ""
-        case _ if not photo:
-            return ""
-        case _:
+        case _ if photo:
             raise ImageRejected(Reason.NOT_UPLOADED)
+    return ""
 
 
 def text_of(value: object, name: str) -> str:

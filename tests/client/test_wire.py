@@ -348,4 +348,4 @@ def test_lone_surrogates_and_control_characters_leave_a_prompt() -> None:
     ],
 )
 def test_the_base_url_tells_the_provider_and_the_price(base_url: str, name: str, words: str) -> None:
-    assert (providers.provider(base_url), providers.price_words(base_url)) == (name, words)
+    assert (providers.provider(base_url), providers.price_of_a_clip(base_url)) == (name, words)

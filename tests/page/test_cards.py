@@ -13,7 +13,7 @@ from s2v_core.errors import (
     RatioRejected,
     UnknownTicket,
 )
-from s2v_core.jobs.model import UNDER_WAY, Job, Stage, State, TypicalDurations
+from s2v_core.jobs.model import UNDER_WAY, Job, Payer, Stage, State, TypicalDurations
 from s2v_core.page import cards
 from s2v_core.reasons import Reason, what_to_do
 
@@ -191,7 +191,7 @@ def test_a_clip_without_its_file_keeps_its_charge_and_says_who_can_help(amount: 
     ("state", "values", "says"),
     [
         (State.DONE, {"clip": "c"}, ""),
-        (State.DONE, {"clip": "c", "service": "simulator"}, "simulated"),
+        (State.DONE, {"clip": "c", "service": "simulator", "payer": Payer.NOBODY}, "simulated"),
         (State.DONE, {"deleted": True}, "deleted"),
         (State.DONE, {}, "file missing"),
         (State.UNKNOWN, {}, "charge unknown"),
