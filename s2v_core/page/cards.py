@@ -89,7 +89,7 @@ def charged(job: Job) -> str:
 
 def rejection_card(error: S2VError) -> dict[str, Any]:
     """The ending of a click from which no job came."""
-    advice = error.advice or "Then click again."
+    advice = error.advice or "Correct it, then click again."
     ending: Ending = [("What happened", error.what), ("Charged?", error.charge.sentence()), ("What to do", advice)]
     where: dict[type[S2VError], tuple[str, str]] = {
         PromptRejected: ("Write the scene", "#prompt textarea"),
