@@ -2,12 +2,29 @@
 
 import asyncio
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
+import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-# Clips, the ledger and the connections to the service are files too; asyncio takes 2048 connections before it looks up.
-_OTHER_FILES = 256 + 2048
+# asyncio takes as many connections before it looks at the first, all of them files; uvicorn says 2048.
+_AT_ONCE = 128
+# Clips, the ledger and the connections to the service are files too.
+_OTHER_FILES = 256 + _AT_ONCE
+
+
+@contextmanager
+def bounded(connections: "Connections") -> Iterator[None]:
+    """A server that starts while this lasts has these connections; Gradio makes its configuration and takes no word."""
+    usual = uvicorn.Config
+    uvicorn.Config = partial(usual, http=connections, backlog=_AT_ONCE)  # type: ignore[misc,assignment,arg-type]
+    try:
+        yield
+    finally:
+        uvicorn.Config = usual  # type: ignore[misc]
 
 
 class Connections:

@@ -21,7 +21,7 @@ from .. import wire
 from ..errors import S2VError, SettingsError
 from ..settings import Settings
 from .compression import Compression
-from .connections import Connections
+from .connections import Connections, bounded
 from .guard import Guard
 from .limits import USUAL, ServerLimits
 from .sessions import Sessions, bound, forget
@@ -72,13 +72,13 @@ def serve(
         stop = asyncio.Event()
         with heard(asyncio.get_running_loop(), stop.set, awaited=AWAITED, end=lambda: 0):
             try:
-                await asyncio.to_thread(_launch, blocks, look, {"lifespan": lifespan, "middleware": middleware})
+                with bounded(Connections()):
+                    await asyncio.to_thread(_launch, blocks, look, {"lifespan": lifespan, "middleware": middleware})
             except OSError:
                 raise SettingsError(
                     "GRADIO_SERVER_PORT: the page cannot be served there; the port is taken, or GRADIO_SERVER_NAME "
                     "is no address of this machine."
                 ) from None
-            blocks.server.config.http_protocol_class = Connections()
             if failed:
                 raise failed[0]
             os.environ.update(aside)

@@ -9,7 +9,7 @@ import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from s2v_core.server.connections import Connections
+from s2v_core.server.connections import Connections, bounded
 
 from ..support.waiting import until
 
@@ -28,10 +28,9 @@ async def page(scope: Scope, receive: Receive, send: Send) -> None:
 
 @asynccontextmanager
 async def served(connections: Connections) -> AsyncIterator[int]:
-    config = uvicorn.Config(page, port=0, log_level="critical", lifespan="off", timeout_graceful_shutdown=1)
+    with bounded(connections):
+        config = uvicorn.Config(page, port=0, log_level="critical", lifespan="off", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
-    config.load()
-    config.http_protocol_class = connections
     running = asyncio.create_task(server._serve())
     await until(lambda: server.started, "the server has started")
     try:

@@ -24,6 +24,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from s2v_core.server import streams
+from s2v_core.server.connections import Connections, bounded
 from s2v_core.server.sessions import Sessions, bound, forget
 
 from ..support.forks import ROOT
@@ -43,6 +44,7 @@ class Seen:
         self.calls: list[dict[str, Any]] = []
         self.running: list[Any] = []
         self.sessions = Sessions(lambda _: None, most=100)
+        self.connections = Connections()
 
 
 class Spy:
@@ -105,7 +107,8 @@ def blocks(seen: Seen) -> Iterator[gr.Blocks]:
         return PlainTextResponse("ours")
 
     more = {"lifespan": lifespan, "middleware": [Middleware(Spy, seen)], "routes": [Route("/manifest.json", manifest)]}
-    page.launch(prevent_thread_lock=True, quiet=True, app_kwargs=more, ssr_mode=False, server_name="127.0.0.1")
+    with bounded(seen.connections):
+        page.launch(prevent_thread_lock=True, quiet=True, app_kwargs=more, ssr_mode=False, server_name="127.0.0.1")
     yield page
     page.close()
 
@@ -260,8 +263,9 @@ def test_a_session_that_is_forgotten_leaves_nothing(blocks: gr.Blocks, http: htt
         assert event not in kept
 
 
-def test_the_servers_protocol_can_be_replaced(blocks: gr.Blocks) -> None:
-    assert hasattr(blocks.server.config, "http_protocol_class")
+def test_the_server_has_the_connections_that_we_bound(blocks: gr.Blocks, seen: Seen) -> None:
+    assert blocks.server.config.http_protocol_class is seen.connections
+    assert blocks.server.config.backlog < 2048
 
 
 def test_launch_takes_what_we_pass() -> None:
