@@ -9,11 +9,10 @@ from s2v_core.server.start import start
 settings = start()
 
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, TypeAlias
 
 import gradio as gr
@@ -26,6 +25,7 @@ from s2v_core.jobs.studio import Studio
 from s2v_core.page import cards
 from s2v_core.page.gallery import Gallery, newest
 from s2v_core.page.orders import Order, Orders, limit, path_of, promise, text_of
+from s2v_core.page.view import View
 from s2v_core.providers import price_of_a_clip
 from s2v_core.reasons import Reason
 from s2v_core.server.endings import end_in_words
@@ -92,10 +92,9 @@ class Session:
     def __init__(self) -> None:
         # Nothing but tickets: whoever reads the page can read its secret.
         self.tickets = gr.BrowserState([], storage_key="s2v-tickets", secret="s2v-studio")
-        # One object for all events of a page: whoever watches another job sees there that it is over.
-        self.view = gr.State(SimpleNamespace(ticket=""))
-        self.shown_ticket = gr.State("")
-        self.own_key = gr.State(None)
+        self.view = gr.State(View())
+        # The number of the view's last wish.
+        self.wish = gr.State(0)
 
 
 class Services:
@@ -115,31 +114,31 @@ class Services:
             self.says = component("says", "")
             take = gr.Button("Use this key", elem_id="take")
             self.forget = gr.Button("Forget this key", visible=False, elem_id="forget")
-        outputs = [self.key, self.says, session.own_key, self.box, self.forget, self.service]
-        gr.on([take.click, self.key.submit], self.take_key, self.key, outputs, **AT_ONCE)
-        self.forget.click(self.key_update, None, outputs, **AT_ONCE)
+        outputs = [self.key, self.says, self.box, self.forget, self.service]
+        gr.on([take.click, self.key.submit], self.take_key, [self.key, session.view], outputs, **AT_ONCE)
+        self.forget.click(self.key_update, session.view, outputs, **AT_ONCE)
 
-    async def take_key(self, text: str, request: gr.Request) -> Update:
+    async def take_key(self, text: str, view: View, request: gr.Request) -> Update:
         """Out of the box and into memory; jobs that waited for it go on."""
         try:
             key = Key(text.strip())
             studio.remember_key(key.text)
         except SettingsError as error:
             return {self.key: "", self.says: f"This cannot be a key: {error}"}
-        return {self.key: ""} | await self.key_update(request, key)
+        return {self.key: ""} | await self.key_update(view, request, key)
 
-    async def key_update(self, request: gr.Request, key: Key | None = None) -> Update:
+    async def key_update(self, view: View, request: gr.Request, key: Key | None = None) -> Update:
+        view.key = key
         return {
-            self.session.own_key: key,
             self.says: "",
             self.box: gr.Accordion(label=key.mask if key else "Use your key", open=False),
             self.forget: gr.Button(visible=bool(key)),
             self.service: gr.Radio(await orders.choices(visitor_of(request), key), value="own" if key else FIRST),
         }
 
-    async def services_update(self, request: gr.Request, key: Key | None) -> Update:
+    async def services_update(self, view: View, request: gr.Request) -> Update:
         """With what is left today."""
-        return {self.service: gr.Radio(await orders.choices(visitor_of(request), key))}
+        return {self.service: gr.Radio(await orders.choices(visitor_of(request), view.key))}
 
 
 class OrderForm:
@@ -216,9 +215,9 @@ class OrderForm:
         path, said = await orders.show(PORTRAITS / file)
         return {self.photo: path, self.preflight: said, self.prompt: scene}
 
-    async def use_again(self, ticket: str) -> Update:
-        """A job's photo, scene and switch, as they were."""
-        job, said, photo, link = await orders.again(ticket)
+    async def use_again(self, view: View) -> Update:
+        """The photo, scene and switch of the job on show, as they were."""
+        job, said, photo, link = await orders.again(view.shown)
         return {
             self.photo: photo, self.preflight: said, self.link: link, self.prompt: job.prompt,
             self.optimizer: job.prompt_optimizer,
@@ -253,11 +252,11 @@ class Result:
     def player_update(self, file: str | None) -> Update:
         return {self.clip: gr.Video(file, visible=True), self.download: gr.DownloadButton(value=file, visible=True)}
 
-    async def deleted_update(self, ticket: str, shown_ticket: str) -> Update:
+    async def deleted_update(self, ticket: str, view: View) -> Update:
         """The job loses all but its row, and its card says so if it is on show."""
         with suppress(UnknownTicket):
             job = await studio.delete(ticket)
-            if ticket == shown_ticket:
+            if ticket == view.shown:
                 return {self.status: gallery.card(job), self.likeness: {}} | self.player_update(None)
         return {}
 
@@ -288,77 +287,82 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
     foot = {"price": price_of_a_clip(settings.base_url), "key": FIRST == "live", "provider": studio.services.live.label}
     component("foot", foot)
 
-    async def history_update(tickets: list[str] | None) -> Update:
-        return {history: await gallery.cards(tickets)}
-
-    async def make_clip(request: gr.Request, *, view: SimpleNamespace, tickets: list[str] | None, own_key: Key | None,
-                     service: str, photo: Upload | None, **fields: Any) -> AsyncIterator[Update]:  # fmt: skip
-        view.ticket = ""
+    async def make_clip(request: gr.Request, *, view: View, tickets: list[str] | None, service: str,
+                        photo: Upload | None, **fields: Any) -> AsyncIterator[Update]:  # fmt: skip
+        view.want()
         yield {result.status: cards.preparing_card(), order.generate: gr.Button(interactive=False)}
         visitor = visitor_of(request)
-        wanted = Order(photo=path_of(photo), service=service, key=own_key, visitor=visitor, **fields)
-        view.ticket = (await orders.order(wanted)).ticket
-        yield {session.tickets: newest(view.ticket, tickets)}
+        wanted = Order(photo=path_of(photo), service=service, key=view.key, visitor=visitor, **fields)
+        yield want((await orders.order(wanted)).ticket, view, tickets)
 
-    async def resume(*, view: SimpleNamespace, tickets: list[str] | None) -> Any:
+    async def resume(*, view: View, tickets: list[str] | None) -> Update:
         """The newest job of this browser, as if the page had never been away."""
-        for ticket in tickets or []:
+        view.tickets = tickets or []
+        for ticket in view.tickets:
             with suppress(UnknownTicket):
-                view.ticket = view.ticket or (await studio.job(ticket)).ticket
-        return gr.skip()
+                return {session.wish: view.want((await studio.job(ticket)).ticket)}
+        return {session.wish: view.want()}
 
-    async def recover_ticket(*, ticket: str, view: SimpleNamespace, tickets: list[str] | None) -> Update:
-        view.ticket = ""
-        view.ticket = (await studio.resume(ticket.strip())).ticket
-        return {session.tickets: newest(view.ticket, tickets), ticket_box: ""}
+    async def recover_ticket(*, ticket: str, view: View, tickets: list[str] | None) -> Update:
+        view.want()
+        return want((await studio.resume(ticket.strip())).ticket, view, tickets) | {ticket_box: ""}
 
-    def open_card(view: SimpleNamespace, event: gr.EventData) -> Any:
-        view.ticket = str(event.ticket)
-        return gr.skip()
+    def want(ticket: str, view: View, tickets: list[str] | None) -> Update:
+        view.tickets = newest(ticket, tickets)
+        return {session.tickets: view.tickets, session.wish: view.want(ticket)}
 
-    async def watch(request: gr.Request, *, view: SimpleNamespace, tickets: list[str] | None,
-                    own_key: Key | None) -> AsyncIterator[Update]:  # fmt: skip
-        """Shows a job, and may end early without harm: the job goes on without its spectator."""
+    async def open_card(view: View, event: gr.EventData) -> Update:
+        return {session.wish: view.want(str(event.ticket))}
 
-        async def beside() -> Update:
-            return await history_update(tickets) | await services.services_update(request, own_key)
+    async def watch(view: View, request: gr.Request) -> AsyncIterator[Update]:
+        """Shows what is wanted, and may end early without harm: a job goes on without its spectator."""
+        yield {result.status: gr.skip()}
+        async for ticket in view.wanted():
+            async for update in view.until_another(show(ticket, view, request)):
+                yield update
 
-        ticket, state = view.ticket, None
-        yield {order.generate: gr.Button(interactive=True)} | await beside()
+    async def show(ticket: str, view: View, request: gr.Request) -> AsyncGenerator[Update]:
+        state = None
+        yield {order.generate: gr.Button(interactive=True)} | await beside(view, request)
         with suppress(UnknownTicket):
             async for job, card in gallery.watch(ticket):
-                if view.ticket != ticket:
-                    yield gr.skip()  # else Gradio says the last again at the end
-                    return
+                view.shown = ticket
                 going = job.state in UNDER_WAY
-                update = {session.shown_ticket: ticket, order.generate: gr.Button(interactive=not going)}
+                update = {order.generate: gr.Button(interactive=not going)}
                 if job.state is not state:
-                    state, update = job.state, update | await beside()
+                    state, update = job.state, update | await beside(view, request)
                 if going:
                     yield update | result.running_update(job, card)
                     continue
                 file = await gallery.clip(job)
                 yield update | {result.status: card, result.likeness: {}} | result.player_update(file)
-                if file and view.ticket == ticket:
-                    yield {result.likeness: await gallery.pictures(job)} | await history_update(tickets)
+                if file:
+                    yield {result.likeness: await gallery.pictures(job)} | await beside(view, request)
 
-    async def leave_running(*, ticket: str, view: SimpleNamespace) -> Update:
-        view.ticket = ""
-        job = await studio.cancel(ticket)
+    async def beside(view: View, request: gr.Request) -> Update:
+        return {history: await gallery.cards(view.tickets)} | await services.services_update(view, request)
+
+    async def leave_running(view: View) -> Update:
+        view.want()
+        job = await studio.cancel(view.shown)
         card = gallery.card(job) if job.ended else gallery.card(job) | cards.background_card(job)
         return {result.status: card, order.generate: gr.Button(interactive=True)}
 
-    async def remove(*, ticket: str, shown_ticket: str, tickets: list[str] | None) -> Update:
-        left = [each for each in tickets or [] if each != ticket]
-        deleted = await result.deleted_update(ticket, shown_ticket)
-        return deleted | {session.tickets: left} | await history_update(left)
+    async def remove(*, ticket: str, view: View, tickets: list[str] | None) -> Update:
+        view.tickets = [each for each in tickets or [] if each != ticket]
+        deleted = await result.deleted_update(ticket, view)
+        return deleted | {session.tickets: view.tickets, history: await gallery.cards(view.tickets)}
 
-    async def remove_card(event: gr.EventData, *, shown_ticket: str, tickets: list[str] | None) -> Update:
-        return await remove(ticket=str(event.ticket), shown_ticket=shown_ticket, tickets=tickets)
+    async def remove_shown(*, view: View, tickets: list[str] | None) -> Update:
+        return await remove(ticket=view.shown, view=view, tickets=tickets)
+
+    async def remove_card(event: gr.EventData, *, view: View, tickets: list[str] | None) -> Update:
+        return await remove(ticket=str(event.ticket), view=view, tickets=tickets)
 
     async def ending(error: Exception, event: Any, states: Any) -> Update:
         """A card and a live button, whatever went wrong."""
-        ticket = states[session.view._id].ticket or states[session.shown_ticket._id]
+        view = states[session.view._id]
+        ticket = view.next or view.shown
         paying = event.api_name == "make_clip"
         if not isinstance(error, S2VError):
             card = cards.broken_card(ticket, paying=paying)
@@ -370,26 +374,22 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
         return gr.Error(cards.sentence(error), print_exception=False)
 
     view, tickets = {"view": session.view}, {"tickets": session.tickets}
-    own_key, shown = {"own_key": session.own_key}, {"shown_ticket": session.shown_ticket}
-    asked = order.fields | {"service": services.service} | view | tickets | own_key
+    asked = order.fields | {"service": services.service} | view | tickets
     recovered = {"ticket": ticket_box} | view | tickets
-    watched = [*result.outputs, order.generate, session.shown_ticket, history, services.service]
+    wanted = [session.tickets, session.wish]
+    demo.load(resume, None, session.wish, inputs_kwargs=view | tickets, **QUEUED)
+    recover.click(recover_ticket, None, [*wanted, ticket_box], inputs_kwargs=recovered, **QUEUED)
+    history.open(open_card, session.view, session.wish, **QUEUED)
+    order.generate.click(make_clip, None, wanted, inputs_kwargs=asked, **UNOPENED)
     # Every way to a job ends in the same watch.
-    for chosen in (
-        demo.load(resume, inputs_kwargs=view | tickets, **QUEUED),
-        recover.click(recover_ticket, None, [session.tickets, ticket_box], inputs_kwargs=recovered, **QUEUED),
-        history.open(open_card, session.view, **QUEUED),
-        order.generate.click(make_clip, None, session.tickets, inputs_kwargs=asked, **UNOPENED),
-    ):
-        inputs = view | tickets | own_key
-        chosen.success(watch, None, watched, inputs_kwargs=inputs, trigger_mode="multiple", **QUEUED)
-    on_show = {"ticket": session.shown_ticket}
-    result.stop.click(leave_running, inputs_kwargs=on_show | view, **AT_ONCE)
+    watched = [*result.outputs, order.generate, history, services.service]
+    session.wish.change(watch, session.view, watched, trigger_mode="always_last", **QUEUED)
+    result.stop.click(leave_running, session.view, **AT_ONCE)
     removed = [result.clip, result.download, result.likeness, session.tickets, history]
-    result.delete.click(remove, None, removed, inputs_kwargs=on_show | shown | tickets, **AT_ONCE)
-    history.remove(remove_card, None, removed, inputs_kwargs=shown | tickets, **AT_ONCE)
+    result.delete.click(remove_shown, None, removed, inputs_kwargs=view | tickets, **AT_ONCE)
+    history.remove(remove_card, None, removed, inputs_kwargs=view | tickets, **AT_ONCE)
     filled = [order.photo, order.preflight, order.link, order.prompt, order.optimizer]
-    result.again.click(order.use_again, session.shown_ticket, filled, **QUEUED)
+    result.again.click(order.use_again, session.view, filled, **QUEUED)
     services.service.change(order.price_update, services.service, order.consent, **AT_ONCE)
 
     # The same for programs.

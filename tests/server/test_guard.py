@@ -364,7 +364,7 @@ def watch(http: httpx.Client, ticket: str, stack: ExitStack) -> httpx.Response:
     found = heard(http, session)
     if found.status_code != 200:
         return found
-    call("watch", None, [], None)
+    call("watch", None)
     return stack.enter_context(http.stream("GET", "gradio_api/queue/data", params={"session_hash": session}))
 
 
@@ -390,11 +390,14 @@ def test_four_clips_are_watched_at_once_and_one_that_is_left_makes_room(url: str
 def test_events_to_which_nobody_listens_do_not_take_all_places(url: str, ticket: str) -> None:
     with somebody(url) as http, somebody(url) as another:
         numbers = {each["api_name"]: each["id"] for each in http.get("config").json()["dependencies"]}
-        event(http, "deaf", "recover_ticket", ticket, None, [])
-        show = {"data": [None, [], None], "fn_index": numbers["watch"], "session_hash": "deaf"}
-        answers = [http.post("gradio_api/queue/join", json=show) for _ in range(60)]
-        assert [answer.status_code for answer in answers] == [200] * 50 + [429] * 10
-        assert answers[-1].json()["detail"].startswith("50 calls from your address are running")
+        for number in range(50):
+            session = {"session_hash": f"deaf{number}"}
+            event(http, session["session_hash"], "recover_ticket", ticket, None, [])
+            show = {"data": [None], "fn_index": numbers["watch"]} | session
+            assert http.post("gradio_api/queue/join", json=show).status_code == 200
+        refused = http.post("gradio_api/queue/join", json=show)
+        assert refused.status_code == 429
+        assert refused.json()["detail"].startswith("50 calls from your address are running")
         assert "s2v_" in event(another, "heard", "recover_ticket", ticket, None, [])
 
 
@@ -423,13 +426,14 @@ def event(http: httpx.Client, session: str, name: str, *data: object) -> str:
 
 def test_an_open_page_keeps_its_state_whatever_a_stranger_calls(small: str) -> None:
     def keeps_its_key(http: httpx.Client) -> bool:
-        return "your key sk-…tate" in event(http, "mine", "watch", None, [], None)
+        event(http, "mine", "resume", None, [])
+        return "your key sk-…tate" in event(http, "mine", "watch", None)
 
     with somebody(small) as http, somebody(small) as stranger:
         with http.stream("GET", "gradio_api/heartbeat/mine") as page:
             told = page.iter_lines()
             assert "ALIVE" in next(told)
-            assert "sk-…tate" in event(http, "mine", "take_key", "sk-a-key-in-the-state")
+            assert "sk-…tate" in event(http, "mine", "take_key", "sk-a-key-in-the-state", None)
             for _ in range(8):
                 stranger.post("gradio_api/call/status", json={"data": ["s2v_unknown"]})
             assert keeps_its_key(http)
