@@ -9,6 +9,7 @@ import struct
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from itertools import count
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -390,13 +391,16 @@ def test_four_clips_are_watched_at_once_and_one_that_is_left_makes_room(url: str
 def test_events_to_which_nobody_listens_do_not_take_all_places(url: str, ticket: str) -> None:
     with somebody(url) as http, somebody(url) as another:
         numbers = {each["api_name"]: each["id"] for each in http.get("config").json()["dependencies"]}
-        for number in range(50):
-            session = {"session_hash": f"deaf{number}"}
-            event(http, session["session_hash"], "recover_ticket", ticket, None, [])
-            show = {"data": [None], "fn_index": numbers["watch"]} | session
-            assert http.post("gradio_api/queue/join", json=show).status_code == 200
-        refused = http.post("gradio_api/queue/join", json=show)
-        assert refused.status_code == 429
+        deaf = [{"session_hash": f"deaf{number}"} for number in range(50)]
+        for session in deaf:
+            recovered = {"data": [ticket, None, []], "fn_index": numbers["recover_ticket"]} | session
+            http.post("gradio_api/queue/join", json=recovered)
+            heard_by = partial(heard, http, session["session_hash"])
+            wait_until(lambda: heard_by().status_code == 200, "a stream before has made room")  # noqa: B023
+        show = {"data": [None], "fn_index": numbers["watch"]}
+        answers = [http.post("gradio_api/queue/join", json=show | session) for session in [*deaf, deaf[0]]]
+        assert [answer.status_code for answer in answers] == [200] * 50 + [429]
+        refused = answers[-1]
         assert refused.json()["detail"].startswith("50 calls from your address are running")
         assert "s2v_" in event(another, "heard", "recover_ticket", ticket, None, [])
 
