@@ -577,6 +577,7 @@ async def test_check_asks_for_free(
     assert [request.method for request in service.requests] == ["GET"]
 
 
+@pytest.mark.long
 async def test_a_clip_that_could_not_be_downloaded_is_told_before_it_is_paid(environment: dict[str, str]) -> None:
     # This machine, and no loopback address by what is written; nobody listens there.
     live = environment | {"S2V_API_KEY": KEY, "S2V_BASE_URL": "https://0.0.0.0:9/v1"}
