@@ -280,7 +280,7 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
         with gr.Column(elem_id="order"):
             order = OrderForm(demo)
         result = Result()
-    history = component("history", {"clips": []})
+    history = component("history", {"clips": [], "at": 0})
     with gr.Accordion("Recover a clip by its ticket", open=False, elem_id="recovery"):
         ticket_box = gr.Textbox(label="Ticket", placeholder="s2v_…", max_lines=1, elem_id="ticket")
         recover = gr.Button("Recover", elem_id="recover")
@@ -323,7 +323,7 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
 
     async def show(ticket: str, view: View, request: gr.Request) -> AsyncGenerator[Update]:
         state = None
-        yield {order.generate: gr.Button(interactive=True)} | await beside(view, request)
+        yield await beside(view, request)
         with suppress(UnknownTicket):
             async for job, card in gallery.watch(ticket):
                 view.shown = ticket

@@ -50,8 +50,12 @@ function card(job) {
   return item;
 }
 
+let latest = 0;
+
 function show() {
-  const { clips } = props.value ?? { clips: [] };
+  const { clips, at } = props.value;
+  if (at < latest) return;
+  latest = at;
   element.dataset.empty = !clips.length;
   list.replaceChildren(...clips.map(card));
 }

@@ -36,6 +36,7 @@ function tick() {
 }
 
 function show() {
+  if (props.value.at < now.at) return;
   const begins = !now.running && (props.value.running || props.value.ending.length);
   // A late message must not turn the clock back.
   const ahead = now.running && props.value.running ? shown() - total(props.value.seconds) : 0;

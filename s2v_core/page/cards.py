@@ -1,6 +1,7 @@
 """A job in words for people: what the page's card and the HTTP interface say of it."""
 
-from dataclasses import asdict, dataclass
+import time
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -31,7 +32,8 @@ _TITLES = {
 class Card:
     """What the status card shows, as plain text: the page escapes it.
 
-    `actions` are labels with what they do: a link is opened, and what a selector finds is clicked or focused.
+    `actions` are labels with what they do: a link is opened, and what a selector finds is clicked or focused. `at` is
+    when it was made, in epoch seconds: events overtake each other in the browser, which shows none that is older.
     """
 
     state: str
@@ -47,6 +49,7 @@ class Card:
     ticket: str = ""
     task: str = ""
     gone: bool = False
+    at: float = field(default_factory=time.time)
 
 
 def card(state: str, title: str, **more: Any) -> dict[str, Any]:

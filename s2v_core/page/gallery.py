@@ -1,6 +1,7 @@
 """What there is, in words and pictures: jobs as cards, clips as files that a browser may fetch."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Iterable
 from contextlib import suppress
 from typing import Any
@@ -44,14 +45,14 @@ class Gallery:
         return None
 
     async def cards(self, tickets: Iterable[str] | None) -> dict[str, Any]:
-        """The newest of these jobs, small."""
-        found = []
+        """The newest of these jobs, small, and when they were looked at: see `Card`."""
+        found, at = [], time.time()
         for ticket in list(tickets or ())[:_CARDS]:
             with suppress(UnknownTicket):
                 job = await self._studio.job(ticket)
                 pictures = await _decoration(asyncio.to_thread(self._studio.store.pictures, job))
                 found.append(cards.summary(job) | {"poster": pictures.get("poster") or pictures.get("reference", "")})
-        return {"clips": found}
+        return {"clips": found, "at": at}
 
 
 async def _decoration(pictures: Awaitable[dict[str, str]]) -> dict[str, str]:

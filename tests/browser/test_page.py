@@ -113,6 +113,28 @@ def test_a_click_that_meets_the_end_of_a_stream_is_not_lost(tmp_path: Path, open
             page.close()
 
 
+@pytest.mark.long
+def test_what_is_older_than_the_page_changes_neither_the_card_nor_the_clips(
+    tmp_path: Path, open_page: Callable[..., Page]
+) -> None:
+    program = """
+import app, gradio as gr
+with app.demo:
+    older = [app.cards.card("refused", "Older", at=1.0), {"clips": [], "at": 1.0}, "It came."]
+    outputs = [app.result.status, app.history, app.order.prompt]
+    gr.Button("Older", elem_id="older").click(lambda: older, None, outputs)
+app.run()
+"""
+    with served(tmp_path, program=("-c", program)) as url:
+        page = open_page(url)
+        start(page)
+        expect_state(page, "done")
+        page.locator("#older").click()
+        expect(page.locator("#prompt textarea")).to_have_value("It came.")
+        expect_state(page, "done")
+        expect(page.locator("#history li")).to_have_count(1)
+
+
 def test_wrong_input_gets_its_sentence_sends_nothing_and_stays(
     live: str, service: Service, open_page: Callable[..., Page], tmp_path: Path
 ) -> None:
