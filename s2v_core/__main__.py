@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import (
+    Charge,
     ChargeUnknown,
     DatabaseUnavailable,
     DownloadFailed,
@@ -260,11 +261,13 @@ def _cut_off(seen: "list[Job]") -> int:
         _say("Stopped before anything was sent. Nothing was charged.")
         return EXITS[Refused]
     job = seen[-1]
+    code = _UNDER_WAY if job.state in ("rendering", "fetching", "done") else _ENDS.get(job.state, _UNCLEAR)
+    charge = job.charge if job.simulated or code != _UNCLEAR else Charge.UNKNOWN
     _say(
-        f"The ledger cannot be read now; it was {job.state} when it was seen last. Ticket {job.ticket}. "
-        "`fetch` tells how it stands; do not make the clip again before that."
+        f"The ledger cannot be read now; it was {job.state} when it was seen last. {charge.sentence()} "
+        f"Ticket {job.ticket}. `fetch` tells how it stands; do not make the clip again before that."
     )
-    return _UNDER_WAY if job.state in ("rendering", "fetching", "done") else _ENDS.get(job.state, _UNCLEAR)
+    return code
 
 
 def _jobs(settings: Settings, arguments: argparse.Namespace) -> int:
