@@ -37,8 +37,6 @@ async def test_a_stop_takes_nothing_new_and_waits_for_the_payment_that_was_begun
         studio.stop_admitting()
         with pytest.raises(Refused, match="is stopping"):
             await studio.submit(photo, "She comes too late.")
-        began = time.monotonic()
-    assert time.monotonic() - began < 10
     assert "waiting for the answer to 1 payments" in caplog.text
     assert rows(tmp_path) == [("rendering", TASK), ("queued", "")]
     assert len(service.calls("submit")) == 1

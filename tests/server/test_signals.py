@@ -6,7 +6,6 @@ import signal
 import socket
 import sqlite3
 import sys
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
@@ -15,7 +14,6 @@ import httpx
 import pytest
 
 from s2v_core.network import VARIABLES
-from s2v_core.server.signals import SECONDS
 
 from ..support.forks import ROOT
 from ..support.service import KEY, PROMPT, TASK, Answer, Service, good, task
@@ -75,7 +73,7 @@ async def test_the_page_hears_each_signal_and_waits_for_the_payment_that_was_beg
 
         await until(ordered, "the page takes the order")
         await until(lambda: service.calls("submit"), "the payment is on its way")
-        began, said = time.monotonic(), []
+        said = []
         assert process.stderr
         for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
             process.send_signal(number)
@@ -83,8 +81,7 @@ async def test_the_page_hears_each_signal_and_waits_for_the_payment_that_was_beg
                 said.append(line)
                 assert line
         said.append((await process.communicate())[1])
-        # Else it was ended, in spite of what it hung at.
-        assert time.monotonic() - began < SECONDS
+    # With 1 it would have been ended, whatever it hung at.
     assert process.returncode == 0
     assert b"Traceback" not in b"".join(said)
     with closing(sqlite3.connect(tmp_path / "data" / "ledger.db")) as database, database:
