@@ -699,6 +699,16 @@ async def unable(*_: object) -> None:
     raise ZeroDivisionError
 
 
+async def test_a_file_that_goes_while_it_is_opened_is_not_there() -> None:
+    behind = Behind()
+
+    async def gone(*_: object) -> None:
+        raise FileNotFoundError
+
+    behind.guard._app = gone
+    assert (await behind.ask("/gradio_api/file=/tmp/me.jpg")).status_code == 404
+
+
 async def test_a_call_that_dawdles_is_ended() -> None:
     async def never() -> Message:
         return await asyncio.Future()
