@@ -561,7 +561,7 @@ async def test_stopped_while_it_pays_and_with_no_ledger_to_ask_the_charge_is_unk
         ledger = tmp_path / "data" / "ledger.db"
         ledger.rename(tmp_path / "lost.db")
         ledger.write_bytes(bytes(4096))
-        return Answer(good(task_id=TASK).body, stall=1.0)
+        return Answer(good(task_id=TASK).body, stall=3.0)
 
     service.submit, service.query = [lose_the_ledger], [task("Processing")]  # type: ignore[list-item]
     ended = await interrupted(live, service, INT)

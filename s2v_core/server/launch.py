@@ -25,7 +25,7 @@ from .connections import Connections, bounded
 from .guard import Guard
 from .limits import USUAL, ServerLimits
 from .sessions import Sessions, bound, forget
-from .signals import AWAITED, heard
+from .signals import AWAITED, heard, tell
 from .start import aside
 from .streams import StreamGrace
 
@@ -70,7 +70,7 @@ def serve(
 
     async def run() -> None:
         stop = asyncio.Event()
-        with heard(asyncio.get_running_loop(), stop.set, awaited=AWAITED, end=lambda: 0):
+        with heard(asyncio.get_running_loop(), stop.set, awaited=AWAITED, end=_cut_off):
             try:
                 with bounded(Connections()):
                     await asyncio.to_thread(_launch, blocks, look, {"lifespan": lifespan, "middleware": middleware})
@@ -91,6 +91,11 @@ def serve(
     except (S2VError, OSError) as error:
         print(error, file=sys.stderr)
         raise SystemExit(2) from None
+
+
+def _cut_off() -> int:
+    tell("Ended, though something did not stop. What was begun is in the ledger, and the next start goes on with it.")
+    return 0
 
 
 def _prepare_environment() -> None:

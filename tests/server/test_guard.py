@@ -458,9 +458,9 @@ def test_a_stop_waits_for_no_stream_and_no_half_upload(tmp_path: Path) -> None:
             stack.enter_context(cut_off(url, "gradio_api/queue/join", b"{"))
         stack.enter_context(socket.create_connection(("127.0.0.1", urlsplit(url).port)))
         wait_until(lambda: len(kept_uploads(tmp_path)) >= 3, "all three are arriving")
-    # With 1 it would have been ended, whatever it hung at.
-    assert (tmp_path / "exit").read_text() == "0"
-    assert "Traceback" not in (tmp_path / "log").read_text()
+    # Nor was it ended, whatever it hung at.
+    for word in ("Traceback", "did not stop"):
+        assert word not in (tmp_path / "log").read_text()
 
 
 def test_as_curl_does_it_a_job_is_submitted_and_asked_for(url: str, ticket: str) -> None:

@@ -81,7 +81,6 @@ def served(
     finally:
         process.kill() if kill else process.terminate()
         process.join(30)
-        (folder / "exit").write_text(str(process.exitcode))
         process.close()
 
 
