@@ -8,6 +8,7 @@ from s2v_core.server.start import start
 # Before Gradio is imported, which reads the environment as it is.
 settings = start()
 
+import asyncio
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import suppress
@@ -23,7 +24,7 @@ from s2v_core.errors import InputRejected, S2VError, SettingsError, UnknownTicke
 from s2v_core.jobs.model import UNDER_WAY, Job, State
 from s2v_core.jobs.studio import Studio
 from s2v_core.page import cards
-from s2v_core.page.gallery import Gallery, newest
+from s2v_core.page.gallery import Gallery, Shelf
 from s2v_core.page.orders import Order, Orders, limit, path_of, promise, text_of
 from s2v_core.page.view import View
 from s2v_core.providers import price_of_a_clip
@@ -90,8 +91,7 @@ class Session:
     """What the browser keeps, and what the server knows of one open page."""
 
     def __init__(self) -> None:
-        # Nothing but tickets: whoever reads the page can read its secret.
-        self.tickets = gr.BrowserState([], storage_key="s2v-tickets", secret="s2v-studio")
+        self.tickets = component("tickets", {})
         self.view = gr.State(View())
         # The number of the view's last wish.
         self.wish = gr.State(0)
@@ -223,11 +223,15 @@ class OrderForm:
             self.optimizer: job.prompt_optimizer,
         }  # fmt: skip
 
-    def price_update(self, service: str) -> Update:
-        return {
-            self.consent: gr.Checkbox(visible=service != "simulator"),
-            self.generate: f"Make the clip · {orders.price(service)}",
-        }
+    def price_update(self, service: str, view: View) -> Update:
+        view.service = service
+        return {self.consent: gr.Checkbox(visible=service != "simulator")} | self.button_update(view)
+
+    def button_update(self, view: View) -> Update:
+        """From when the service has taken a job, another can be made beside it."""
+        going = view.job and view.job.state in UNDER_WAY
+        label = f"Make {'another' if going else 'the clip'} · {orders.price(view.service or FIRST)}"
+        return {self.generate: gr.Button(label, interactive=not going or bool(view.job.task_id))}
 
 
 class Result:
@@ -242,7 +246,7 @@ class Result:
                 self.stop = gr.Button("Leave it running", elem_id="stop")
                 self.again = gr.Button("Use again", elem_id="again")
                 self.download = gr.DownloadButton("Download", visible=False, elem_id="download")
-                self.delete = gr.Button("Delete now", elem_id="delete")
+                self.delete = gr.Button("Delete", elem_id="delete")
         self.outputs = [self.status, self.clip, self.likeness, self.stop, self.download]
 
     def running_update(self, job: Job, card: dict[str, Any]) -> Update:
@@ -255,6 +259,8 @@ class Result:
     async def deleted_update(self, ticket: str, view: View) -> Update:
         """The job loses all but its row, and its card says so if it is on show."""
         with suppress(UnknownTicket):
+            if not (await studio.job(ticket)).ended:
+                raise InputRejected(Reason.NOT_ENDED)
             job = await studio.delete(ticket)
             if ticket == view.shown:
                 return {self.status: gallery.card(job), self.likeness: {}} | self.player_update(None)
@@ -287,29 +293,32 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
     foot = {"price": price_of_a_clip(settings.base_url), "key": FIRST == "live", "provider": studio.services.live.label}
     component("foot", foot)
 
-    async def make_clip(request: gr.Request, *, view: View, tickets: list[str] | None, service: str,
-                        photo: Upload | None, **fields: Any) -> AsyncIterator[Update]:  # fmt: skip
+    async def make_clip(request: gr.Request, *, view: View, service: str, photo: Upload | None,
+                        **fields: Any) -> AsyncIterator[Update]:  # fmt: skip
         view.want()
         yield {result.status: cards.preparing_card(), order.generate: gr.Button(interactive=False)}
         visitor = visitor_of(request)
         wanted = Order(photo=path_of(photo), service=service, key=view.key, visitor=visitor, **fields)
-        yield want((await orders.order(wanted)).ticket, view, tickets)
+        yield keep(await orders.order(wanted), view)
 
-    async def resume(*, view: View, tickets: list[str] | None) -> Update:
-        """The newest job of this browser, as if the page had never been away."""
-        view.tickets = tickets or []
-        for ticket in view.tickets:
+    async def open_page(view: View, event: gr.EventData) -> Update:
+        """What the browser keeps: on opening, and when another page of it has kept or forgotten a ticket."""
+        opening = view.tickets is None
+        view.know(event.tickets)
+        if not (opening or event.follow):
+            return {history: await gallery.cards(view.known)}
+        for ticket in view.known:
             with suppress(UnknownTicket):
                 return {session.wish: view.want((await studio.job(ticket)).ticket)}
         return {session.wish: view.want()}
 
-    async def recover_ticket(*, ticket: str, view: View, tickets: list[str] | None) -> Update:
+    async def recover_ticket(ticket: str, view: View) -> Update:
         view.want()
-        return want((await studio.resume(ticket.strip())).ticket, view, tickets) | {ticket_box: ""}
+        return keep(await studio.resume(ticket.strip()), view) | {ticket_box: ""}
 
-    def want(ticket: str, view: View, tickets: list[str] | None) -> Update:
-        view.tickets = newest(ticket, tickets)
-        return {session.tickets: view.tickets, session.wish: view.want(ticket)}
+    def keep(job: Job, view: View) -> Update:
+        view.know([job.ticket, *view.known])
+        return {session.tickets: {"keep": [job.ticket, not job.simulated]}, session.wish: view.want(job.ticket)}
 
     async def open_card(view: View, event: gr.EventData) -> Update:
         return {session.wish: view.want(str(event.ticket))}
@@ -322,42 +331,46 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
                 yield update
 
     async def show(ticket: str, view: View, request: gr.Request) -> AsyncGenerator[Update]:
-        state = None
-        yield await beside(view, request)
+        shelf, state = Shelf(gallery), None
+        yield await beside(shelf, view, request)
         with suppress(UnknownTicket):
             async for job, card in gallery.watch(ticket):
-                view.shown = ticket
-                going = job.state in UNDER_WAY
-                update = {order.generate: gr.Button(interactive=not going)}
+                view.job = job
+                update = order.button_update(view)
                 if job.state is not state:
-                    state, update = job.state, update | await beside(view, request)
-                if going:
+                    state, update = job.state, update | await beside(shelf, view, request)
+                elif news := await shelf.news(view.known):
+                    update[history] = news
+                if job.state in UNDER_WAY:
                     yield update | result.running_update(job, card)
                     continue
                 file = await gallery.clip(job)
                 yield update | {result.status: card, result.likeness: {}} | result.player_update(file)
                 if file:
-                    yield {result.likeness: await gallery.pictures(job)} | await beside(view, request)
+                    yield {result.likeness: await gallery.pictures(job)} | await beside(shelf, view, request)
+        while shelf.under_way:
+            await asyncio.sleep(1)
+            yield {history: await shelf.news(view.known) or gr.skip()}
 
-    async def beside(view: View, request: gr.Request) -> Update:
-        return {history: await gallery.cards(view.tickets)} | await services.services_update(view, request)
+    async def beside(shelf: Shelf, view: View, request: gr.Request) -> Update:
+        return {history: await shelf.cards(view.known)} | await services.services_update(view, request)
 
     async def leave_running(view: View) -> Update:
-        view.want()
-        job = await studio.cancel(view.shown)
+        wish, job = view.want(), await studio.cancel(view.shown)
+        view.job = job if job.ended else None
         card = gallery.card(job) if job.ended else gallery.card(job) | cards.background_card(job)
-        return {result.status: card, order.generate: gr.Button(interactive=True)}
+        return {result.status: card, session.wish: wish} | order.button_update(view)
 
-    async def remove(*, ticket: str, view: View, tickets: list[str] | None) -> Update:
-        view.tickets = [each for each in tickets or [] if each != ticket]
+    async def remove(ticket: str, view: View) -> Update:
         deleted = await result.deleted_update(ticket, view)
-        return deleted | {session.tickets: view.tickets, history: await gallery.cards(view.tickets)}
+        view.know(each for each in view.known if each != ticket)
+        return deleted | {session.tickets: {"forget": ticket}, history: await gallery.cards(view.known)}
 
-    async def remove_shown(*, view: View, tickets: list[str] | None) -> Update:
-        return await remove(ticket=view.shown, view=view, tickets=tickets)
+    async def remove_shown(view: View) -> Update:
+        return await remove(view.shown, view)
 
-    async def remove_card(event: gr.EventData, *, view: View, tickets: list[str] | None) -> Update:
-        return await remove(ticket=str(event.ticket), view=view, tickets=tickets)
+    async def remove_card(view: View, event: gr.EventData) -> Update:
+        return await remove(str(event.ticket), view)
 
     async def ending(error: Exception, event: Any, states: Any) -> Update:
         """A card and a live button, whatever went wrong."""
@@ -373,24 +386,22 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
     def as_gradio_error(error: Exception) -> Exception:
         return gr.Error(cards.sentence(error), print_exception=False)
 
-    view, tickets = {"view": session.view}, {"tickets": session.tickets}
-    asked = order.fields | {"service": services.service} | view | tickets
-    recovered = {"ticket": ticket_box} | view | tickets
     wanted = [session.tickets, session.wish]
-    demo.load(resume, None, session.wish, inputs_kwargs=view | tickets, **QUEUED)
-    recover.click(recover_ticket, None, [*wanted, ticket_box], inputs_kwargs=recovered, **QUEUED)
+    asked = order.fields | {"service": services.service, "view": session.view}
+    session.tickets.kept(open_page, session.view, [session.wish, history], **QUEUED)
+    recover.click(recover_ticket, [ticket_box, session.view], [*wanted, ticket_box], **QUEUED)
     history.open(open_card, session.view, session.wish, **QUEUED)
     order.generate.click(make_clip, None, wanted, inputs_kwargs=asked, **UNOPENED)
     # Every way to a job ends in the same watch.
     watched = [*result.outputs, order.generate, history, services.service]
     session.wish.change(watch, session.view, watched, trigger_mode="always_last", **QUEUED)
-    result.stop.click(leave_running, session.view, **AT_ONCE)
+    result.stop.click(leave_running, session.view, session.wish, **AT_ONCE)
     removed = [result.clip, result.download, result.likeness, session.tickets, history]
-    result.delete.click(remove_shown, None, removed, inputs_kwargs=view | tickets, **AT_ONCE)
-    history.remove(remove_card, None, removed, inputs_kwargs=view | tickets, **AT_ONCE)
+    result.delete.click(remove_shown, session.view, removed, **AT_ONCE)
+    history.remove(remove_card, session.view, removed, **AT_ONCE)
     filled = [order.photo, order.preflight, order.link, order.prompt, order.optimizer]
     result.again.click(order.use_again, session.view, filled, **QUEUED)
-    services.service.change(order.price_update, services.service, order.consent, **AT_ONCE)
+    services.service.change(order.price_update, [services.service, session.view], order.consent, **AT_ONCE)
 
     # The same for programs.
     async def submit(

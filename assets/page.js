@@ -19,6 +19,15 @@ window.s2v = {
     const url = photo?.url ?? document.querySelector(".sample img")?.src;
     document.documentElement.style.setProperty("--portrait", url ? `url(${JSON.stringify(url)})` : "none");
   },
+  // What was paid for is gone at the second click: the first one asks.
+  asks(button) {
+    const text = [...button.childNodes].findLast((node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
+    const asked = text.data === "Delete for good?";
+    const back = () => (text.data = "Delete");
+    text.data = asked ? "Delete" : "Delete for good?";
+    if (!asked) button.addEventListener("blur", back, { once: true });
+    return !asked;
+  },
   present(on) {
     document.body.classList.toggle("presenting", on);
     const url = new URL(location);
@@ -28,3 +37,7 @@ window.s2v = {
 };
 if (new URLSearchParams(location.search).get("present")) s2v.present(true);
 addEventListener("keydown", (event) => event.key === "Escape" && s2v.present(false));
+addEventListener("click", (event) => {
+  const button = event.target.closest?.("#delete");
+  if (button && s2v.asks(button)) event.stopImmediatePropagation();
+}, true);

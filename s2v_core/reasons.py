@@ -100,6 +100,7 @@ class Reason(StrEnum):
     PHOTO_GONE = "photo_gone"
     CLIP_GONE = "clip_gone"
     NO_CLIP = "no_clip"
+    NOT_ENDED = "not_ended"
     CANCELLED = "cancelled"
     LEFT = "left"
     STOPPED_BEFORE = "stopped_before"
@@ -265,6 +266,7 @@ _WORDS: Mapping[Reason, tuple[str, str]] = {
     Reason.PHOTO_GONE: ("The photo is no longer here.", "Choose it again."),
     Reason.CLIP_GONE: ("The clip's file is no longer here.", ""),
     Reason.NO_CLIP: ("There is no clip: the job is {state}.", ""),
+    Reason.NOT_ENDED: ("This clip is still being made.", "Delete it once it has ended."),
     Reason.CANCELLED: ("You cancelled it before anything was sent.", ""),
     Reason.LEFT: ("Nobody was waiting for it any more, so nothing was sent.", ""),
     Reason.STOPPED_BEFORE: ("The server stopped before anything was sent.", ""),

@@ -38,14 +38,7 @@ function card(job) {
   open.append(picture, prompt, facts);
   item.append(open);
   if (!job.running) {
-    // Twice: what was paid for is gone at the second click.
-    const remove = (node) => {
-      if (node.dataset.asked) return trigger("remove", { ticket: job.ticket });
-      node.dataset.asked = true;
-      node.textContent = "Delete for good?";
-      node.onblur = () => (delete node.dataset.asked, (node.textContent = "Delete"));
-    };
-    item.append(button("Delete", "remove", "", remove));
+    item.append(button("Delete", "remove", "", (node) => s2v.asks(node) || trigger("remove", { ticket: job.ticket })));
   }
   return item;
 }

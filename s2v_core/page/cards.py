@@ -183,7 +183,7 @@ def background_card(job: Job) -> dict[str, Any]:
     """What changes on the card of a job that goes on when nobody watches it."""
     paid = "" if job.charge is Charge.NONE else "It is paid. "
     line = f"{paid}It goes on and will appear under “Your clips”."
-    return {"title": "Running in the background", "line": line, "running": False}
+    return {"title": "Running in the background", "line": line, "running": False, "gone": True}
 
 
 def as_json(job: Job) -> dict[str, Any]:
@@ -237,7 +237,7 @@ def _over(job: Job, title: str, space: str) -> tuple[str, Ending, list[tuple[str
     if _lost(job):
         title, to_do = "The clip is not here", _without_file(job)
     elif job.state is State.DONE:
-        what, to_do = "The clip was deleted here.", "Make another."
+        title, what, to_do = "Deleted", "The clip was deleted here.", "Make another."
     elif job.reason is Reason.KEY and job.state is State.REFUSED:
         to_do, actions = key_steps(job.provider, space, own=job.payer == "visitor")
     elif job.state is State.UNKNOWN and job.charge is Charge.UNKNOWN:

@@ -13,7 +13,6 @@ from ..settings import Settings
 from . import cards
 
 _CARDS = 12
-_TICKETS = 20
 
 
 class Gallery:
@@ -44,15 +43,52 @@ class Gallery:
             return str(await asyncio.to_thread(self._studio.store.publish, job)) if job.clip else None
         return None
 
-    async def cards(self, tickets: Iterable[str] | None) -> dict[str, Any]:
-        """The newest of these jobs, small, and when they were looked at: see `Card`."""
-        found, at = [], time.time()
-        for ticket in list(tickets or ())[:_CARDS]:
+    async def cards(self, tickets: Iterable[str]) -> dict[str, Any]:
+        """The newest of these jobs, small."""
+        return await Shelf(self).cards(tickets)
+
+    async def small_card(self, ticket: str) -> dict[str, Any]:
+        """One of many. Raises `UnknownTicket`."""
+        job = await self._studio.job(ticket)
+        pictures = await _decoration(asyncio.to_thread(self._studio.store.pictures, job))
+        if job.clip and "poster" not in pictures:
+            pictures = await _decoration(self._studio.pictures(job))
+        return cards.summary(job) | {"poster": pictures.get("poster") or pictures.get("reference", "")}
+
+
+class Shelf:
+    """The cards of one page while it is watched: those of jobs that have ended are read once."""
+
+    def __init__(self, gallery: Gallery) -> None:
+        self._gallery = gallery
+        self._ended: dict[str, dict[str, Any]] = {}
+        self._told: list[dict[str, Any]] = []
+
+    @property
+    def under_way(self) -> bool:
+        """Whether a job of the cards told last is."""
+        return any(card["running"] for card in self._told)
+
+    async def cards(self, tickets: Iterable[str]) -> dict[str, Any]:
+        """The newest of these jobs, and when they were looked at: see `Card`."""
+        self._told, at = [], time.time()
+        for ticket in list(tickets)[:_CARDS]:
             with suppress(UnknownTicket):
-                job = await self._studio.job(ticket)
-                pictures = await _decoration(asyncio.to_thread(self._studio.store.pictures, job))
-                found.append(cards.summary(job) | {"poster": pictures.get("poster") or pictures.get("reference", "")})
-        return {"clips": found, "at": at}
+                card = self._ended.get(ticket) or await self._gallery.small_card(ticket)
+                if not card["running"]:
+                    self._ended[ticket] = card
+                self._told.append(card)
+        return {"clips": self._told, "at": at}
+
+    async def news(self, tickets: Iterable[str]) -> dict[str, Any] | None:
+        """The same, if one has changed since it was told."""
+        before = [_timeless(card) for card in self._told]
+        told = await self.cards(tickets)
+        return None if before == [_timeless(card) for card in told["clips"]] else told
+
+
+def _timeless(card: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in card.items() if name != "now"}
 
 
 async def _decoration(pictures: Awaitable[dict[str, str]]) -> dict[str, str]:
@@ -62,8 +98,3 @@ async def _decoration(pictures: Awaitable[dict[str, str]]) -> dict[str, str]:
         # A clip without pictures is still a clip.
         report(error)
         return {}
-
-
-def newest(ticket: str, tickets: Iterable[str] | None) -> list[str]:
-    """The tickets that a browser keeps, this one first."""
-    return [ticket, *(each for each in tickets or () if each != ticket)][:_TICKETS]

@@ -1,29 +1,44 @@
 """What one open page shows, in one object that all its events share."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from typing import TypeVar
 
+from ..jobs.model import Job
 from ..settings import Key
 
+# More than a browser keeps of clips that nobody paid for.
+_MOST = 500
 T = TypeVar("T")
 
 
 class View:
-    """`tickets` are those that the browser keeps, newest first; `key` is the visitor's own.
+    """`tickets` are those that the browser keeps, newest first, or None before it has said; `key` is the visitor's own.
 
-    `next` is the ticket of the job wanted last, `shown` that of the job on show.
-
-    A page has one watch, which goes on to whatever another event wants: of two that overlap, the browser may show what
-    the first said last.
+    `job` is the one on show as it was seen last, `next` the ticket that is wanted. A page has one watch, which goes on
+    to whatever another event wants: of two that overlap, the browser may show what the first said last.
     """
 
     def __init__(self) -> None:
-        self.tickets: list[str] = []
+        self.tickets: list[str] | None = None
         self.key: Key | None = None
-        self.next = self.shown = ""
+        self.job: Job | None = None
+        self.next = self.service = ""
         self._wishes = 0
         self._wanted = asyncio.Event()
+
+    @property
+    def known(self) -> list[str]:
+        return self.tickets or []
+
+    @property
+    def shown(self) -> str:
+        """The ticket of the job on show."""
+        return self.job.ticket if self.job else ""
+
+    def know(self, tickets: Iterable[object]) -> None:
+        """What a browser says that it keeps can be anything."""
+        self.tickets = list(dict.fromkeys(each for each in tickets if isinstance(each, str)))[:_MOST]
 
     def want(self, ticket: str = "") -> int:
         """Show this next, or nothing; the number of this wish."""

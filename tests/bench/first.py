@@ -60,7 +60,7 @@ with gr.Blocks(analytics_enabled=False) as demo:
                 gr.Button("Stop watching")
                 gr.Button("Use again")
                 gr.DownloadButton("Download", visible=False)
-                gr.Button("Delete now")
+                gr.Button("Delete")
     gr.HTML("history")
     with gr.Accordion("Recover a clip", open=False):
         gr.Textbox(label="Ticket")

@@ -206,7 +206,8 @@ def test_the_clips_of_a_browser_are_opened_and_deleted_by_their_cards(
     assert sorted(path.suffix for path in gone) == [".jpg", ".jpg", ".jpg", ".jpg", ".mp4", ".mp4"]
     page.reload()
     expect(cards).to_have_count(1)
-    page.locator("#delete").click()
+    for _ in range(2):
+        page.locator("#delete").click()
     expect(cards).to_have_count(0)
 
 
@@ -222,7 +223,6 @@ def test_another_clip_can_be_opened_while_one_renders_and_stays_open(
     expect_state(page, "rendering")
     cards = page.locator("#history li")
     expect(cards).to_have_count(2)
-    expect(page.locator("#generate")).to_be_disabled()
     for number, state in ((1, "done"), (0, "rendering"), (1, "done"), (0, "rendering"), (1, "done")):
         cards.nth(number).locator(".open").click()
         expect_state(page, state)

@@ -9,7 +9,7 @@ import pytest
 from s2v_core import Settings
 from s2v_core.jobs.model import Job, State
 from s2v_core.jobs.studio import Studio
-from s2v_core.page.gallery import Gallery, newest
+from s2v_core.page.gallery import Gallery, Shelf
 from s2v_core.simulator.service import Simulator
 
 from ..support.photos import PORTRAIT
@@ -88,6 +88,20 @@ async def test_cards_are_shown_of_tickets_that_are_known_alone(gallery: Gallery,
             break
 
 
-def test_a_browser_keeps_its_twenty_newest_tickets_once_each() -> None:
-    assert newest("b", ["a", "b", "c"]) == ["b", "a", "c"]
-    assert len(newest("x", map(str, range(30)))) == 20
+async def test_a_shelf_tells_what_changed_and_reads_what_has_ended_once(gallery: Gallery, studio: Studio) -> None:
+    ended = await done(gallery, studio)
+    job = await studio.submit(PORTRAIT, "She sings.")
+    tickets, shelf = [job.ticket, ended.ticket], Shelf(gallery)
+    first = await shelf.cards(tickets)
+    assert [card["running"] for card in first["clips"]] == [True, False]
+    assert first["clips"][1]["poster"]
+    assert shelf.under_way
+    async for _ in gallery.watch(job.ticket):
+        pass
+    news = await shelf.news(tickets)
+    assert news
+    assert [card["running"] for card in news["clips"]] == [False, False]
+    assert not shelf.under_way
+    await studio.delete(ended.ticket)
+    assert await shelf.news(tickets) is None
+    assert (await gallery.cards(tickets))["clips"][1]["state"] == "deleted"

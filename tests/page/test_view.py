@@ -72,3 +72,11 @@ async def test_what_fails_while_it_is_shown_fails_the_watch() -> None:
     assert await anext(shown) == "said"
     with pytest.raises(ValueError, match="gone"):
         await anext(shown)
+
+
+def test_what_a_browser_says_that_it_keeps_can_be_anything() -> None:
+    view = View()
+    assert (view.tickets, view.known, view.shown) == (None, [], "")
+    view.know(["a", 7, None, "a", ["b"], *map(str, range(900))])
+    assert view.known[:3] == ["a", "0", "1"]
+    assert len(view.known) == 500

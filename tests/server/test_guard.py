@@ -361,7 +361,7 @@ def watch(http: httpx.Client, ticket: str, stack: ExitStack) -> httpx.Response:
         asked = {"data": data, "fn_index": numbers[name], "session_hash": session}
         http.post("gradio_api/queue/join", json=asked)
 
-    call("recover_ticket", ticket, None, [])
+    call("recover_ticket", ticket, None)
     found = heard(http, session)
     if found.status_code != 200:
         return found
@@ -393,7 +393,7 @@ def test_events_to_which_nobody_listens_do_not_take_all_places(url: str, ticket:
         numbers = {each["api_name"]: each["id"] for each in http.get("config").json()["dependencies"]}
         deaf = [{"session_hash": f"deaf{number}"} for number in range(50)]
         for session in deaf:
-            recovered = {"data": [ticket, None, []], "fn_index": numbers["recover_ticket"]} | session
+            recovered = {"data": [ticket, None], "fn_index": numbers["recover_ticket"]} | session
             http.post("gradio_api/queue/join", json=recovered)
             heard_by = partial(heard, http, session["session_hash"])
             wait_until(lambda: heard_by().status_code == 200, "a stream before has made room")  # noqa: B023
@@ -402,7 +402,7 @@ def test_events_to_which_nobody_listens_do_not_take_all_places(url: str, ticket:
         assert [answer.status_code for answer in answers] == [200] * 50 + [429]
         refused = answers[-1]
         assert refused.json()["detail"].startswith("50 calls from your address are running")
-        assert "s2v_" in event(another, "heard", "recover_ticket", ticket, None, [])
+        assert "s2v_" in event(another, "heard", "recover_ticket", ticket, None)
 
 
 def test_open_pages_are_counted_apart_and_a_lost_connection_makes_room(url: str, ticket: str) -> None:
@@ -421,16 +421,17 @@ def test_open_pages_are_counted_apart_and_a_lost_connection_makes_room(url: str,
         )
 
 
-def event(http: httpx.Client, session: str, name: str, *data: object) -> str:
+def event(http: httpx.Client, session: str, name: str, *data: object, told: object = None) -> str:
     """What a page is told of one of its events."""
     number = next(each["id"] for each in http.get("config").json()["dependencies"] if each["api_name"] == name)
-    http.post("gradio_api/queue/join", json={"data": data, "fn_index": number, "session_hash": session})
+    asked = {"data": data, "event_data": told, "fn_index": number, "session_hash": session}
+    http.post("gradio_api/queue/join", json=asked)
     return heard(http, session).text
 
 
 def test_an_open_page_keeps_its_state_whatever_a_stranger_calls(small: str) -> None:
     def keeps_its_key(http: httpx.Client) -> bool:
-        event(http, "mine", "resume", None, [])
+        event(http, "mine", "open_page", None, told={"tickets": [], "follow": False})
         return "your key sk-…tate" in event(http, "mine", "watch", None)
 
     with somebody(small) as http, somebody(small) as stranger:

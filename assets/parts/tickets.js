@@ -1,0 +1,40 @@
+// The tickets that this browser keeps, newest first, each with whether its clip was paid for. Other tabs change the list,
+// too: it is read, changed and written at the moment of writing.
+const name = "s2v-clips", most = 100;
+// Where the browser denies its storage: as long as the page is open.
+let memory = [];
+
+function read() {
+  try {
+    const kept = JSON.parse(localStorage.getItem(name));
+    return Array.isArray(kept) ? kept.filter((each) => typeof each?.[0] === "string") : [];
+  } catch {
+    return memory;
+  }
+}
+
+function write(kept) {
+  memory = kept;
+  try {
+    localStorage.setItem(name, JSON.stringify(kept));
+  } catch {}
+}
+
+function change() {
+  const { keep, forget } = props.value ?? {};
+  if (!keep && !forget) return;
+  const others = read().filter(([ticket]) => ticket !== keep?.[0] && ticket !== forget);
+  let free = 0;
+  write([...(keep ? [keep] : []), ...others].filter(([, paid]) => paid || ++free <= most));
+}
+
+// A presenter's window goes on to the newest.
+const tell = () =>
+  trigger("kept", {
+    tickets: read().map(([ticket]) => ticket),
+    follow: document.body.classList.contains("presenting"),
+  });
+
+watch("value", change);
+addEventListener("storage", (event) => event.key === name && tell());
+tell();

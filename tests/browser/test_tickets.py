@@ -1,0 +1,146 @@
+"""A ticket stays with the browser that has it, whatever its tabs do."""
+
+import json
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from ..support.pages import click, expect_state, say, start
+from ..support.photos import PORTRAIT
+from ..support.service import FILE, Service, task
+
+pytestmark = pytest.mark.long
+
+DENIED = "() => ['getItem', 'setItem'].forEach((name) => (Storage.prototype[name] = () => { throw Error('denied') }))"
+
+
+@pytest.fixture
+def service(answers: Service) -> Service:
+    return answers
+
+
+@pytest.fixture
+def second(open_page: Callable[..., Page], live: str) -> Iterator[Callable[[Page], Page]]:
+    """Another tab of the same browser."""
+    tabs: list[Page] = []
+
+    def second(page: Page) -> Page:
+        tab = page.context.new_page()
+        tabs.append(tab)
+        tab.goto(live)
+        return tab
+
+    yield second
+    for tab in tabs:
+        tab.close()
+
+
+def kept(page: Page) -> list[str]:
+    return [ticket for ticket, _ in page.evaluate("JSON.parse(localStorage['s2v-clips'])")]
+
+
+def cards(page: Page) -> list[str]:
+    return page.locator("#history li").evaluate_all("cards => cards.map((card) => card.dataset.ticket)")
+
+
+def make(page: Page, prompt: str) -> str:
+    say(page, prompt)
+    click(page)
+    expect(page.locator("#history li").first).to_contain_text(prompt)
+    return cards(page)[0]
+
+
+def test_two_tabs_keep_each_others_tickets_and_see_each_others_cards(
+    live: str, service: Service, open_page: Callable[..., Page], second: Callable[[Page], Page]
+) -> None:
+    page = open_page(live)
+    start(page, "The first.")
+    expect_state(page, "done")
+    tab = second(page)
+    expect_state(tab, "done")
+    tab.locator(".sample").first.click()
+    tab.locator("#consent input").check()
+    expect(tab.locator("#preflight")).to_contain_text("Ready")
+    paid = make(tab, "Paid in the second tab.")
+    expect(page.locator("#history li")).to_have_count(2)
+    mine = make(page, "Paid in the first tab.")
+    expect(tab.locator("#history li")).to_have_count(3)
+    assert kept(page) == kept(tab) == cards(page) == cards(tab)
+    assert kept(page)[:2] == [mine, paid]
+    expect_state(page, "done")
+    page.locator("#delete").click()
+    expect(page.locator("#delete")).to_have_text("Delete for good?")
+    page.locator("#delete").click()
+    expect(page.locator("#status h2")).to_have_text("Deleted")
+    expect(tab.locator("#history li")).to_have_count(2)
+    assert paid in kept(page)
+    page.reload()
+    expect(page.locator("#history li").first).to_contain_text("Paid in the second tab.")
+
+
+def test_a_presenters_window_goes_on_to_the_newest_job_of_the_browser(
+    live: str, service: Service, open_page: Callable[..., Page], second: Callable[[Page], Page]
+) -> None:
+    page = open_page(live)
+    wall = second(page)
+    wall.goto(live + "?present=1")
+    start(page, "The first.")
+    expect_state(wall, "done")
+    service.query = [task("Processing")]
+    make(page, "The second.")
+    expect_state(wall, "rendering")
+
+
+def test_a_clip_can_be_made_while_another_renders_and_both_cards_follow_their_jobs(
+    live: str, service: Service, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(live)
+    service.query = [task("Processing")]
+    start(page, "The first.")
+    expect_state(page, "rendering")
+    expect(page.locator("#generate")).to_contain_text("Make another · ")
+    make(page, "The second.")
+    expect_state(page, "rendering")
+    expect(page.locator("#history li b")).to_have_text(["rendering", "rendering"])
+    page.locator("#stop").click()
+    expect(page.locator("#status h2")).to_have_text("Running in the background")
+    expect(page.locator("#delete")).to_be_hidden()
+    expect(page.locator("#generate")).to_contain_text("Make the clip · ")
+    service.query = [task("Success", file_id=FILE)]
+    expect(page.locator("#history li b")).to_have_count(0)
+    assert "data:image/jpeg" in str(page.locator("#history .poster").first.get_attribute("style"))
+    expect(page.locator("#status h2")).to_have_text("Running in the background")
+    assert len(service.calls("submit")) == 2
+
+
+def test_rehearsals_push_no_paid_ticket_out(live: str, service: Service, open_page: Callable[..., Page]) -> None:
+    page = open_page(live)
+    rehearsed = [["s2v_paid", True], *([f"s2v_free{number}", False] for number in range(150))]
+    page.evaluate("(list) => localStorage.setItem('s2v-clips', JSON.stringify(list.reverse()))", rehearsed)
+    start(page, "One more.")
+    expect_state(page, "done")
+    left = kept(page)
+    assert (len(left), left[-1]) == (102, "s2v_paid")
+
+
+def test_without_storage_a_page_keeps_its_tickets_as_long_as_it_is_open(
+    live: str, service: Service, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(live)
+    page.evaluate(DENIED)
+    start(page, "The first.")
+    expect_state(page, "done")
+    make(page, "The second.")
+    expect_state(page, "done")
+    expect(page.locator("#history li")).to_have_count(2)
+
+
+def test_what_lies_in_the_storage_can_be_anything(live: str, service: Service, open_page: Callable[..., Page]) -> None:
+    page = open_page(live)
+    for stored in ("[1", "7", json.dumps([["s2v_nobody", True], 3, [4]])):
+        page.evaluate("(text) => localStorage.setItem('s2v-clips', text)", stored)
+        page.reload()
+        expect(page.locator("#status h2")).to_have_text("Ready when you are")
+        page.locator("#subject input[type=file]").set_input_files(PORTRAIT)
+        expect(page.locator("#preflight")).to_contain_text("Ready")
