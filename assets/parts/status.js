@@ -103,7 +103,7 @@ function press(label, selector) {
     if (!found) return;
     // What a card of the history opens is shown here.
     if (!found.closest("#history")) found.scrollIntoView({ block: "center", behavior: still.matches ? "auto" : "smooth" });
-    found.matches("textarea, input:not([type=checkbox])") ? found.focus() : found.click();
+    found.matches("textarea, input:not([type=checkbox], [type=radio], [type=file])") ? found.focus() : found.click();
   };
   return node;
 }

@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from .. import providers, wire
-from ..errors import Charge, InputRejected, PromptRejected, RatioRejected, S2VError, UnknownTicket
+from ..errors import Charge, InputRejected, S2VError, UnknownTicket
 from ..jobs.model import UNDER_WAY, Job, Stage, State, TypicalDurations
 from ..providers import price_words
 from ..reasons import Reason
+from .actions import AGAIN, OWN_KEY, Action, actions_for
 
 # What to do, as a list of steps or as one sentence.
 Ending = list[tuple[str, str | list[str]]]
@@ -32,8 +33,8 @@ _TITLES = {
 class Card:
     """What the status card shows, as plain text: the page escapes it.
 
-    `actions` are labels with what they do: a link is opened, and what a selector finds is clicked or focused. `at` is
-    when it was made, in epoch seconds: events overtake each other in the browser, which shows none that is older.
+    `at` is when it was made, in epoch seconds: events overtake each other in the browser, which shows none that is
+    older.
     """
 
     state: str
@@ -44,7 +45,7 @@ class Card:
     seconds: list[tuple[Stage, float]]
     stage: tuple[str, str] = ("", "")
     ending: Ending
-    actions: list[tuple[str, str]]
+    actions: list[Action]
     facts: list[str]
     ticket: str = ""
     task: str = ""
@@ -94,13 +95,8 @@ def rejection_card(error: S2VError) -> dict[str, Any]:
     """The ending of a click from which no job came."""
     advice = error.advice or "Correct it, then click again."
     ending: Ending = [("What happened", error.what), ("Charged?", error.charge.sentence()), ("What to do", advice)]
-    where: dict[type[S2VError], tuple[str, str]] = {
-        PromptRejected: ("Write the scene", "#prompt textarea"),
-        RatioRejected: ("Crop to fit", "#crop"),
-    }
-    actions = [where[type(error)]] if type(error) in where else []
     title = "One thing to fix first" if isinstance(error, InputRejected) else _TITLES[State.REFUSED]
-    return card(State.REFUSED, title, ending=ending, actions=actions)
+    return card(State.REFUSED, title, ending=ending, actions=actions_for(error.reason))
 
 
 def failure_card(error: S2VError, ticket: str = "") -> dict[str, Any]:
@@ -143,7 +139,7 @@ def job_card(
     """The card of a job as it stands. `space` is the Space's name, where this is one."""
     title, line, facts, stage = _TITLES.get(job.state, "Rendering"), "", [], ("", "")
     ending: Ending = []
-    actions: list[tuple[str, str]] = []
+    actions: list[Action] = []
     cost = price_words(job.amount, job.provider)
     called = "Simulator" if job.simulated else f"{job.provider} · {wire.MODEL}"
     if job.state is State.DONE and job.clip:
@@ -228,12 +224,12 @@ def _running(job: Job, title: str, typical: TypicalDurations | None) -> tuple[st
     return title, job.waits or line
 
 
-def _over(job: Job, title: str, space: str) -> tuple[str, Ending, list[tuple[str, str]]]:
+def _over(job: Job, title: str, space: str) -> tuple[str, Ending, list[Action]]:
     _, charges = providers.console(job.provider)
     what, advice = job.what, job.advice or "Make another whenever you like."
     to_do: str | list[str] = advice
-    actions: list[tuple[str, str]] = []
-    again = ("Make it again", "#generate")
+    actions = actions_for(job.reason)
+    again = AGAIN
     if _lost(job):
         title, to_do = "The clip is not here", _without_file(job)
     elif job.state is State.DONE:
@@ -246,14 +242,15 @@ def _over(job: Job, title: str, space: str) -> tuple[str, Ending, list[tuple[str
         actions = [(f"Open {job.provider} usage", charges)] if charges else []
         cost = "" if job.amount is None else f" {price_words(job.amount, job.provider)}"
         again = (f"Make it again; may cost{cost} more", "#generate")
-    elif job.state is State.FAILED:
-        actions = [("Change the scene", "#prompt textarea")]
+    elif actions:
+        return title, _four(what, job, to_do), actions
     if job.state is State.UNKNOWN and job.charge is Charge.NONE:
         title = "The service did not answer"
-    ending: Ending = [
-        ("What happened", what), ("Charged?", charged(job)), ("Ticket", job.ticket), ("What to do", to_do)
-    ]  # fmt: skip
-    return title, ending, [*actions, again]
+    return title, _four(what, job, to_do), [*actions, again]
+
+
+def _four(what: str, job: Job, to_do: str | list[str]) -> Ending:
+    return [("What happened", what), ("Charged?", charged(job)), ("Ticket", job.ticket), ("What to do", to_do)]
 
 
 def _lost(job: Job) -> bool:
@@ -268,7 +265,7 @@ def _without_file(job: Job) -> str:
     return f"Ask whoever runs this page to restore the file{task}. Making it again costs once more."
 
 
-def key_steps(provider: str, space: str, *, own: bool) -> tuple[list[str], list[tuple[str, str]]]:
+def key_steps(provider: str, space: str, *, own: bool) -> tuple[list[str], list[Action]]:
     """The three steps that bring a key that works, and where they lead."""
     keys, _ = providers.console(provider)
     where = "Add it to this Space's settings as the secret S2V_API_KEY." if space else (
@@ -282,7 +279,7 @@ def key_steps(provider: str, space: str, *, own: bool) -> tuple[list[str], list[
     actions = [(f"Get a {provider} key", keys)] if keys else []
     if space and not own:
         actions.append(("This Space's settings", f"https://huggingface.co/spaces/{space}/settings"))
-    return steps, [*actions, ("Use your key", "#own-key .label-wrap")]
+    return steps, [*actions, OWN_KEY]
 
 
 def _kept(job: Job, keep_hours: float | None) -> str:

@@ -8,6 +8,7 @@ from s2v_core.errors import (
     Charge,
     ChargeUnknown,
     DatabaseUnavailable,
+    ImageRejected,
     InputRejected,
     PromptRejected,
     RatioRejected,
@@ -57,6 +58,23 @@ def test_every_ending_has_four_parts_and_a_button(state: State) -> None:
 )
 def test_the_charge_is_told_with_its_amount(state: State, amount: int | None, says: str) -> None:
     assert says in cards.charged(job(state, amount=amount))
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "buttons"),
+    [
+        (State.REFUSED, Reason.SENSITIVE_INPUT, ["Change the scene", "Choose another portrait"]),
+        (State.FAILED, Reason.SENSITIVE_CLIP, ["Change the scene", "Choose another portrait"]),
+        (State.FAILED, Reason.GAVE_UP, ["Change the scene", "Make it again"]),
+        (State.REFUSED, Reason.YOUR_DAY_USED, ["Use your key", "Simulate it, free"]),
+        (State.REFUSED, Reason.BALANCE, ["Use your key", "Simulate it, free"]),
+        (State.REFUSED, Reason.BUSY, ["Make it again"]),
+        (State.CANCELLED, Reason.CANCELLED, ["Make it again"]),
+    ],
+)
+def test_the_buttons_of_an_ending_do_what_it_advises(state: State, reason: Reason, buttons: list[str]) -> None:
+    card = cards.job_card(job(state, ended=1050.0, reason=reason, facts={"count": 3}))
+    assert [label for label, _ in card["actions"]] == buttons
 
 
 def test_an_unclear_charge_leads_to_the_usage_page_with_the_time_and_the_price_of_another() -> None:
@@ -142,17 +160,21 @@ def test_a_ready_clip_says_how_it_was_made_and_how_long_it_stays() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "action"),
+    ("error", "buttons"),
     [
-        (PromptRejected("The prompt is empty."), [("Write the scene", "#prompt textarea")]),
-        (RatioRejected("Too wide."), [("Crop to fit", "#crop")]),
+        (PromptRejected(Reason.PROMPT_EMPTY), ["Write the scene"]),
+        (RatioRejected(Reason.PHOTO_RATIO, {"width": 9, "height": 1, "across": 9, "down": 1}), ["Crop to fit"]),
+        (ImageRejected(Reason.NO_PHOTO), ["Choose a portrait"]),
+        (ImageRejected(Reason.PHOTO_EMPTY), ["Choose another portrait"]),
+        (InputRejected(Reason.NO_CONSENT), ["Confirm"]),
         (InputRejected("No."), []),
     ],
-    ids=["prompt", "ratio", "other"],
+    ids=["prompt", "ratio", "no portrait", "portrait", "consent", "other"],
 )
-def test_a_click_without_a_job_says_what_to_put_right(error: InputRejected, action: list[tuple[str, str]]) -> None:
+def test_a_click_without_a_job_says_what_to_put_right(error: InputRejected, buttons: list[str]) -> None:
     card = cards.rejection_card(error)
-    assert (card["charge"], card["actions"], card["ticket"]) == (Charge.NONE, action, "")
+    assert (card["charge"], card["ticket"]) == (Charge.NONE, "")
+    assert [label for label, _ in card["actions"]] == buttons
     assert [term for term, _ in card["ending"]] == ["What happened", "Charged?", "What to do"]
 
 
