@@ -216,8 +216,11 @@ class OrderForm:
         return {self.photo: path, self.preflight: said, self.prompt: scene}
 
     async def use_again(self, view: View) -> Update:
-        """The photo, scene and switch of the job on show, as they were."""
-        job, said, photo, link = await orders.again(view.shown)
+        return await self.filled_update(view.shown)
+
+    async def filled_update(self, ticket: str) -> Update:
+        """A job's photo, scene and switch, as they were."""
+        job, said, photo, link = await orders.again(ticket)
         return {
             self.photo: photo, self.preflight: said, self.link: link, self.prompt: job.prompt,
             self.optimizer: job.prompt_optimizer,
@@ -307,10 +310,15 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
         view.know(event.tickets)
         if not (opening or event.follow):
             return {history: await gallery.cards(view.known)}
-        for ticket in view.known:
-            with suppress(UnknownTicket):
-                return {session.wish: view.want((await studio.job(ticket)).ticket)}
-        return {session.wish: view.want()}
+        return {session.wish: view.want(await gallery.newest(view.known))}
+
+    async def refill(view: View, photo: Upload | None, prompt: str) -> Update:
+        """The form as it was left, unless somebody has begun to fill it in."""
+        with suppress(InputRejected, UnknownTicket):
+            if not (view.refilled or photo or prompt):
+                view.refilled = True
+                return await order.filled_update(view.next)
+        return {order.preflight: gr.skip()}
 
     async def recover_ticket(ticket: str, view: View) -> Update:
         view.want()
@@ -388,7 +396,9 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
 
     wanted = [session.tickets, session.wish]
     asked = order.fields | {"service": services.service, "view": session.view}
-    session.tickets.kept(open_page, session.view, [session.wish, history], **QUEUED)
+    filled = [order.photo, order.preflight, order.link, order.prompt, order.optimizer]
+    opened = session.tickets.kept(open_page, session.view, [session.wish, history], **QUEUED)
+    opened.success(refill, [session.view, order.photo, order.prompt], filled, **UNOPENED)
     recover.click(recover_ticket, [ticket_box, session.view], [*wanted, ticket_box], **QUEUED)
     history.open(open_card, session.view, session.wish, **QUEUED)
     order.generate.click(make_clip, None, wanted, inputs_kwargs=asked, **UNOPENED)
@@ -399,7 +409,6 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
     removed = [result.clip, result.download, result.likeness, session.tickets, history]
     result.delete.click(remove_shown, session.view, removed, **AT_ONCE)
     history.remove(remove_card, session.view, removed, **AT_ONCE)
-    filled = [order.photo, order.preflight, order.link, order.prompt, order.optimizer]
     result.again.click(order.use_again, session.view, filled, **QUEUED)
     services.service.change(order.price_update, [services.service, session.view], order.consent, **AT_ONCE)
 

@@ -43,6 +43,13 @@ class Gallery:
             return str(await asyncio.to_thread(self._studio.store.publish, job)) if job.clip else None
         return None
 
+    async def newest(self, tickets: Iterable[str]) -> str:
+        """The first of these tickets that is known here, if there is one."""
+        for ticket in tickets:
+            with suppress(UnknownTicket):
+                return (await self._studio.job(ticket)).ticket
+        return ""
+
     async def cards(self, tickets: Iterable[str]) -> dict[str, Any]:
         """The newest of these jobs, small."""
         return await Shelf(self).cards(tickets)

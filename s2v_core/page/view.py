@@ -24,6 +24,7 @@ class View:
         self.key: Key | None = None
         self.job: Job | None = None
         self.next = self.service = ""
+        self.refilled = False
         self._wishes = 0
         self._wanted = asyncio.Event()
 
