@@ -28,6 +28,24 @@ window.s2v = {
     if (!asked) button.addEventListener("blur", back, { once: true });
     return !asked;
   },
+  // Brings a person to what a button is about: a field gets the focus, a button or a file chooser is clicked.
+  lead(selector) {
+    const found = document.querySelector(selector);
+    if (!found) return;
+    const behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth";
+    // What a card of the history opens is shown where one is.
+    if (!found.closest("#history")) found.scrollIntoView({ block: "center", behavior });
+    found.matches("textarea, input:not([type=checkbox], [type=radio], [type=file])") ? found.focus() : found.click();
+  },
+  // What the order still lacks, and where it is entered.
+  lacks() {
+    const find = (selector) => document.querySelector(selector), consent = find("#consent input");
+    const link = find("#link :is(input, textarea)");
+    if (!find("#subject .image-frame") && !link?.value.trim()) return ["Choose a portrait", "#subject input[type=file]"];
+    if (!find("#prompt textarea")?.value.trim()) return ["Write the scene", "#prompt textarea"];
+    if (consent?.checkVisibility() && !consent.checked) return ["Confirm that you may use this face", "#consent input"];
+    return ["", ""];
+  },
   present(on) {
     document.body.classList.toggle("presenting", on);
     const url = new URL(location);
@@ -37,7 +55,30 @@ window.s2v = {
 };
 if (new URLSearchParams(location.search).get("present")) s2v.present(true);
 addEventListener("keydown", (event) => event.key === "Escape" && s2v.present(false));
+
+// The main button names what is missing, and leads there.
+function nameLack() {
+  const button = document.querySelector("#generate"), [lack] = s2v.lacks();
+  if (!button || (button.dataset.lacks ?? "") === lack) return;
+  button.dataset.lacks = button.ariaLabel = lack;
+  if (!lack) button.removeAttribute("aria-label");
+}
+for (const kind of ["input", "change"]) addEventListener(kind, nameLack);
+new MutationObserver(nameLack).observe(document.body, { subtree: true, childList: true, attributeFilter: ["class", "style"] });
+
 addEventListener("click", (event) => {
-  const button = event.target.closest?.("#delete");
-  if (button && s2v.asks(button)) event.stopImmediatePropagation();
+  const button = event.target.closest?.("#delete, #generate, .sample");
+  const [lack, where] = button?.id === "generate" ? s2v.lacks() : [];
+  if (lack || (button?.id === "delete" && s2v.asks(button))) event.stopImmediatePropagation();
+  if (lack) where.startsWith("#consent") ? document.querySelector(where).focus() : s2v.lead(where);
+  // Else the focus is lost with what was clicked.
+  else if (button?.id === "generate") document.querySelector("#status h2").focus({ preventScroll: true });
+  else if (button?.matches(".sample") && matchMedia("(pointer: fine)").matches) {
+    document.querySelector("#prompt textarea").focus({ preventScroll: true });
+  }
 }, true);
+addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && event.target.closest?.("#order")) {
+    document.querySelector("#generate").click();
+  }
+});

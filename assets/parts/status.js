@@ -98,13 +98,7 @@ function link(label, url) {
 function press(label, selector) {
   const node = make("button", label, "action");
   node.type = "button";
-  node.onclick = () => {
-    const found = document.querySelector(selector);
-    if (!found) return;
-    // What a card of the history opens is shown here.
-    if (!found.closest("#history")) found.scrollIntoView({ block: "center", behavior: still.matches ? "auto" : "smooth" });
-    found.matches("textarea, input:not([type=checkbox], [type=radio], [type=file])") ? found.focus() : found.click();
-  };
+  node.onclick = () => s2v.lead(selector);
   return node;
 }
 

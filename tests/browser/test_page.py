@@ -144,10 +144,9 @@ def test_wrong_input_gets_its_sentence_sends_nothing_and_stays(
     page = open_page(live)
     page.locator("#consent input").check()
     for photo, prompt, says in (
-        (None, PROMPT, "There is no portrait yet"),
         (text, PROMPT, "The file is not a picture"),
         (small, PROMPT, "its short side must be over 300 px"),
-        (PORTRAIT, "", "The prompt is empty"),
+        (PORTRAIT, "\u200b", "The prompt is empty"),
         (PORTRAIT, "x" * 2001, "The prompt has 2001 characters; the service takes 2000"),
     ):
         if photo:
@@ -180,10 +179,18 @@ def test_the_live_service_is_named_priced_and_asks_for_consent(
     assert button["y"] + button["height"] <= 900
     page.reload()
     expect(page.locator("#status h2")).to_have_text("Ready when you are")
-    upload(page, PORTRAIT)
-    say(page, PROMPT)
-    click(page)
-    expect(page.locator("#status .ending")).to_contain_text("Please confirm that you may use this face.")
+    button = page.locator("#generate")
+    expect(button).to_have_accessible_name("Choose a portrait")
+    with page.expect_file_chooser() as chooser:
+        button.click()
+    chooser.value.set_files(PORTRAIT)
+    expect(button).to_have_accessible_name("Write the scene")
+    button.click()
+    expect(page.locator("#prompt textarea")).to_be_focused()
+    page.keyboard.type(PROMPT)
+    expect(button).to_have_accessible_name("Confirm that you may use this face")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#consent input")).to_be_focused()
     assert service.requests == []
     page.locator("#consent input").check()
     last = service.query[-1]
