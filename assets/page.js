@@ -54,7 +54,15 @@ window.s2v = {
   },
 };
 if (new URLSearchParams(location.search).get("present")) s2v.present(true);
-addEventListener("keydown", (event) => event.key === "Escape" && s2v.present(false));
+
+// Escape and a click elsewhere leave what lies over the page.
+function leave(event) {
+  const box = document.querySelector("#own-key"), label = box?.querySelector(".label-wrap.open");
+  if (label && (event.type === "keydown" || !box.contains(event.target))) label.click();
+  if (event.type === "keydown") s2v.present(false);
+}
+addEventListener("keydown", (event) => event.key === "Escape" && leave(event));
+addEventListener("pointerdown", leave);
 
 // The main button names what is missing, and leads there.
 function nameLack() {

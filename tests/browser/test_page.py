@@ -41,7 +41,7 @@ def test_a_sample_becomes_a_clip_with_its_stages_on_the_way(
     simulated: str, open_page: Callable[..., Page], tmp_path: Path
 ) -> None:
     page = open_page(simulated)
-    expect(page.locator("#service")).to_contain_text("SIMULATOR")
+    expect(page.locator("#service")).to_contain_text("Simulator")
     expect(page.locator("#generate")).to_contain_text("free")
     page.locator(".sample").first.click()
     expect(page.locator("#subject img")).to_be_visible()
@@ -211,7 +211,7 @@ def test_the_simulator_can_be_chosen_and_the_button_says_so(
     live: str, service: Service, open_page: Callable[..., Page]
 ) -> None:
     page = open_page(live)
-    page.locator("#service label", has_text="SIMULATOR").click()
+    page.locator("#service label", has_text="Simulator").click()
     expect(page.locator("#generate")).to_contain_text("free")
     expect(page.locator("#consent")).to_be_hidden()
     page.locator(".sample").nth(1).click()

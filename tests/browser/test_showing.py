@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageFilter
 from playwright.sync_api import Page, expect
 
-from ..support.pages import RECORD, WIDE, click, expect_playing, expect_state, say, start, upload
+from ..support.pages import PHONE, RECORD, WIDE, click, expect_playing, expect_state, say, start, upload
 from ..support.photos import PORTRAIT
 from ..support.service import FILE, KEY, PROMPT, Answer, Service, code, gateway, task
 
@@ -244,6 +244,34 @@ def stays(page: Page) -> None:
     # Longer than a watch takes from one word to the next.
     page.wait_for_timeout(1500)
     assert page.evaluate("window.seen") == []
+
+
+@pytest.mark.parametrize("size", [WIDE, {"width": 768, "height": 1024}, PHONE], ids=["wide", "tablet", "phone"])
+def test_the_key_is_asked_for_on_the_screen_and_left_by_escape_or_a_click_elsewhere(
+    size: dict[str, int], live: str, service: Service, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(live, size)
+    label, take = page.locator("#own-key .label-wrap"), page.locator("#take")
+    before = page.locator("#columns").bounding_box()
+    for leave in (lambda: page.keyboard.press("Escape"), lambda: page.locator("#status h2").click()):
+        label.click()
+        expect(take).to_be_in_viewport(ratio=1)
+        box = page.locator("#key").bounding_box()
+        assert box
+        assert box["x"] >= 0
+        assert page.locator("#columns").bounding_box() == before
+        leave()
+        expect(take).to_be_hidden()
+
+
+def test_the_camera_takes_a_portrait(live: str, service: Service, open_page: Callable[..., Page]) -> None:
+    page = open_page(live)
+    page.context.grant_permissions(["camera"])
+    page.get_by_label("Capture from camera").click()
+    page.get_by_title("grant webcam access").locator("button").click()
+    page.get_by_label("capture photo").click()
+    expect(page.locator("#preflight strong")).to_be_visible()
+    expect(page.locator("#subject img")).to_be_visible()
 
 
 def test_an_own_key_is_taken_into_memory_pays_and_is_forgotten(

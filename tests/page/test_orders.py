@@ -189,7 +189,7 @@ async def test_an_own_key_pays_for_the_order_and_never_the_owners(orders: Orders
 async def test_the_services_say_what_is_left_and_whose_key_pays(orders: Orders, service: Service) -> None:
     host = service.base_url.split("/")[2]
     assert await orders.choices("", OWN) == [
-        ("SIMULATOR · free", "simulator"),
+        ("Simulator · free", "simulator"),
         (f"{host} · 20 of 20 clips left today", "live"),
         (f"{host} · your key sk-…ffee", "own"),
     ]

@@ -22,7 +22,8 @@ from .waiting import wait_until
 
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
+    "--disable-component-update", "--disable-sync", "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
 ]  # fmt: skip
 SERVE = "app.run({})"
 WIDE, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
