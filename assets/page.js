@@ -37,6 +37,19 @@ window.s2v = {
     if (!found.closest("#history")) found.scrollIntoView({ block: "center", behavior });
     found.matches("textarea, input:not([type=checkbox], [type=radio], [type=file])") ? found.focus() : found.click();
   },
+  // A photo that is dropped or pasted anywhere on the page takes the place of the one before.
+  async take(file) {
+    document.querySelector("#subject [aria-label='Remove Image']")?.click();
+    for (let frames = 0; frames < 60; frames++) {
+      const input = document.querySelector("#subject input[type=file]"), files = new DataTransfer();
+      if (input) {
+        files.items.add(file);
+        input.files = files.files;
+        return input.dispatchEvent(new Event("change", { bubbles: true }));
+      }
+      await new Promise(requestAnimationFrame);
+    }
+  },
   // What the order still lacks, and where it is entered.
   lacks() {
     const find = (selector) => document.querySelector(selector), consent = find("#consent input");
@@ -89,4 +102,16 @@ addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && event.target.closest?.("#order")) {
     document.querySelector("#generate").click();
   }
+});
+
+const within = (event) => event.target.closest?.("#subject .upload-container");
+addEventListener("dragover", (event) => event.preventDefault());
+addEventListener("drop", (event) => {
+  event.preventDefault();
+  const [file] = event.dataTransfer.files;
+  if (file && !within(event)) s2v.take(file);
+});
+addEventListener("paste", (event) => {
+  const [file] = event.clipboardData.files;
+  if (file) event.preventDefault(), s2v.take(file);
 });

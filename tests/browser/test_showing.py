@@ -274,6 +274,25 @@ def test_the_camera_takes_a_portrait(live: str, service: Service, open_page: Cal
     expect(page.locator("#subject img")).to_be_visible()
 
 
+def test_a_photo_dropped_or_pasted_anywhere_on_the_page_is_the_portrait(
+    live: str, service: Service, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(live)
+    bring = """([kind, where, bytes]) => {
+      const data = new DataTransfer();
+      data.items.add(new File([new Uint8Array(bytes)], "me.jpg", {type: "image/jpeg"}));
+      const about = {bubbles: true, cancelable: true, dataTransfer: data, clipboardData: data};
+      const event = kind === "drop" ? new DragEvent(kind, about) : new ClipboardEvent(kind, about);
+      return document.querySelector(where).dispatchEvent(event);
+    }"""
+    for kind, where, size in (("drop", "#status", 400), ("paste", "body", 500), ("drop", "#prompt", 600)):
+        photo = BytesIO()
+        Image.new("RGB", (size, size), "olive").save(photo, "JPEG")
+        assert page.evaluate(bring, [kind, where, list(photo.getvalue())]) is False, "the browser would open the file"
+        expect(page.locator("#preflight")).to_contain_text(f"{size} × {size} px")
+        expect(page.locator("#subject img")).to_have_count(1)
+
+
 def test_an_own_key_is_taken_into_memory_pays_and_is_forgotten(
     live: str, service: Service, open_page: Callable[..., Page]
 ) -> None:
