@@ -289,7 +289,7 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
         with gr.Column(elem_id="order"):
             order = OrderForm(demo)
         result = Result()
-    history = component("history", {"clips": [], "at": 0})
+    history = component("history", {"clips": [], "more": 0, "at": 0})
     with gr.Accordion("Recover a clip by its ticket", open=False, elem_id="recovery"):
         ticket_box = gr.Textbox(label="Ticket", placeholder="s2v_…", max_lines=1, elem_id="ticket")
         recover = gr.Button("Recover", elem_id="recover")
@@ -309,7 +309,7 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
         opening = view.tickets is None
         view.know(event.tickets)
         if not (opening or event.follow):
-            return {history: await gallery.cards(view.known)}
+            return {history: await Shelf(gallery, view).cards()}
         return {session.wish: view.want(await gallery.newest(view.known))}
 
     async def refill(view: View, photo: Upload | None, prompt: str) -> Update:
@@ -331,6 +331,10 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
     async def open_card(view: View, event: gr.EventData) -> Update:
         return {session.wish: view.want(str(event.ticket))}
 
+    async def open_all(view: View) -> Update:
+        view.all = True
+        return {session.wish: view.want(view.next)}
+
     async def watch(view: View, request: gr.Request) -> AsyncIterator[Update]:
         """Shows what is wanted, and may end early without harm: a job goes on without its spectator."""
         yield {result.status: gr.skip()}
@@ -339,7 +343,7 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
                 yield update
 
     async def show(ticket: str, view: View, request: gr.Request) -> AsyncGenerator[Update]:
-        shelf, state = Shelf(gallery), None
+        shelf, state = Shelf(gallery, view), None
         yield await beside(shelf, view, request)
         with suppress(UnknownTicket):
             async for job, card in gallery.watch(ticket):
@@ -347,7 +351,7 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
                 update = order.button_update(view)
                 if job.state is not state:
                     state, update = job.state, update | await beside(shelf, view, request)
-                elif news := await shelf.news(view.known):
+                elif news := await shelf.news():
                     update[history] = news
                 if job.state in UNDER_WAY:
                     yield update | result.running_update(job, card)
@@ -358,10 +362,10 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
                     yield {result.likeness: await gallery.pictures(job)} | await beside(shelf, view, request)
         while shelf.under_way:
             await asyncio.sleep(1)
-            yield {history: await shelf.news(view.known) or gr.skip()}
+            yield {history: await shelf.news() or gr.skip()}
 
     async def beside(shelf: Shelf, view: View, request: gr.Request) -> Update:
-        return {history: await shelf.cards(view.known)} | await services.services_update(view, request)
+        return {history: await shelf.cards()} | await services.services_update(view, request)
 
     async def leave_running(view: View) -> Update:
         wish, job = view.want(), await studio.cancel(view.shown)
@@ -372,7 +376,7 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
     async def remove(ticket: str, view: View) -> Update:
         deleted = await result.deleted_update(ticket, view)
         view.know(each for each in view.known if each != ticket)
-        return deleted | {session.tickets: {"forget": ticket}, history: await gallery.cards(view.known)}
+        return deleted | {session.tickets: {"forget": ticket}, history: await Shelf(gallery, view).cards()}
 
     async def remove_shown(view: View) -> Update:
         return await remove(view.shown, view)
@@ -401,6 +405,7 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
     opened.success(refill, [session.view, order.photo, order.prompt], filled, **UNOPENED)
     recover.click(recover_ticket, [ticket_box, session.view], [*wanted, ticket_box], **QUEUED)
     history.open(open_card, session.view, session.wish, **QUEUED)
+    history.all(open_all, session.view, session.wish, **QUEUED)
     order.generate.click(make_clip, None, wanted, inputs_kwargs=asked, **UNOPENED)
     # Every way to a job ends in the same watch.
     watched = [*result.outputs, order.generate, history, services.service]

@@ -1,5 +1,6 @@
 // What the page does on its own: ideas, counting, the soft backdrop of the stage, the presenter view.
 window.s2v = {
+  minutes: (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`,
   add(text, idea) {
     const before = text.trim().replace(/[.,]+$/, "");
     return before ? `${before}, ${idea}` : idea[0].toUpperCase() + idea.slice(1);

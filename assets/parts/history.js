@@ -31,10 +31,13 @@ function card(job) {
   if (job.state) picture.append(Object.assign(document.createElement("b"), { textContent: job.state }));
   picture.classList.toggle("running", job.running);
   const prompt = Object.assign(document.createElement("span"), { className: "words", textContent: job.prompt });
-  const facts = Object.assign(document.createElement("span"), {
-    className: "quiet",
-    textContent: [ago(job.now - job.at), job.price].filter(Boolean).join(" · "),
-  });
+  const facts = Object.assign(document.createElement("span"), { className: "quiet" }), since = performance.now();
+  item.tick = () => {
+    const seconds = job.seconds + (performance.now() - since) / 1000;
+    const time = job.running ? s2v.minutes(seconds) : ago(job.now - job.at + (performance.now() - since) / 1000);
+    facts.textContent = [time, job.price].filter(Boolean).join(" · ");
+  };
+  item.tick();
   open.append(picture, prompt, facts);
   item.append(open);
   if (!job.running) {
@@ -43,15 +46,31 @@ function card(job) {
   return item;
 }
 
-let latest = 0;
+let latest = 0, drawn = new Map();
 
+// What has not changed stays as it is: it may have the focus, or be in the middle of a click.
 function show() {
-  const { clips, at } = props.value;
+  const { clips, more, at } = props.value;
   if (at < latest) return;
   latest = at;
   element.dataset.empty = !clips.length;
-  list.replaceChildren(...clips.map(card));
+  const before = drawn;
+  drawn = new Map();
+  for (const job of clips) {
+    const said = JSON.stringify({ ...job, now: 0, seconds: 0 }), old = before.get(job.ticket);
+    const node = old?.said === said ? old.node : card(job);
+    if (old && old.node !== node) old.node.replaceWith(node);
+    drawn.set(job.ticket, { said, node });
+  }
+  const nodes = [...drawn.values()].map(({ node }) => node);
+  for (const node of [...list.children]) nodes.includes(node) || node.remove();
+  nodes.forEach((node, place) => list.children[place] === node || list.insertBefore(node, list.children[place] ?? null));
+  all.hidden = !more;
+  all.textContent = `Show ${more} more`;
 }
 
+const all = element.querySelector(".all");
+all.onclick = () => trigger("all");
 watch("value", show);
 show();
+setInterval(() => [...list.children].forEach((item) => item.tick()), 1000);

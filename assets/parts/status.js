@@ -3,7 +3,6 @@
 const find = (selector) => element.querySelector(selector);
 const card = find(".card"), clock = find(".clock"), ending = find(".ending"), facts = find(".facts");
 const stages = [...element.querySelectorAll("[data-stage]")];
-const minutes = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
 const total = (seconds) => seconds.reduce((sum, [, each]) => sum + each, 0);
 
 function make(tag, text, name = "") {
@@ -27,11 +26,11 @@ const shown = () => total(now.seconds) + late();
 
 function tick() {
   const lasted = new Map(now.seconds), latest = now.seconds.at(-1)?.[0];
-  write(clock, latest ? minutes(shown()) : "");
+  write(clock, latest ? s2v.minutes(shown()) : "");
   for (const stage of stages) {
     const name = stage.dataset.stage, seconds = lasted.get(name), last = name === latest;
     stage.className = seconds === undefined ? "" : !last || now.state === "done" ? "passed" : now.running ? "now" : "failed";
-    write(stage.querySelector("time"), seconds === undefined ? "" : minutes(seconds + (last ? late() : 0)));
+    write(stage.querySelector("time"), seconds === undefined ? "" : s2v.minutes(seconds + (last ? late() : 0)));
   }
 }
 

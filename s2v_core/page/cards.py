@@ -194,7 +194,7 @@ def as_json(job: Job) -> dict[str, Any]:
 
 
 def summary(job: Job) -> dict[str, Any]:
-    """A job as one of many; `at` in epoch seconds."""
+    """A job as one of many; `at` in epoch seconds, `seconds` since it began."""
     names = {
         State.DONE: "" if job.clip else "file missing" if _lost(job) else "deleted",
         State.UNKNOWN: "charge unknown",
@@ -204,7 +204,8 @@ def summary(job: Job) -> dict[str, Any]:
         state = "simulated"
     return {
         "ticket": job.ticket, "prompt": job.prompt or "Deleted here", "state": state, "at": job.queued, "now": job.now,
-        "running": job.state in UNDER_WAY, "price": "" if job.amount is None else price_words(job.amount, job.provider),
+        "seconds": sum(job.seconds.values()), "running": job.state in UNDER_WAY,
+        "price": "" if job.amount is None else price_words(job.amount, job.provider),
     }  # fmt: skip
 
 

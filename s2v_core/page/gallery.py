@@ -11,6 +11,7 @@ from ..jobs.model import Job
 from ..jobs.studio import Studio
 from ..settings import Settings
 from . import cards
+from .view import View
 
 _CARDS = 12
 
@@ -50,10 +51,6 @@ class Gallery:
                 return (await self._studio.job(ticket)).ticket
         return ""
 
-    async def cards(self, tickets: Iterable[str]) -> dict[str, Any]:
-        """The newest of these jobs, small."""
-        return await Shelf(self).cards(tickets)
-
     async def small_card(self, ticket: str) -> dict[str, Any]:
         """One of many. Raises `UnknownTicket`."""
         job = await self._studio.job(ticket)
@@ -66,8 +63,8 @@ class Gallery:
 class Shelf:
     """The cards of one page while it is watched: those of jobs that have ended are read once."""
 
-    def __init__(self, gallery: Gallery) -> None:
-        self._gallery = gallery
+    def __init__(self, gallery: Gallery, view: View) -> None:
+        self._gallery, self._view = gallery, view
         self._ended: dict[str, dict[str, Any]] = {}
         self._told: list[dict[str, Any]] = []
 
@@ -76,26 +73,27 @@ class Shelf:
         """Whether a job of the cards told last is."""
         return any(card["running"] for card in self._told)
 
-    async def cards(self, tickets: Iterable[str]) -> dict[str, Any]:
-        """The newest of these jobs, and when they were looked at: see `Card`."""
-        self._told, at = [], time.time()
-        for ticket in list(tickets)[:_CARDS]:
+    async def cards(self) -> dict[str, Any]:
+        """The newest or all, how many `more` there may be, and when they were looked at: see `Card`."""
+        self._told, at, tickets = [], time.time(), self._view.known
+        most = len(tickets) if self._view.all else _CARDS
+        for ticket in tickets[:most]:
             with suppress(UnknownTicket):
                 card = self._ended.get(ticket) or await self._gallery.small_card(ticket)
                 if not card["running"]:
                     self._ended[ticket] = card
                 self._told.append(card)
-        return {"clips": self._told, "at": at}
+        return {"clips": self._told, "more": max(0, len(tickets) - most), "at": at}
 
-    async def news(self, tickets: Iterable[str]) -> dict[str, Any] | None:
+    async def news(self) -> dict[str, Any] | None:
         """The same, if one has changed since it was told."""
         before = [_timeless(card) for card in self._told]
-        told = await self.cards(tickets)
-        return None if before == [_timeless(card) for card in told["clips"]] else told
+        told = await self.cards()
+        return None if before == [_timeless(card) for card in self._told] else told
 
 
 def _timeless(card: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in card.items() if name != "now"}
+    return card | {"now": 0, "seconds": 0}
 
 
 async def _decoration(pictures: Awaitable[dict[str, str]]) -> dict[str, str]:

@@ -15,8 +15,9 @@ T = TypeVar("T")
 class View:
     """`tickets` are those that the browser keeps, newest first, or None before it has said; `key` is the visitor's own.
 
-    `job` is the one on show as it was seen last, `next` the ticket that is wanted. A page has one watch, which goes on
-    to whatever another event wants: of two that overlap, the browser may show what the first said last.
+    `job` is the one on show as it was seen last, `next` the ticket that is wanted; `all` its cards are shown, or the
+    newest. A page has one watch, which goes on to whatever another event wants: of two that overlap, the browser may
+    show what the first said last.
     """
 
     def __init__(self) -> None:
@@ -24,7 +25,7 @@ class View:
         self.key: Key | None = None
         self.job: Job | None = None
         self.next = self.service = ""
-        self.refilled = False
+        self.refilled = self.all = False
         self._wishes = 0
         self._wanted = asyncio.Event()
 

@@ -1,6 +1,7 @@
 """A ticket stays with the browser that has it, whatever its tabs do."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -59,9 +60,9 @@ def test_two_tabs_keep_each_others_tickets_and_see_each_others_cards(
     expect_state(page, "done")
     tab = second(page)
     expect_state(tab, "done")
-    tab.locator(".sample").first.click()
-    tab.locator("#consent input").check()
     expect(tab.locator("#preflight")).to_contain_text("Ready")
+    expect(tab.locator("#prompt textarea")).to_have_value("The first.")
+    tab.locator("#consent input").check()
     paid = make(tab, "Paid in the second tab.")
     expect(page.locator("#history li")).to_have_count(2)
     mine = make(page, "Paid in the first tab.")
@@ -103,6 +104,7 @@ def test_a_clip_can_be_made_while_another_renders_and_both_cards_follow_their_jo
     make(page, "The second.")
     expect_state(page, "rendering")
     expect(page.locator("#history li b")).to_have_text(["rendering", "rendering"])
+    expect(page.locator("#history .quiet").last).to_contain_text(re.compile(r"^0:\d\d"))
     page.locator("#stop").click()
     expect(page.locator("#status h2")).to_have_text("Running in the background")
     expect(page.locator("#delete")).to_be_hidden()

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,7 @@ from s2v_core import Settings
 from s2v_core.jobs.model import Job, State
 from s2v_core.jobs.studio import Studio
 from s2v_core.page.gallery import Gallery, Shelf
+from s2v_core.page.view import View
 from s2v_core.simulator.service import Simulator
 
 from ..support.photos import PORTRAIT
@@ -40,6 +42,12 @@ async def done(gallery: Gallery, studio: Studio) -> Job:
         job = seen
     assert job.state is State.DONE
     return job
+
+
+async def shown(gallery: Gallery, *tickets: str) -> list[dict[str, Any]]:
+    view = View()
+    view.know(tickets)
+    return (await Shelf(gallery, view).cards())["clips"]
 
 
 async def test_a_clip_is_published_again_where_the_public_copy_was_removed(
@@ -75,12 +83,12 @@ async def test_a_picture_that_cannot_be_made_takes_nothing_from_the_clip(
     jpeg[at : at + 4] = b"\xf0" * 4
     photo.write_bytes(jpeg)
     assert (await gallery.pictures(job))["prompt"] == PROMPT
-    assert [card["ticket"] for card in (await gallery.cards([job.ticket]))["clips"]] == [job.ticket]
+    assert [card["ticket"] for card in await shown(gallery, job.ticket)] == [job.ticket]
 
 
 async def test_cards_are_shown_of_tickets_that_are_known_alone(gallery: Gallery, studio: Studio) -> None:
     job = await studio.submit("https://a.example/b.jpg", PROMPT)
-    cards = (await gallery.cards(["s2v_nobody", job.ticket]))["clips"]
+    cards = await shown(gallery, "s2v_nobody", job.ticket)
     assert [(card["ticket"], card["prompt"]) for card in cards] == [(job.ticket, PROMPT)]
     async for seen, card in gallery.watch(job.ticket):
         assert card["ticket"] == job.ticket
@@ -91,17 +99,27 @@ async def test_cards_are_shown_of_tickets_that_are_known_alone(gallery: Gallery,
 async def test_a_shelf_tells_what_changed_and_reads_what_has_ended_once(gallery: Gallery, studio: Studio) -> None:
     ended = await done(gallery, studio)
     job = await studio.submit(PORTRAIT, "She sings.")
-    tickets, shelf = [job.ticket, ended.ticket], Shelf(gallery)
-    first = await shelf.cards(tickets)
+    view = View()
+    view.know([job.ticket, ended.ticket])
+    shelf = Shelf(gallery, view)
+    first = await shelf.cards()
     assert [card["running"] for card in first["clips"]] == [True, False]
     assert first["clips"][1]["poster"]
     assert shelf.under_way
     async for _ in gallery.watch(job.ticket):
         pass
-    news = await shelf.news(tickets)
+    news = await shelf.news()
     assert news
     assert [card["running"] for card in news["clips"]] == [False, False]
     assert not shelf.under_way
     await studio.delete(ended.ticket)
-    assert await shelf.news(tickets) is None
-    assert (await gallery.cards(tickets))["clips"][1]["state"] == "deleted"
+    assert await shelf.news() is None
+    assert (await shown(gallery, *view.known))[1]["state"] == "deleted"
+
+
+async def test_the_newest_twelve_are_shown_and_then_all(gallery: Gallery, studio: Studio) -> None:
+    view = View()
+    view.know([(await studio.submit("https://a.example/b.jpg", f"Number {number}.")).ticket for number in range(14)])
+    assert [len((await Shelf(gallery, view).cards())["clips"]), (await Shelf(gallery, view).cards())["more"]] == [12, 2]
+    view.all = True
+    assert [len((await Shelf(gallery, view).cards())["clips"]), (await Shelf(gallery, view).cards())["more"]] == [14, 0]
