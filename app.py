@@ -309,7 +309,7 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
         opening = view.tickets is None
         view.know(event.tickets)
         if not (opening or event.follow):
-            return {history: await Shelf(gallery, view).cards()}
+            return cards_update(view)
         return {session.wish: view.want(await gallery.newest(view.known))}
 
     async def refill(view: View, photo: Upload | None, prompt: str) -> Update:
@@ -333,14 +333,22 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
 
     async def open_all(view: View) -> Update:
         view.all = True
-        return {session.wish: view.want(view.next)}
+        return cards_update(view)
+
+    def cards_update(view: View) -> Update:
+        """A watch looks at the cards by itself; where there is none, one begins that leaves the job on show alone."""
+        return {session.wish: gr.skip() if view.watched else view.want()}
 
     async def watch(view: View, request: gr.Request) -> AsyncIterator[Update]:
         """Shows what is wanted, and may end early without harm: a job goes on without its spectator."""
         yield {result.status: gr.skip()}
-        async for ticket in view.wanted():
-            async for update in view.until_another(show(ticket, view, request)):
-                yield update
+        view.watched = True
+        try:
+            async for ticket in view.wanted():
+                async for update in view.until_another(show(ticket, view, request)):
+                    yield update
+        finally:
+            view.watched = False
 
     async def show(ticket: str, view: View, request: gr.Request) -> AsyncGenerator[Update]:
         shelf, state = Shelf(gallery, view), None
@@ -360,7 +368,7 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
                 yield update | {result.status: card, result.likeness: {}} | result.player_update(file)
                 if file:
                     yield {result.likeness: await gallery.pictures(job)} | await beside(shelf, view, request)
-        while shelf.under_way:
+        while shelf.unsettled:
             await asyncio.sleep(1)
             yield {history: await shelf.news() or gr.skip()}
 
@@ -401,7 +409,7 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
     wanted = [session.tickets, session.wish]
     asked = order.fields | {"service": services.service, "view": session.view}
     filled = [order.photo, order.preflight, order.link, order.prompt, order.optimizer]
-    opened = session.tickets.kept(open_page, session.view, [session.wish, history], **QUEUED)
+    opened = session.tickets.kept(open_page, session.view, session.wish, **QUEUED)
     opened.success(refill, [session.view, order.photo, order.prompt], filled, **UNOPENED)
     recover.click(recover_ticket, [ticket_box, session.view], [*wanted, ticket_box], **QUEUED)
     history.open(open_card, session.view, session.wish, **QUEUED)

@@ -67,16 +67,18 @@ class Shelf:
         self._gallery, self._view = gallery, view
         self._ended: dict[str, dict[str, Any]] = {}
         self._told: list[dict[str, Any]] = []
+        self._seen: tuple[list[str], bool] = [], False
 
     @property
-    def under_way(self) -> bool:
-        """Whether a job of the cards told last is."""
-        return any(card["running"] for card in self._told)
+    def unsettled(self) -> bool:
+        """Whether a job of the cards told last is under way, or others are to be shown by now."""
+        return self._seen != (self._view.known, self._view.all) or any(card["running"] for card in self._told)
 
     async def cards(self) -> dict[str, Any]:
         """The newest or all, how many `more` there may be, and when they were looked at: see `Card`."""
-        self._told, at, tickets = [], time.time(), self._view.known
-        most = len(tickets) if self._view.all else _CARDS
+        self._told, at = [], time.time()
+        tickets, every = self._seen = self._view.known, self._view.all
+        most = len(tickets) if every else _CARDS
         for ticket in tickets[:most]:
             with suppress(UnknownTicket):
                 card = self._ended.get(ticket) or await self._gallery.small_card(ticket)

@@ -25,7 +25,7 @@ class View:
         self.key: Key | None = None
         self.job: Job | None = None
         self.next = self.service = ""
-        self.refilled = self.all = False
+        self.refilled = self.all = self.watched = False
         self._wishes = 0
         self._wanted = asyncio.Event()
 

@@ -65,6 +65,8 @@ def test_two_tabs_keep_each_others_tickets_and_see_each_others_cards(
     tab.locator("#consent input").check()
     paid = make(tab, "Paid in the second tab.")
     expect(page.locator("#history li")).to_have_count(2)
+    expect(page.locator("#history li b")).to_have_count(0)
+    expect(page.locator("#status .ticket code")).to_have_attribute("title", cards(page)[1])
     mine = make(page, "Paid in the first tab.")
     expect(tab.locator("#history li")).to_have_count(3)
     assert kept(page) == kept(tab) == cards(page) == cards(tab)

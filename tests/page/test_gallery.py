@@ -105,15 +105,19 @@ async def test_a_shelf_tells_what_changed_and_reads_what_has_ended_once(gallery:
     first = await shelf.cards()
     assert [card["running"] for card in first["clips"]] == [True, False]
     assert first["clips"][1]["poster"]
-    assert shelf.under_way
+    assert shelf.unsettled
     async for _ in gallery.watch(job.ticket):
         pass
     news = await shelf.news()
     assert news
     assert [card["running"] for card in news["clips"]] == [False, False]
-    assert not shelf.under_way
+    assert not shelf.unsettled
     await studio.delete(ended.ticket)
     assert await shelf.news() is None
+    view.know([*view.known, "s2v_nobody"])
+    assert shelf.unsettled
+    await shelf.news()
+    assert not shelf.unsettled
     assert (await shown(gallery, *view.known))[1]["state"] == "deleted"
 
 
