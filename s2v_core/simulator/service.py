@@ -28,7 +28,7 @@ from .portrait import stand_in
 from .tasks import RenderTask, TaskFolder
 
 Fault: TypeAlias = Callable[[str, Request], Awaitable[Response | None]]
-Film: TypeAlias = Callable[[Path, str, Path], None]
+Film: TypeAlias = Callable[[Path, Path], None]
 _Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 _BODY_BYTES = 28_000_000
@@ -48,8 +48,7 @@ class Simulator:
 
     A render takes `seconds`, or longer where the machine is slow; a download link lasts `link_seconds`. Beyond
     `most_bytes` the oldest files go. `fault` is asked before everything else with `submit`, `query`, `retrieve` or
-    `download`; what it returns is the answer. `film` makes a clip of a photo and a prompt, and `clock` says the
-    Unix time.
+    `download`; what it returns is the answer. `film` makes a clip of a photo, and `clock` says the Unix time.
     """
 
     def __init__(
@@ -81,7 +80,7 @@ class Simulator:
         await self._app(scope, receive, send)
 
     def forget(self, task_id: str) -> None:
-        """The task leaves the disk, and its photo, prompt and clip with it."""
+        """The task leaves the disk, and its photo and clip with it."""
         self._tasks.forget(task_id)
 
     def _call(self, call: str, answer: _Endpoint, no_key: Callable[[], Response] | None = None) -> _Endpoint:
@@ -107,7 +106,7 @@ class Simulator:
                     return _gateway_error(413, -10011, f"The request is over {_BODY_BYTES // 1_000_000} MB.")
         except ClientDisconnect:
             return Response(status_code=400)
-        task = await asyncio.to_thread(lambda: self._tasks.add(*_check(bytes(body))))
+        task = await asyncio.to_thread(lambda: self._tasks.add(_check(bytes(body))))
         self._rendering(task)
         return JSONResponse({"task_id": task.id, "base_resp": _OK})
 
@@ -170,19 +169,19 @@ class Simulator:
 
     async def _render(self, task: RenderTask) -> None:
         async with self._two_at_once:
-            await asyncio.to_thread(self._film, self._tasks.photo(task), task.prompt, self._tasks.clip(task))
+            await asyncio.to_thread(self._film, self._tasks.photo(task), self._tasks.clip(task))
         del self._renderings[task.id]
 
 
-def _film(photo: Path, prompt: str, clip: Path) -> None:
+def _film(photo: Path, clip: Path) -> None:
     # Only now: with it comes PyAV, which a page needs for nothing else.
     from .film import film
 
-    film(photo, prompt, clip)
+    film(photo, clip)
 
 
-def _check(body: bytes) -> tuple[str, bytes]:
-    """As the service does; the prompt, and the photo as a JPEG."""
+def _check(body: bytes) -> bytes:
+    """As the service does; the photo as a JPEG."""
     try:
         asked = json.loads(body)
     except (ValueError, RecursionError):
@@ -206,8 +205,8 @@ def _check(body: bytes) -> tuple[str, bytes]:
     try:
         if image.lower().startswith("https://"):
             public_link(image)
-            return prompt, stand_in()
-        return prompt, prepare(from_data_url(image)).jpeg
+            return stand_in()
+        return prepare(from_data_url(image)).jpeg
     except ImageRejected as rejected:
         raise _ServiceError(str(rejected)) from None
 

@@ -8,7 +8,7 @@ import re
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from ..atomic import atomic_write
@@ -26,7 +26,6 @@ class RenderTask:
     id: str
     file_id: str
     created: float
-    prompt: str
     secret: str = field(repr=False)
 
     def sign(self, expires: str) -> str:
@@ -46,10 +45,10 @@ class TaskFolder:
                 if _OURS.fullmatch(path.name) and clock() - path.stat().st_mtime > _KEEP_SECONDS:
                     path.unlink()
 
-    def add(self, prompt: str, photo: bytes) -> RenderTask:
+    def add(self, photo: bytes) -> RenderTask:
         """A new task, whose photo is on the disk before its record."""
         evict(self._folder, self._most_bytes, spare=lambda name: not _OURS.fullmatch(name))
-        task = RenderTask(_new_id(), _new_id(), self._clock(), prompt, secrets.token_hex(16))
+        task = RenderTask(_new_id(), _new_id(), self._clock(), secrets.token_hex(16))
         for path, data in ((self.photo(task), photo), (self._record(task.id), json.dumps(asdict(task)).encode())):
             with atomic_write(path) as part:
                 part.write_bytes(data)
@@ -58,7 +57,9 @@ class TaskFolder:
     def by_id(self, task_id: str) -> RenderTask | None:
         with suppress(FileNotFoundError):
             if _ID.fullmatch(task_id):
-                return RenderTask(**json.loads(self._record(task_id).read_bytes()))
+                kept = json.loads(self._record(task_id).read_bytes())
+                # One of an earlier version has more in it.
+                return RenderTask(**{each.name: kept[each.name] for each in fields(RenderTask)})
         return None
 
     def by_file(self, file_id: str) -> RenderTask | None:

@@ -18,7 +18,7 @@ STEADY = Timing(submit=20.0, read=5.0, poll=0.05, slow_poll=0.2, watch=600.0, ov
 WIDE = Limits(per_day=100_000, concurrent=1000, per_minute=100_000, waiting=10_000)
 
 
-def quick_film(photo: Path, prompt: str, clip: Path) -> None:
+def quick_film(photo: Path, clip: Path) -> None:
     """In place of one that takes 1.6 s of a processor."""
     with atomic_write(clip) as part:
         part.write_bytes(small_clip())
