@@ -1,6 +1,7 @@
-"""What the simulator films: a slow camera move over the photo, with SIMULATED burnt in."""
+"""What the simulator films: the portrait, whole on its own blur, a camera that breathes, SIMULATED burnt in."""
 
 from collections.abc import Iterator
+from math import cos, pi, sin
 from pathlib import Path
 
 import av
@@ -9,9 +10,10 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont, ImageOps
 from .. import wire
 from ..clip.encode import join, split, write
 
-# The camera moves over a canvas that is larger than a frame, so that nothing is ever scaled up twice.
+# The camera moves over a canvas that is larger than a frame, so that nothing is ever scaled up twice. What lies within
+# the middle of it is in every frame.
 _SIZE = wire.CLIP_SIZE
-_CANVAS = (1472, 828)
+_CANVAS, _MIDDLE = (1472, 828), (1224, 672)
 _FPS = 25
 _BLACK, _GREY, _WHITE = 16, 128, 235  # a video's, not a picture's
 # Even numbers, for the planes of half the size.
@@ -19,7 +21,7 @@ _LABEL, _EDGE = (164, 36), 16
 
 
 def film(photo: Path, clip: Path) -> None:
-    """Make the clip of an upright JPEG; seconds of work for one core."""
+    """Make the clip of an upright JPEG; seconds of work for one core. Its last frame leads back to its first."""
     with Image.open(photo) as picture:
         canvas = _canvas(picture)
     write(_frames(canvas), clip, fps=_FPS)
@@ -31,12 +33,12 @@ def _frames(canvas: Image.Image) -> Iterator[av.VideoFrame]:
     layers: list[tuple[Image.Image | int, Image.Image]] = [(ink, shade), *[(_GREY, shade.reduce(2))] * 2]
     planes = list(zip(split(canvas), layers, (1, 2, 2), strict=True))
     corner = _SIZE[0] - _EDGE - _LABEL[0], _EDGE
-    last = wire.CLIP_SECONDS * _FPS - 1
-    for number in range(last + 1):
-        eased = (number / last) ** 2 * (3 - 2 * number / last)
-        width = 1440 - 160 * eased
+    count = wire.CLIP_SECONDS * _FPS
+    for number in range(count):
+        turn = 2 * pi * number / count
+        width = 1360 + 80 * cos(turn)
         height = width * _SIZE[1] / _SIZE[0]
-        left, top = (_CANVAS[0] - width) / 2 - 12 + 24 * eased, 6 + 12 * eased
+        left, top = (_CANVAS[0] - width) / 2 + 12 * sin(turn), (_CANVAS[1] - height) / 2
         frame = []
         for plane, (paint, mask), half in planes:
             box = left / half, top / half, (left + width) / half, (top + height) / half
@@ -46,19 +48,14 @@ def _frames(canvas: Image.Image) -> Iterator[av.VideoFrame]:
 
 
 def _canvas(photo: Image.Image) -> Image.Image:
-    """The photo large, its edges melting into its own blur; of a tall one the upper part, where the face is."""
-    width, height = _CANVAS
     backdrop = ImageOps.fit(photo, (184, 104), centering=(0.5, 0.3)).filter(ImageFilter.GaussianBlur(8))
     canvas = backdrop.point(lambda value: value * 0.62).resize(_CANVAS, Image.Resampling.BICUBIC)
-    contain, cover = sorted((width / photo.width, height / photo.height))
-    scale = min(contain * (cover / contain) ** 0.4, 1.3 * height / photo.height)
-    sharp = photo.resize((round(photo.width * scale), round(photo.height * scale)), Image.Resampling.LANCZOS)
-    beside, below = width - sharp.width, height - sharp.height
-    feather = Image.new("L", sharp.size)
-    inset_x, inset_y = (64 if free > 0 else 0 for free in (beside, below))
-    feather.paste(255, (inset_x, inset_y, sharp.width - inset_x, sharp.height - inset_y))
-    feather = feather.filter(ImageFilter.GaussianBlur(29))
-    canvas.paste(sharp, (beside // 2, round(below * (0.5 if below > 0 else 0.05))), feather)
+    sharp = ImageOps.contain(photo, _MIDDLE, Image.Resampling.LANCZOS)
+    left, top = (_CANVAS[0] - sharp.width) // 2, (_CANVAS[1] - sharp.height) // 2
+    shadow = Image.new("L", _CANVAS)
+    shadow.paste(90, (left, top, left + sharp.width, top + sharp.height))
+    canvas.paste("black", mask=shadow.filter(ImageFilter.GaussianBlur(18)))
+    canvas.paste(sharp, (left, top))
     return canvas
 
 
