@@ -1,5 +1,6 @@
 """Text from people and from outside: the prompt as it is sent, and one plain line of what a stranger wrote."""
 
+import re
 import unicodedata
 
 from .errors import InputRejected, PromptRejected
@@ -35,6 +36,13 @@ def plain(text: object, most: int = 200) -> str:
     if not shows(line):
         return ""
     return line if len(line) <= most else line[: most - 1] + "…"
+
+
+def slug(text: str) -> str:
+    """The first six words in plain letters, for a name: `she-looks-up`; empty if there are none."""
+    # An é is an e and its accent.
+    letters = re.sub("[\u0300-\u036f]", "", unicodedata.normalize("NFKD", text.lower()))
+    return "-".join(re.findall(r"[a-z0-9]+", letters)[:6])[:60].strip("-")
 
 
 def check_prompt(prompt: object) -> str:

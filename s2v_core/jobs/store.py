@@ -3,11 +3,9 @@
 import hashlib
 import logging
 import os
-import re
 import secrets
 import shutil
 import time
-import unicodedata
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +16,7 @@ from ..errors import ImageRejected
 from ..photo.pixels import thumbnail
 from ..photo.prepare import Photo, data_url, is_link
 from ..reasons import Reason
+from ..text import slug
 from .model import Job
 
 _log = logging.getLogger(__name__)
@@ -108,11 +107,8 @@ class FileStore:
 
     def publish(self, job: Job) -> Path:
         """A copy of the clip that may be served, named as a person would; the ticket alone leads to it."""
-        # An é is an e and its accent.
-        letters = re.sub("[\u0300-\u036f]", "", unicodedata.normalize("NFKD", job.prompt.lower()))
-        words = "-".join(re.findall(r"[a-z0-9]+", letters)[:6])[:60]
         kind = "simulated-" if job.simulated else ""
-        copy = self._public_dir_of(job.ticket) / f"s2v-{kind}{words or 'clip'}.mp4"
+        copy = self._public_dir_of(job.ticket) / f"s2v-{kind}{slug(job.prompt) or 'clip'}.mp4"
         if not copy.is_file():
             copy.parent.mkdir(parents=True, exist_ok=True)
             with atomic_write(copy) as part:
