@@ -41,27 +41,35 @@ async def pictures(path: Path, *, seconds: float = 20.0) -> list[Path]:
     """
     async with _rooms.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(2)):
         try:
-            return await asyncio.to_thread(_keep, path, await _decoded(path, seconds))
+            jpegs = await printed("-P", _STILLS, path, lines=2, most_bytes=_PICTURE_BYTES, seconds=seconds)
+            return await asyncio.to_thread(_keep, path, jpegs)
         except (OSError, ValueError) as error:
             raise NotAClip(f"{path.name} gives no pictures ({type(error).__name__}).") from None
 
 
-async def _decoded(path: Path, seconds: float) -> list[bytes]:
+async def printed(
+    *arguments: str | Path, lines: int, most_bytes: int, seconds: float, folder: Path | None = None
+) -> list[bytes]:
+    """What a Python process of its own, without any key, prints: `lines` of base64 of at most `most_bytes` each.
+
+    It runs in `folder`. Raises `ValueError` if it fails or prints anything else, and `TimeoutError`.
+    """
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", _STILLS, path),
+        *(sys.executable, *arguments),
+        cwd=folder,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        limit=_PICTURE_BYTES,
+        limit=most_bytes,
         env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
     )
     assert process.stdout
     try:
         async with asyncio.timeout(seconds):
-            lines = [await process.stdout.readline() for _ in range(2)]
+            read = [await process.stdout.readline() for _ in range(lines)]
             if await process.wait():
                 raise ValueError(process.returncode)
-        return [b64decode(line.strip(), validate=True) for line in lines]
+        return [b64decode(line.strip(), validate=True) for line in read]
     finally:
         with suppress(ProcessLookupError):
             process.kill()

@@ -7,7 +7,8 @@ happens ends it. It imports nothing of the house: it starts at once, and has not
 import os
 import sys
 from base64 import b64encode
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from io import BytesIO
 
 import av
@@ -21,20 +22,19 @@ except ImportError:  # Windows
 
 STILLS = 5
 # A clip from outside may be longer and larger than any that was asked for.
-_MOST_FRAMES, _MOST_PIXELS, _MOST_RATIO = 1500, 4096 * 2304, 4
-_MEMORY, _CPU_SECONDS = 300_000_000, 5
+MOST_FRAMES, _MOST_PIXELS, _MOST_RATIO = 1500, 4096 * 2304, 4
 # The decoder is told too: it would take the memory of a frame before anybody can look at it.
 _OPTIONS = {
     "codec_whitelist": "h264", "protocol_whitelist": "file", "threads": "1", "max_pixels": str(_MOST_PIXELS),
 }  # fmt: skip
 
 
-def limit() -> None:
+def limit(*, memory: int = 300_000_000, cpu_seconds: int = 5) -> None:
     """From here on: little memory and time, no file written, no core dumped."""
     if resource:
         for what, most in (
-            (resource.RLIMIT_AS, _MEMORY),
-            (resource.RLIMIT_CPU, _CPU_SECONDS),
+            (resource.RLIMIT_AS, memory),
+            (resource.RLIMIT_CPU, cpu_seconds),
             (resource.RLIMIT_FSIZE, 0),
             (resource.RLIMIT_CORE, 0),
         ):
@@ -43,9 +43,9 @@ def limit() -> None:
                 resource.setrlimit(what, (most, most))
 
 
-def frames(path: str) -> list[Image.Image]:
-    """`STILLS` of them, evenly over the clip, with a long side of 480 px."""
-    found: list[Image.Image] = []
+@contextmanager
+def opened(path: str) -> Iterator[tuple[av.VideoStream, Iterator[av.VideoFrame]]]:
+    """A clip's video and its frames, all of one size. Raises `ValueError` if it has the shape of no clip."""
     # Only as an MP4: a playlist from outside could name other files to open.
     with av.open(path, format="mp4", options=_OPTIONS, metadata_errors="replace") as container:
         video = container.streams.video[0]
@@ -53,12 +53,25 @@ def frames(path: str) -> list[Image.Image]:
         size = width, height = video.width, video.height
         if not 0 < max(size) <= _MOST_RATIO * min(size):
             raise ValueError(f"{width} × {height} pixels are the shape of no clip")
-        shown = {"width": 480 * width // max(size), "height": 480 * height // max(size)}
-        last = min(video.frames or 1, _MOST_FRAMES) - 1
+
+        def decoded() -> Iterator[av.VideoFrame]:
+            for frame in container.decode(video):
+                if (frame.width, frame.height) != size:
+                    raise ValueError(f"a frame has {frame.width} × {frame.height} pixels")
+                yield frame
+
+        yield video, decoded()
+
+
+def frames(path: str) -> list[Image.Image]:
+    """`STILLS` of them, evenly over the clip, with a long side of 480 px."""
+    found: list[Image.Image] = []
+    with opened(path) as (video, decoded):
+        long = max(video.width, video.height)
+        shown = {"width": 480 * video.width // long, "height": 480 * video.height // long}
+        last = min(video.frames or 1, MOST_FRAMES) - 1
         wanted = [round(last * (number + 0.5) / STILLS) for number in range(STILLS)]
-        for number, frame in enumerate(container.decode(video)):
-            if (frame.width, frame.height) != size:
-                raise ValueError(f"a frame has {frame.width} × {frame.height} pixels")
+        for number, frame in enumerate(decoded):
             if number in wanted:
                 picture = frame.to_image(**shown, interpolation=Interpolation.AREA)  # type: ignore[no-untyped-call]
                 found += [picture] * wanted.count(number)
