@@ -30,6 +30,7 @@ from .photo.prepare import is_link
 from .reasons import Reason
 from .server.signals import AWAITED, heard, interrupting
 from .settings import Settings
+from .text import is_slug, slug
 
 # The rest is imported where it is used, so that --help answers at once.
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ def _run(arguments: argparse.Namespace) -> int:
             return _clip(settings, arguments)
         case "jobs":
             return _jobs(settings, arguments)
+        case "pin":
+            return _pin(settings, arguments)
         case "simulate":
             return _simulate(settings, arguments)
         case _:
@@ -103,6 +106,10 @@ def _parser() -> argparse.ArgumentParser:
     fetch.add_argument("-o", "--output", type=Path, metavar="clip.mp4", help="where to put it")
     jobs = commands.add_parser("jobs", help=f"the newest {_NEWEST} jobs, each with its state and its charge")
     jobs.add_argument("--all", action="store_true", help="every job")
+    pin = commands.add_parser("pin", help="make an example for the page of a finished clip, and print its folder")
+    pin.add_argument("ticket", metavar="TICKET")
+    pin.add_argument("--name", help="of the example's folder, such as sea-wind; default: the scene's first words")
+    pin.add_argument("--folder", type=Path, help="where examples lie; default: assets/examples, which the page shows")
     simulate = commands.add_parser("simulate", help="serve the simulator over HTTP, on this machine alone")
     simulate.add_argument("--port", type=_port, default=8302)
     commands.add_parser("check", help="which service is used, is the key accepted (a free call), what is left today")
@@ -217,19 +224,30 @@ async def _follow(studio: "Studio", seen: "list[Job]") -> None:
 
 def _end(settings: Settings, seen: "Job", output: Path | None, named: Path | None) -> int:
     """Tell how the job stands, by its row; the exit code."""
-    from .jobs.ledger import Ledger
-
     try:
-        ledger = Ledger(settings.ledger_url)
-        job = ledger.job(seen.ticket) or seen
-        ledger.close()
+        job = _row(settings, seen.ticket) or seen
     except (SettingsError, DatabaseUnavailable):
         return _cut_off([seen])
-    if job.state == "done" and not job.clip:
+    if job.state == "done" and job.clip:
+        return _hand_over(job, settings.data_dir / job.clip, output, named)
+    return _without_clip(job)
+
+
+def _row(settings: Settings, ticket: str) -> "Job | None":
+    from .jobs.ledger import Ledger
+
+    ledger = Ledger(settings.ledger_url)
+    try:
+        return ledger.job(ticket)
+    finally:
+        ledger.close()
+
+
+def _without_clip(job: "Job") -> int:
+    """Tell why; the exit code."""
+    if job.state == "done":
         _say(f"{job.what or 'Its clip was deleted here.'} Ticket {job.ticket}.")
         return EXITS[UnknownTicket]
-    if job.state == "done":
-        return _hand_over(job, settings.data_dir / job.clip, output, named)
     what = job.what or job.waits or "It is under way."
     task = f"Task {job.task_id}." if job.task_id else ""
     words = [what, job.charge.sentence(), task, f"Ticket {job.ticket}.", job.advice]
@@ -289,6 +307,56 @@ def _line(job: "Job") -> str:
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(job.queued))
     prompt = " ".join(job.prompt.split())[:60]
     return f"{job.ticket}  {when}  {job.state:9}  {job.charge:8}  {amount:>4} PTC  {job.provider}  {prompt}"
+
+
+def _pin(settings: Settings, arguments: argparse.Namespace) -> int:
+    from .clip import example
+    from .clip.pictures import NotAClip
+    from .page.cards import made_by
+
+    job = _row(settings, arguments.ticket)
+    if job is None:
+        raise UnknownTicket
+    if job.state != "done" or not job.clip:
+        return _without_clip(job)
+    clip, portrait = settings.data_dir / job.clip, settings.data_dir / job.photo
+    _check_files(job, clip, portrait)
+    folder = _example(job, arguments.name, arguments.folder or example.EXAMPLES)
+    date = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    facts = {"scene": job.prompt, "made_by": made_by(job), "simulated": job.simulated, "date": date}
+    try:
+        example.make(folder, clip=clip, portrait=portrait, facts=facts)
+    except NotAClip:
+        raise InputRejected(f"No example can be made of this clip. Ticket {job.ticket}.") from None
+    except FileExistsError:
+        raise _taken(folder.name) from None
+    _tell(str(folder))
+    return 0
+
+
+def _check_files(job: "Job", clip: Path, portrait: Path) -> None:
+    if not clip.is_file():
+        raise InputRejected(f"The clip's file is not here: `fetch` brings it. Ticket {job.ticket}.")
+    if is_link(job.photo):
+        raise InputRejected("An example shows its portrait, and this one is a link, which is never opened here.")
+    if not portrait.is_file():
+        raise InputRejected(f"An example shows its portrait, which is no longer here. Ticket {job.ticket}.")
+
+
+def _example(job: "Job", name: str | None, examples: Path) -> Path:
+    name = slug(job.prompt) if name is None else name
+    if not is_slug(name):
+        raise InputRejected(
+            "An example's name has small letters a to z, digits and single hyphens, at most 60, such as sea-wind: "
+            "choose one with --name."
+        )
+    if (examples / name).exists():
+        raise _taken(name)
+    return examples / name
+
+
+def _taken(name: str) -> InputRejected:
+    return InputRejected(f"There is an example named {name} already: choose another name with --name.")
 
 
 def _simulate(settings: Settings, arguments: argparse.Namespace) -> int:

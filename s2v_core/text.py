@@ -8,6 +8,7 @@ from .reasons import Reason
 
 PROMPT_CHARACTERS = 2000
 PROMPT_WORDS = 200  # 302.AI's advice, which nothing enforces
+_SLUG_CHARACTERS = 60
 
 _BREAKS = str.maketrans(dict.fromkeys("\v\f\r\x1c\x1d\x1e\x1f\x85\u2028\u2029", " "))
 _AROUND = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\u200b\u2060\ufeff"
@@ -42,7 +43,11 @@ def slug(text: str) -> str:
     """The first six words in plain letters, for a name: `she-looks-up`; empty if there are none."""
     # An é is an e and its accent.
     letters = re.sub("[\u0300-\u036f]", "", unicodedata.normalize("NFKD", text.lower()))
-    return "-".join(re.findall(r"[a-z0-9]+", letters)[:6])[:60].strip("-")
+    return "-".join(re.findall(r"[a-z0-9]+", letters)[:6])[:_SLUG_CHARACTERS].strip("-")
+
+
+def is_slug(text: str) -> bool:
+    return len(text) <= _SLUG_CHARACTERS and bool(re.fullmatch("[a-z0-9]+(-[a-z0-9]+)*", text))
 
 
 def check_prompt(prompt: object) -> str:

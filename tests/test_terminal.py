@@ -2,8 +2,10 @@
 
 import asyncio
 import io
+import json
 import os
 import pty
+import re
 import signal
 import sqlite3
 import sys
@@ -13,15 +15,17 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TextIO
+from urllib.parse import urlsplit
 
 import pytest
 
-from s2v_core import S2VError
+from s2v_core import S2VError, UnknownTicket
 from s2v_core.__main__ import EXITS, main
 from s2v_core.jobs.ledger import Ledger
 from s2v_core.network import VARIABLES, certificates
+from s2v_core.text import slug
 
-from .support.clips import describe
+from .support.clips import Clip, describe
 from .support.photos import PORTRAIT
 from .support.service import FILE, KEY, PROMPT, TASK, Answer, Service, code, gateway, good, task
 from .support.waiting import until
@@ -533,6 +537,105 @@ async def test_a_clip_whose_file_is_gone_is_fetched_again_and_a_deleted_one_is_n
         database.execute("UPDATE jobs SET photo = '', clip = '', prompt = ''")
     ended = await run(live, "fetch", ticket)
     assert (ended.exit, ended.out, ended.err) == (2, "", f"Its clip was deleted here. Ticket {ticket}.\n")
+
+
+async def pin(environment: dict[str, str], examples: Path, *arguments: str) -> Run:
+    return await run(environment, "pin", *arguments, "--folder", str(examples))
+
+
+async def test_a_simulated_clip_becomes_an_example_named_by_its_scene(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    examples, ticket = tmp_path / "examples", await finished(environment)
+    ended = await pin(environment, examples, ticket)
+    assert (ended.exit, ended.err) == (0, "")
+    folder = examples / slug(PROMPT)
+    assert ended.out == f"{folder}\n"
+    facts = json.loads((folder / "example.json").read_text())
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", facts.pop("date"))
+    assert facts == {"scene": PROMPT, "made_by": "Simulator", "simulated": True, "seconds": 6.0}
+    assert describe(folder / "clip.mp4") == Clip(width=640, height=360, seconds=6.0, frames=150)
+    assert (folder / "clip.mp4").stat().st_size <= 400_000
+
+
+async def test_an_example_of_a_clip_made_with_a_key_names_provider_and_model(
+    live: dict[str, str], service: Service, tmp_path: Path
+) -> None:
+    examples, ticket = tmp_path / "examples", await finished(live)
+    ended = await pin(live, examples, ticket, "--name", "sea-wind")
+    assert (ended.exit, ended.out, ended.err) == (0, f"{examples / 'sea-wind'}\n", "")
+    facts = json.loads((examples / "sea-wind" / "example.json").read_text())
+    host = urlsplit(service.base_url).netloc
+    assert (facts["made_by"], facts["simulated"], facts["seconds"]) == (f"{host} · S2V-01", False, 0.4)
+
+
+async def test_an_example_has_a_plain_name_of_its_own(live: dict[str, str], tmp_path: Path) -> None:
+    examples, ticket = tmp_path / "examples", await finished(live)
+    for name in ("Sea", "../sea", "sea wind", "sea--wind", "-sea", "", "x" * 61, "海"):
+        ended = await pin(live, examples, ticket, f"--name={name}")
+        assert (ended.exit, ended.out) == (2, "")
+        assert "choose one with --name" in ended.err
+    assert not examples.exists()
+    assert (await pin(live, examples, ticket, "--name", "sea")).exit == 0
+    before = (examples / "sea" / "example.json").read_bytes()
+    ended = await pin(live, examples, ticket, "--name", "sea")
+    assert (ended.exit, ended.out) == (2, "")
+    assert ended.err == "There is an example named sea already: choose another name with --name.\n"
+    assert [path.name for path in examples.iterdir()] == ["sea"]
+    assert (examples / "sea" / "example.json").read_bytes() == before
+
+
+UNPINNED: dict[str, tuple[dict[str, list[Answer]], int, str]] = {
+    "refused": ({"submit": [code(1026)]}, 3, "Nothing was charged"),
+    "failed": ({"query": [task("Fail")]}, 4, "may charge"),
+    "unknown": ({"submit": [Answer(reset=True)]}, 5, "may have been charged"),
+    "under way": ({"query": [task("Queueing"), code(1004, status="")]}, 6, f"Task {TASK}"),
+}
+
+
+@pytest.mark.parametrize(("answers", "exit_code", "says"), UNPINNED.values(), ids=UNPINNED)
+async def test_a_job_without_a_clip_is_no_example_and_says_how_it_stands(
+    answers: dict[str, list[Answer]], exit_code: int, says: str, live: dict[str, str], service: Service, tmp_path: Path
+) -> None:
+    for call, given in answers.items():
+        setattr(service, call, list(given))
+    assert (await run(live, "generate", str(PORTRAIT), PROMPT)).exit == exit_code
+    ticket = (await run(live, "jobs")).out.split()[0]
+    ended = await pin(live, tmp_path / "examples", ticket)
+    assert (ended.exit, ended.out) == (exit_code, "")
+    assert says in ended.err
+    assert ticket in ended.err
+    assert not (tmp_path / "examples").exists()
+
+
+async def test_what_is_no_longer_here_is_no_example(live: dict[str, str], tmp_path: Path) -> None:
+    examples, data = tmp_path / "examples", tmp_path / "data"
+    unknown = await pin(live, examples, "s2v_unknown")
+    assert (unknown.exit, unknown.out, unknown.err) == (2, "", f"{UnknownTicket()}\n")
+    ticket = await finished(live)
+    (photo,), (clip,) = (data / "photos").glob("*.jpg"), (data / "clips").glob("*.mp4")
+    for path, says in ((photo, "portrait, which is no longer here"), (clip, "clip's file is not here: `fetch`")):
+        path.rename(tmp_path / "aside")
+        ended = await pin(live, examples, ticket)
+        assert (ended.exit, ended.out) == (2, "")
+        assert says in ended.err
+        (tmp_path / "aside").rename(path)
+    clip.write_bytes(b"no clip")
+    ended = await pin(live, examples, ticket)
+    assert (ended.exit, ended.err) == (2, f"No example can be made of this clip. Ticket {ticket}.\n")
+    with closing(sqlite3.connect(data / "ledger.db")) as database, database:
+        database.execute("UPDATE jobs SET photo = '', clip = '', prompt = ''")
+    ended = await pin(live, examples, ticket)
+    assert (ended.exit, ended.out, ended.err) == (2, "", f"Its clip was deleted here. Ticket {ticket}.\n")
+    assert not examples.exists()
+
+
+async def test_a_portrait_that_is_a_link_makes_no_example(live: dict[str, str], tmp_path: Path) -> None:
+    assert (await run(live, "generate", LINK, PROMPT)).exit == 0
+    ticket = (await run(live, "jobs")).out.split()[0]
+    ended = await pin(live, tmp_path / "examples", ticket)
+    assert (ended.exit, ended.out) == (2, "")
+    assert "a link, which is never opened" in ended.err
 
 
 def test_each_error_has_an_exit_code() -> None:

@@ -71,6 +71,11 @@ def takes(service: str, typical: TypicalDurations | None = None) -> str:
     return "About ten seconds." if service == "simulator" else "One to four minutes, sometimes over ten."
 
 
+def made_by(job: Job) -> str:
+    """Who made the clip, and with which model: `302.AI · S2V-01`."""
+    return "Simulator" if job.simulated else f"{job.provider} · {wire.MODEL}"
+
+
 def idle_card(service: str) -> dict[str, Any]:
     """The card before the first click."""
     stage = ("Your clip plays here", f"{wire.CLIP_SIZE[0]} × {wire.CLIP_SIZE[1]}, six seconds")
@@ -141,13 +146,12 @@ def job_card(
     ending: Ending = []
     actions: list[Action] = []
     cost = price_words(job.amount, job.provider)
-    called = "Simulator" if job.simulated else f"{job.provider} · {wire.MODEL}"
     if job.state is State.DONE and job.clip:
         line = "Simulated from your portrait; the service was not asked." if job.simulated else ""
         taken = "prompt improved" if job.prompt_optimizer else "taken literally"
         # The page fills the empty one in with what the clip says of itself.
         took = minutes(job.seconds.get(Stage.RENDER) or job.seconds.get(Stage.QUEUE, 0))
-        facts = [called, f"rendered in {took}", "", taken, cost, _kept(job, keep_hours)]
+        facts = [made_by(job), f"rendered in {took}", "", taken, cost, _kept(job, keep_hours)]
     elif job.state in UNDER_WAY:
         title, line = _running(job, title, typical)
         paid = job.charge is Charge.SPENT
@@ -155,7 +159,7 @@ def job_card(
             stage = ("Paid, on its way" if paid else "On its way", "")
         else:
             stage = ("Counted as spent from now on" if paid else "Nothing spent yet", "")
-        facts = [called, f"{cost} spent" if paid and job.amount else cost]
+        facts = [made_by(job), f"{cost} spent" if paid and job.amount else cost]
     else:
         title, ending, actions = _over(job, title, space)
     return card(
