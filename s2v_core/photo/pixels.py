@@ -32,7 +32,7 @@ _TURNS = {
 }  # fmt: skip
 _ON_THE_SIDE = {5, 6, 7, 8}
 # What Pillow raises over damaged files.
-_DAMAGE = (
+DAMAGE = (
     OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, MemoryError, EOFError, RuntimeError,
     AssertionError, struct.error, zlib.error, Image.DecompressionBombError,
 )  # fmt: skip
@@ -49,7 +49,7 @@ def render(parts: StrippedPhoto, kind: Kind) -> tuple[bytes, tuple[str, ...]]:
             if seen and seen != _digest(image):
                 raise ImageRejected(Reason.PHOTO_DAMAGED)
             return _made(image, parts)
-    except _DAMAGE:
+    except DAMAGE:
         raise ImageRejected(Reason.PHOTO_DAMAGED) from None
 
 
@@ -167,7 +167,7 @@ def _to_srgb(picture: Image.Image, icc: bytes) -> Image.Image | None:
         if "sRGB" in ImageCms.getProfileDescription(profile):
             return None
         return ImageCms.profileToProfile(picture, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
-    except (ImageCms.PyCMSError, *_DAMAGE):
+    except (ImageCms.PyCMSError, *DAMAGE):
         return None
 
 
