@@ -8,9 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 from PIL import Image
 
+from s2v_core.clip.example import CLIP_BYTES, PORTRAIT_BYTES, POSTER_BYTES
 from s2v_core.page.examples import Example, examples
 
 from ..support.clips import small_clip
@@ -124,3 +126,28 @@ def test_a_half_made_example_is_not_seen(
 def test_examples_are_read_without_what_only_a_clip_needs() -> None:
     script = "import sys, s2v_core.page.examples as page; page.examples(); print('av' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout == "False\n"
+
+
+SHIPPED = examples()
+
+
+def test_the_examples_that_are_shipped_are_four_and_small() -> None:
+    assert [example.name for example in SHIPPED] == ["astronaut", "grace-hopper", "gardener", "sailor"]
+    sizes = [(each.clip.stat().st_size, each.poster.stat().st_size, each.portrait.stat().st_size) for each in SHIPPED]
+    for most, found in zip((CLIP_BYTES, POSTER_BYTES, PORTRAIT_BYTES), zip(*sizes, strict=True), strict=True):
+        assert max(found) <= most
+    assert sum(clip + poster for clip, poster, _ in sizes) <= 1_600_000
+
+
+@pytest.mark.parametrize("example", SHIPPED, ids=lambda example: example.name)
+def test_a_shipped_example_is_simulated_and_says_so_in_every_second(example: Example) -> None:
+    assert (example.simulated, example.made_by, example.seconds) == (True, "Simulator", 6.0)
+    with av.open(str(example.clip)) as container:
+        assert not container.streams.audio
+        frames = [frame.to_image() for frame in container.decode(video=0)]
+    assert (len(frames), frames[0].size) == (150, (640, 360))
+    with Image.open(example.poster) as poster:
+        for picture in (poster, *frames[::25]):
+            darkest, brightest = picture.crop((550, 8, 632, 26)).convert("L").getextrema()
+            assert darkest < 60
+            assert brightest > 200
