@@ -20,7 +20,7 @@ import gradio as gr
 from gradio.data_classes import FileData
 from gradio.utils import get_upload_folder
 
-from s2v_core.errors import InputRejected, S2VError, SettingsError, UnknownTicket
+from s2v_core.errors import DatabaseUnavailable, InputRejected, S2VError, SettingsError, UnknownTicket
 from s2v_core.jobs.model import UNDER_WAY, Job, State
 from s2v_core.jobs.studio import Studio
 from s2v_core.page import cards
@@ -163,7 +163,7 @@ class OrderForm:
                 gr.Button(title, icon=PORTRAITS / "small" / f"{Path(file).stem}.jpg", elem_classes="sample")
                 for title, file, _ in SAMPLES
             ]
-        with gr.Accordion("or a public link", open=False, elem_id="by-link"):
+        with gr.Accordion("or a public link", open=False, elem_id="by-link") as self.by_link:
             self.link = gr.Textbox(
                 label="Link to a portrait",
                 info="Passed on to the service and never opened here, so it cannot be checked before it costs.",
@@ -186,6 +186,7 @@ class OrderForm:
             label=promise(settings, studio.services.live.label), visible=FIRST != "simulator", elem_id="consent"
         )
         self.generate = gr.Button(f"Make the clip · {orders.price(FIRST)}", variant="primary", elem_id="generate")
+        self.filled = [self.photo, self.preflight, self.link, self.by_link, self.prompt, self.optimizer]
         # By the names that an `Order` has for them.
         self.fields = {
             "photo": self.photo, "link": self.link, "prompt": self.prompt, "prompt_optimizer": self.optimizer,
@@ -223,7 +224,7 @@ class OrderForm:
         job, said, photo, link = await orders.again(ticket)
         return {
             self.photo: photo, self.preflight: said, self.link: link, self.prompt: job.prompt,
-            self.optimizer: job.prompt_optimizer,
+            self.optimizer: job.prompt_optimizer, self.by_link: gr.Accordion(open=bool(link)),
         }  # fmt: skip
 
     def price_update(self, service: str, view: View) -> Update:
@@ -299,6 +300,7 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
     async def make_clip(request: gr.Request, *, view: View, service: str, photo: Upload | None,
                         **fields: Any) -> AsyncIterator[Update]:  # fmt: skip
         view.want()
+        view.job = None
         yield {result.status: cards.preparing_card(), order.generate: gr.Button(interactive=False)}
         visitor = visitor_of(request)
         wanted = Order(photo=path_of(photo), service=service, key=view.key, visitor=visitor, **fields)
@@ -308,15 +310,14 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
         """What the browser keeps: on opening, and when another page of it has kept or forgotten a ticket."""
         opening = view.tickets is None
         view.know(event.tickets)
-        if not (opening or event.follow):
-            return cards_update(view)
-        return {session.wish: view.want(await gallery.newest(view.known))}
+        newest = await gallery.newest(view.known) if opening or event.follow else view.next
+        return {session.wish: view.want(newest)} if opening or newest != view.next else cards_update(view)
 
-    async def refill(view: View, photo: Upload | None, prompt: str) -> Update:
+    async def refill(view: View, photo: Upload | None, link: str, prompt: str) -> Update:
         """The form as it was left, unless somebody has begun to fill it in."""
+        first, view.refilled = not view.refilled, True
         with suppress(InputRejected, UnknownTicket):
-            if not (view.refilled or photo or prompt):
-                view.refilled = True
+            if first and not (photo or link or prompt):
                 return await order.filled_update(view.next)
         return {order.preflight: gr.skip()}
 
@@ -342,13 +343,13 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
     async def watch(view: View, request: gr.Request) -> AsyncIterator[Update]:
         """Shows what is wanted, and may end early without harm: a job goes on without its spectator."""
         yield {result.status: gr.skip()}
-        view.watched = True
+        view.watching = True
         try:
             async for ticket in view.wanted():
                 async for update in view.until_another(show(ticket, view, request)):
                     yield update
         finally:
-            view.watched = False
+            view.watching = False
 
     async def show(ticket: str, view: View, request: gr.Request) -> AsyncGenerator[Update]:
         shelf, state = Shelf(gallery, view), None
@@ -359,8 +360,8 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
                 update = order.button_update(view)
                 if job.state is not state:
                     state, update = job.state, update | await beside(shelf, view, request)
-                elif news := await shelf.news():
-                    update[history] = news
+                else:
+                    update[history] = await shelf.news() or gr.skip()
                 if job.state in UNDER_WAY:
                     yield update | result.running_update(job, card)
                     continue
@@ -373,7 +374,11 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
             yield {history: await shelf.news() or gr.skip()}
 
     async def beside(shelf: Shelf, view: View, request: gr.Request) -> Update:
-        return {history: await shelf.cards()} | await services.services_update(view, request)
+        """The cards, and what is left today as far as the database tells."""
+        update = {history: await shelf.news() or gr.skip()}
+        with suppress(DatabaseUnavailable):
+            update |= await services.services_update(view, request)
+        return update
 
     async def leave_running(view: View) -> Update:
         wish, job = view.want(), await studio.cancel(view.shown)
@@ -384,7 +389,7 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
     async def remove(ticket: str, view: View) -> Update:
         deleted = await result.deleted_update(ticket, view)
         view.know(each for each in view.known if each != ticket)
-        return deleted | {session.tickets: {"forget": ticket}, history: await Shelf(gallery, view).cards()}
+        return deleted | {session.tickets: {"forget": ticket}, history: await Shelf(gallery, view).news()}
 
     async def remove_shown(view: View) -> Update:
         return await remove(view.shown, view)
@@ -408,9 +413,9 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
 
     wanted = [session.tickets, session.wish]
     asked = order.fields | {"service": services.service, "view": session.view}
-    filled = [order.photo, order.preflight, order.link, order.prompt, order.optimizer]
-    opened = session.tickets.kept(open_page, session.view, session.wish, **QUEUED)
-    opened.success(refill, [session.view, order.photo, order.prompt], filled, **UNOPENED)
+    # Each is heard: the last tells what the browser keeps now.
+    opened = session.tickets.kept(open_page, session.view, session.wish, trigger_mode="multiple", **QUEUED)
+    opened.success(refill, [session.view, order.photo, order.link, order.prompt], order.filled, **UNOPENED)
     recover.click(recover_ticket, [ticket_box, session.view], [*wanted, ticket_box], **QUEUED)
     history.open(open_card, session.view, session.wish, **QUEUED)
     history.all(open_all, session.view, session.wish, **QUEUED)
@@ -422,7 +427,7 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
     removed = [result.clip, result.download, result.likeness, session.tickets, history]
     result.delete.click(remove_shown, session.view, removed, **AT_ONCE)
     history.remove(remove_card, session.view, removed, **AT_ONCE)
-    result.again.click(order.use_again, session.view, filled, **QUEUED)
+    result.again.click(order.use_again, session.view, order.filled, **QUEUED)
     services.service.change(order.price_update, [services.service, session.view], order.consent, **AT_ONCE)
 
     # The same for programs.

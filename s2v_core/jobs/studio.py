@@ -204,9 +204,12 @@ class Studio:
         await self._upkeep.delete(ticket)
         return await self.job(ticket)
 
-    async def pictures(self, job: Job) -> dict[str, str]:
-        """What `FileStore.pictures` has; a clip's are made now, if whoever fetched it has not come to that."""
-        return await self._upkeep.pictures(job)
+    async def pictures(self, job: Job, *, wait: bool = True) -> dict[str, str]:
+        """What `FileStore.pictures` has; a clip's are made now, if whoever fetched it has not come to that.
+
+        Without `wait` it is what is there already.
+        """
+        return await self._upkeep.pictures(job, wait=wait)
 
     def photo(self, job: Job) -> Path | str:
         """Where the JPEG lies that is sent, or the link that is passed on."""

@@ -40,11 +40,11 @@ class Upkeep:
             picturing = self._picturing[job.ticket] = asyncio.create_task(self._make_pictures(job))
             picturing.add_done_callback(lambda _: self._picturing.pop(job.ticket))
 
-    async def pictures(self, job: Job) -> dict[str, str]:
+    async def pictures(self, job: Job, *, wait: bool) -> dict[str, str]:
         """What `FileStore.pictures` has; a clip's are made now, if whoever fetched it has not come to that."""
         if job.clip and not self._store.is_pictured(job) and job.ticket not in self._unpicturable:
             self.picture(job)
-        if picturing := self._picturing.get(job.ticket):
+        if wait and (picturing := self._picturing.get(job.ticket)):
             await asyncio.wait([picturing])
         return await asyncio.to_thread(self._store.pictures, job)
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Iterable
 from contextlib import suppress
 from typing import Any
 
-from ..errors import UnknownTicket, report
+from ..errors import DatabaseUnavailable, UnknownTicket, report
 from ..jobs.model import Job
 from ..jobs.studio import Studio
 from ..settings import Settings
@@ -51,51 +51,66 @@ class Gallery:
                 return (await self._studio.job(ticket)).ticket
         return ""
 
-    async def small_card(self, ticket: str) -> dict[str, Any]:
-        """One of many. Raises `UnknownTicket`."""
+    async def small_card(self, ticket: str) -> tuple[dict[str, Any], bool]:
+        """One of many, and whether it stays so. Raises `UnknownTicket`."""
         job = await self._studio.job(ticket)
-        pictures = await _decoration(asyncio.to_thread(self._studio.store.pictures, job))
-        if job.clip and "poster" not in pictures:
-            pictures = await _decoration(self._studio.pictures(job))
-        return cards.summary(job) | {"poster": pictures.get("poster") or pictures.get("reference", "")}
+        pictures = await _decoration(self._studio.pictures(job, wait=False))
+        card = cards.summary(job) | {"poster": pictures.get("poster") or pictures.get("reference", "")}
+        return card, job.ended is not None and ("poster" in pictures or not job.clip)
 
 
 class Shelf:
-    """The cards of one page while it is watched: those of jobs that have ended are read once."""
+    """The cards of one page while it is watched: what stays as it is is read once."""
 
     def __init__(self, gallery: Gallery, view: View) -> None:
         self._gallery, self._view = gallery, view
-        self._ended: dict[str, dict[str, Any]] = {}
-        self._told: list[dict[str, Any]] = []
+        # None for a ticket that nobody knows here.
+        self._settled: dict[str, dict[str, Any] | None] = {}
+        self._told: dict[str, Any] = {}
         self._seen: tuple[list[str], bool] = [], False
 
     @property
     def unsettled(self) -> bool:
         """Whether a job of the cards told last is under way, or others are to be shown by now."""
-        return self._seen != (self._view.known, self._view.all) or any(card["running"] for card in self._told)
-
-    async def cards(self) -> dict[str, Any]:
-        """The newest or all, how many `more` there may be, and when they were looked at: see `Card`."""
-        self._told, at = [], time.time()
-        tickets, every = self._seen = self._view.known, self._view.all
-        most = len(tickets) if every else _CARDS
-        for ticket in tickets[:most]:
-            with suppress(UnknownTicket):
-                card = self._ended.get(ticket) or await self._gallery.small_card(ticket)
-                if not card["running"]:
-                    self._ended[ticket] = card
-                self._told.append(card)
-        return {"clips": self._told, "more": max(0, len(tickets) - most), "at": at}
+        running = any(card["running"] for card in self._told.get("clips", []))
+        return running or self._seen != (self._view.known, self._view.all)
 
     async def news(self) -> dict[str, Any] | None:
-        """The same, if one has changed since it was told."""
-        before = [_timeless(card) for card in self._told]
-        told = await self.cards()
-        return None if before == [_timeless(card) for card in self._told] else told
+        """The newest cards or all, how many `more` tickets there are, and when they were looked at: see `Card`.
+
+        None where nothing has changed since it was told last, or the database is away.
+        """
+        seen = self._view.known, self._view.all
+        try:
+            told = await self._cards(*seen)
+        except DatabaseUnavailable:
+            return None
+        before, self._told, self._seen = self._told, told, seen
+        return None if _timeless(before) == _timeless(told) else told
+
+    async def _cards(self, tickets: list[str], every: bool) -> dict[str, Any]:
+        at = time.time()
+        clips: list[dict[str, Any]] = []
+        for place, ticket in enumerate(tickets):
+            if len(clips) == _CARDS and not every:
+                return {"clips": clips, "more": len(tickets) - place, "at": at}
+            if card := await self._card(ticket):
+                clips.append(card)
+        return {"clips": clips, "more": 0, "at": at}
+
+    async def _card(self, ticket: str) -> dict[str, Any] | None:
+        if ticket in self._settled:
+            return self._settled[ticket]
+        card, stays = None, True
+        with suppress(UnknownTicket):
+            card, stays = await self._gallery.small_card(ticket)
+        if stays:
+            self._settled[ticket] = card
+        return card
 
 
-def _timeless(card: dict[str, Any]) -> dict[str, Any]:
-    return card | {"now": 0, "seconds": 0}
+def _timeless(told: dict[str, Any]) -> dict[str, Any]:
+    return told | {"at": 0, "clips": [card | {"now": 0, "seconds": 0} for card in told.get("clips", [])]}
 
 
 async def _decoration(pictures: Awaitable[dict[str, str]]) -> dict[str, str]:

@@ -59,7 +59,7 @@ class Orders:
         """The same, where it is known how many clips are left."""
         label, most, owner = self._studio.services.live.label, self._studio.per_day, bool(self._settings.api_key)
         where = f"nothing goes to {label}" if self._settings.space else "runs on this computer"
-        simulator = "Simulator · free" if key or owner else f"SIMULATOR · free, {where}"
+        simulator = "Simulator · free" if key or owner else f"Simulator · free, {where}"
         found = [(simulator, "simulator")]
         if owner:
             found.append((f"{label} · {left} of {most} clips left today", "live"))

@@ -25,7 +25,7 @@ class View:
         self.key: Key | None = None
         self.job: Job | None = None
         self.next = self.service = ""
-        self.refilled = self.all = self.watched = False
+        self.refilled = self.all = self.watching = False
         self._wishes = 0
         self._wanted = asyncio.Event()
 
@@ -37,6 +37,11 @@ class View:
     def shown(self) -> str:
         """The ticket of the job on show."""
         return self.job.ticket if self.job else ""
+
+    @property
+    def watched(self) -> bool:
+        """Whether a watch goes on, or is about to begin: its wish may be on the way through the browser."""
+        return self.watching or self._wanted.is_set()
 
     def know(self, tickets: Iterable[object]) -> None:
         """What a browser says that it keeps can be anything."""

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from s2v_core import Settings
+from s2v_core.errors import DatabaseUnavailable
 from s2v_core.jobs.model import Job, State
 from s2v_core.jobs.studio import Studio
 from s2v_core.page.gallery import Gallery, Shelf
@@ -16,6 +17,7 @@ from s2v_core.simulator.service import Simulator
 
 from ..support.photos import PORTRAIT
 from ..support.service import FAST, KEY, PROMPT, Service
+from ..support.waiting import until
 
 
 @pytest.fixture
@@ -44,10 +46,16 @@ async def done(gallery: Gallery, studio: Studio) -> Job:
     return job
 
 
+async def told(gallery: Gallery, view: View) -> dict[str, Any]:
+    news = await Shelf(gallery, view).news()
+    assert news
+    return news
+
+
 async def shown(gallery: Gallery, *tickets: str) -> list[dict[str, Any]]:
     view = View()
     view.know(tickets)
-    return (await Shelf(gallery, view).cards())["clips"]
+    return (await told(gallery, view))["clips"]
 
 
 async def test_a_clip_is_published_again_where_the_public_copy_was_removed(
@@ -102,7 +110,8 @@ async def test_a_shelf_tells_what_changed_and_reads_what_has_ended_once(gallery:
     view = View()
     view.know([job.ticket, ended.ticket])
     shelf = Shelf(gallery, view)
-    first = await shelf.cards()
+    first = await shelf.news()
+    assert first
     assert [card["running"] for card in first["clips"]] == [True, False]
     assert first["clips"][1]["poster"]
     assert shelf.unsettled
@@ -124,6 +133,44 @@ async def test_a_shelf_tells_what_changed_and_reads_what_has_ended_once(gallery:
 async def test_the_newest_twelve_are_shown_and_then_all(gallery: Gallery, studio: Studio) -> None:
     view = View()
     view.know([(await studio.submit("https://a.example/b.jpg", f"Number {number}.")).ticket for number in range(14)])
-    assert [len((await Shelf(gallery, view).cards())["clips"]), (await Shelf(gallery, view).cards())["more"]] == [12, 2]
+    assert [len((await told(gallery, view))["clips"]), (await told(gallery, view))["more"]] == [12, 2]
     view.all = True
-    assert [len((await Shelf(gallery, view).cards())["clips"]), (await Shelf(gallery, view).cards())["more"]] == [14, 0]
+    assert [len((await told(gallery, view))["clips"]), (await told(gallery, view))["more"]] == [14, 0]
+
+
+async def test_tickets_that_nobody_knows_here_hide_no_card(gallery: Gallery, studio: Studio) -> None:
+    job = await studio.submit("https://a.example/b.jpg", PROMPT)
+    strangers = [f"s2v_{number}" for number in range(20)]
+    assert [card["ticket"] for card in await shown(gallery, *strangers, job.ticket)] == [job.ticket]
+
+
+async def test_while_the_database_is_away_the_cards_stay_as_they_are(
+    gallery: Gallery, studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(_ticket: str) -> Job:
+        raise DatabaseUnavailable("silent")
+
+    view = View()
+    view.know([(await studio.submit("https://a.example/b.jpg", PROMPT)).ticket])
+    shelf = Shelf(gallery, view)
+    assert await shelf.news()
+    with monkeypatch.context() as patch:
+        patch.setattr(studio, "job", away)
+        assert await shelf.news() is None
+    assert shelf.unsettled
+
+
+async def test_a_card_waits_for_no_picture_and_gets_it_later(gallery: Gallery, studio: Studio, tmp_path: Path) -> None:
+    job = await done(gallery, studio)
+    await gallery.pictures(job)
+    clip = tmp_path / job.clip
+    clip.with_suffix(".poster.jpg").unlink()
+    view = View()
+    view.know([job.ticket])
+    shelf = Shelf(gallery, view)
+    first = await shelf.news()
+    assert first
+    # The portrait stands there meanwhile.
+    assert not clip.with_suffix(".poster.jpg").exists()
+    later = await until(shelf.news, "the poster is made")
+    assert later["clips"][0]["poster"] != first["clips"][0]["poster"]
