@@ -1,4 +1,6 @@
 // What the page does on its own: ideas, counting, the soft backdrop of the stage, the presenter view.
+const OPENERS = { "#subject": "#subject [aria-label='Upload file']", "#link": "#by-link .label-wrap:not(.open)" };
+
 window.s2v = {
   minutes: (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`,
   add(text, idea) {
@@ -26,13 +28,27 @@ window.s2v = {
     const asked = text.data === "Delete for good?";
     const back = () => (text.data = "Delete");
     text.data = asked ? "Delete" : "Delete for good?";
-    if (!asked) button.addEventListener("blur", back, { once: true });
+    if (!asked) {
+      // Safari gives no button the focus that is clicked.
+      button.focus();
+      button.addEventListener("blur", back, { once: true });
+    }
     return !asked;
   },
+  // Gradio mounts some fields only when what is around them is opened, and each in a moment of its own.
+  async mounted(selector) {
+    for (let frames = 0; frames < 60; frames++) {
+      const found = document.querySelector(selector);
+      if (found) return found;
+      if (frames === 10) document.querySelector(OPENERS[selector.split(/[ :]/)[0]])?.click();
+      await new Promise(requestAnimationFrame);
+    }
+  },
   // Brings a person to what a button is about: a field gets the focus, a button or a file chooser is clicked.
-  lead(selector) {
-    const found = document.querySelector(selector);
-    if (!found) return;
+  async lead(selector) {
+    const found = await s2v.mounted(selector);
+    // What is done by now leads on to the main button.
+    if (found?.type !== "file" && !found?.checkVisibility()) return document.querySelector("#generate").focus();
     const behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth";
     // What a card of the history opens is shown where one is.
     if (!found.closest("#history")) found.scrollIntoView({ block: "center", behavior });
@@ -41,15 +57,13 @@ window.s2v = {
   // A photo that is dropped or pasted anywhere on the page takes the place of the one before.
   async take(file) {
     document.querySelector("#subject [aria-label='Remove Image']")?.click();
-    for (let frames = 0; frames < 60; frames++) {
-      const input = document.querySelector("#subject input[type=file]"), files = new DataTransfer();
-      if (input) {
-        files.items.add(file);
-        input.files = files.files;
-        return input.dispatchEvent(new Event("change", { bubbles: true }));
-      }
-      await new Promise(requestAnimationFrame);
-    }
+    await s2v.mounted("#subject input[type=file]");
+    // What has just been mounted may listen from the next frame on.
+    await new Promise(requestAnimationFrame);
+    const input = document.querySelector("#subject input[type=file]"), files = new DataTransfer();
+    files.items.add(file);
+    input.files = files.files;
+    input.dispatchEvent(new Event("change", { bubbles: true }));
   },
   // What the order still lacks, and where it is entered.
   lacks() {
@@ -72,7 +86,10 @@ if (new URLSearchParams(location.search).get("present")) s2v.present(true);
 // Escape and a click elsewhere leave what lies over the page.
 function leave(event) {
   const box = document.querySelector("#own-key"), label = box?.querySelector(".label-wrap.open");
-  if (label && (event.type === "keydown" || !box.contains(event.target))) label.click();
+  if (label && (event.type === "keydown" || !box.contains(event.target))) {
+    label.click();
+    if (box.contains(document.activeElement)) label.focus();
+  }
   if (event.type === "keydown") s2v.present(false);
 }
 addEventListener("keydown", (event) => event.key === "Escape" && leave(event));
@@ -106,13 +123,18 @@ addEventListener("keydown", (event) => {
 });
 
 const within = (event) => event.target.closest?.("#subject .upload-container");
-addEventListener("dragover", (event) => event.preventDefault());
+const photoOf = (data) => [...data.files].find((file) => file.type.startsWith("image/"));
+addEventListener("dragover", (event) => event.dataTransfer.types.includes("Files") && event.preventDefault());
 addEventListener("drop", (event) => {
+  if (!event.dataTransfer.types.includes("Files")) return;
   event.preventDefault();
-  const [file] = event.dataTransfer.files;
-  if (file && !within(event)) s2v.take(file);
+  const photo = photoOf(event.dataTransfer);
+  if (photo && !within(event)) s2v.take(photo);
 });
 addEventListener("paste", (event) => {
-  const [file] = event.clipboardData.files;
-  if (file) event.preventDefault(), s2v.take(file);
+  const photo = photoOf(event.clipboardData), inText = event.target.closest?.("textarea, input");
+  // Word and Excel paste their text as a picture, too.
+  if (!photo || (inText && event.clipboardData.types.includes("text/plain"))) return;
+  event.preventDefault();
+  s2v.take(photo);
 });

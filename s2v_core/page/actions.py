@@ -12,7 +12,7 @@ _CHANGE_SCENE: Action = ("Change the scene", _SCENE)
 _PORTRAIT: Action = ("Choose another portrait", "#subject :is([aria-label='Remove Image'], input[type=file])")
 _CHOOSE: Action = ("Choose a portrait", "#subject input[type=file]")
 _LINK: Action = ("Change the link", "#link :is(input, textarea)")
-OWN_KEY: Action = ("Use your key", "#own-key .label-wrap")
+OWN_KEY: Action = ("Use your key", "#own-key .label-wrap:not(.open), #key input")
 _SIMULATE: Action = ("Simulate it, free", "#service input[value=simulator]")
 
 _OF: Mapping[Reason, Sequence[Action]] = {

@@ -234,7 +234,7 @@ def test_another_clip_can_be_opened_while_one_renders_and_stays_open(
     cards.nth(0).locator(".open").click()
     expect_state(page, "rendering")
     page.locator("#stop").click()
-    expect(page.locator("#generate")).to_be_enabled()
+    expect(page.locator("#status h2")).to_have_text("Running in the background")
     stays(page)
 
 
@@ -269,6 +269,8 @@ def test_the_camera_takes_a_portrait(live: str, service: Service, open_page: Cal
     page.context.grant_permissions(["camera"])
     page.get_by_label("Capture from camera").click()
     page.get_by_title("grant webcam access").locator("button").click()
+    # Who takes a photo sees the picture first.
+    page.wait_for_function("document.querySelector('#subject video')?.videoWidth > 0")
     page.get_by_label("capture photo").click()
     expect(page.locator("#preflight strong")).to_be_visible()
     expect(page.locator("#subject img")).to_be_visible()
@@ -291,6 +293,41 @@ def test_a_photo_dropped_or_pasted_anywhere_on_the_page_is_the_portrait(
         assert page.evaluate(bring, [kind, where, list(photo.getvalue())]) is False, "the browser would open the file"
         expect(page.locator("#preflight")).to_contain_text(f"{size} × {size} px")
         expect(page.locator("#subject img")).to_have_count(1)
+
+
+def test_what_is_dropped_or_pasted_beside_a_photo_leaves_the_portrait(
+    live: str, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(live)
+    page.locator(".sample").first.click()
+    expect(page.locator("#preflight")).to_contain_text("Ready")
+    shown = page.locator("#subject img").get_attribute("src")
+    give = """([kind, selector, name, type, text]) => {
+        const data = new DataTransfer(), target = document.querySelector(selector);
+        data.items.add(new File(["words"], name, { type }));
+        if (text) data.setData("text/plain", text);
+        const event = kind === "drop" ? new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true })
+            : new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true });
+        target.dispatchEvent(event);
+        return event.defaultPrevented;
+    }"""
+    # Word pastes its text as a picture, too; a file that is no photo does not open in place of the page.
+    assert not page.evaluate(give, ["paste", "#prompt textarea", "word.png", "image/png", "Two words"])
+    assert page.evaluate(give, ["drop", "#status", "letter.pdf", "application/pdf", ""])
+    assert page.locator("#subject img").get_attribute("src") == shown
+
+
+def test_the_way_to_a_file_leads_back_from_the_camera_and_the_clipboard(
+    live: str, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(live)
+    page.context.grant_permissions(["clipboard-read"])
+    page.locator("#subject [aria-label='Paste from clipboard']").click()
+    expect(page.locator("#subject input[type=file]")).to_have_count(0)
+    with page.expect_file_chooser() as chooser:
+        page.locator("#generate").click()
+    chooser.value.set_files(PORTRAIT)
+    expect(page.locator("#preflight")).to_contain_text("Ready")
 
 
 def test_an_own_key_is_taken_into_memory_pays_and_is_forgotten(
