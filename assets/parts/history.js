@@ -53,7 +53,7 @@ function show() {
   const { clips, more, at } = props.value;
   if (at < latest) return;
   latest = at;
-  element.dataset.empty = !clips.length;
+  element.dataset.empty = !clips.length && !more;
   const before = drawn;
   drawn = new Map();
   for (const job of clips) {

@@ -140,6 +140,48 @@ def test_without_storage_a_page_keeps_its_tickets_as_long_as_it_is_open(
     expect(page.locator("#history li")).to_have_count(2)
 
 
+def test_a_full_storage_takes_no_ticket_away(live: str, service: Service, open_page: Callable[..., Page]) -> None:
+    page = open_page(live)
+    start(page, "The first.")
+    expect_state(page, "done")
+    page.evaluate("() => (Storage.prototype.setItem = () => { throw Error('full') })")
+    make(page, "The second.")
+    expect_state(page, "done")
+    expect(page.locator("#history li")).to_have_count(2)
+
+
+def test_what_was_asked_about_one_clip_is_not_done_to_another(
+    live: str, service: Service, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(live)
+    start(page, "The first.")
+    expect_state(page, "done")
+    make(page, "The second.")
+    expect_state(page, "done")
+    page.locator("#delete").click()
+    expect(page.locator("#delete")).to_have_text("Delete for good?")
+    page.locator("#history li .open").last.evaluate("(button) => button.click()")
+    expect(page.locator("#delete")).to_have_text("Delete")
+    page.locator("#delete").click()
+    expect(page.locator("#delete")).to_have_text("Delete for good?")
+    expect(page.locator("#history li b")).to_have_count(0)
+
+
+def test_a_job_made_of_a_link_comes_back_with_its_link(
+    live: str, service: Service, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(live)
+    page.locator("#by-link .label-wrap").click()
+    page.locator("#link :is(input, textarea)").fill("https://photos.example/face.jpg")
+    page.locator("#consent input").check()
+    make(page, "By a link.")
+    expect_state(page, "done")
+    page.reload()
+    expect(page.locator("#link :is(input, textarea)")).to_have_value("https://photos.example/face.jpg")
+    expect(page.locator("#prompt textarea")).to_have_value("By a link.")
+    expect(page.locator("#generate")).to_have_attribute("data-lacks", "Confirm that you may use this face")
+
+
 def test_what_lies_in_the_storage_can_be_anything(live: str, service: Service, open_page: Callable[..., Page]) -> None:
     page = open_page(live)
     for stored in ("[1", "7", json.dumps([["s2v_nobody", True], 3, [4]])):
