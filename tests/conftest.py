@@ -98,7 +98,7 @@ def live_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def live(service_thread: Service, live_folder: Path) -> Iterator[str]:
     with served(live_folder, S2V_API_KEY=KEY, S2V_BASE_URL=service_thread.base_url) as url:
         yield url
-    assert "Traceback" not in (live_folder / "log").read_text()
+    assert "Traceback" not in (log := (live_folder / "log").read_text()), log
     assert KEY not in (live_folder / "log").read_text()
 
 

@@ -43,6 +43,8 @@ function show() {
   since = performance.now() - (ahead > 0 && ahead < 2 ? 1000 * ahead : 0);
   card.dataset.state = now.state;
   card.dataset.charge = now.charge;
+  // What was asked about another job.
+  if (card.dataset.ticket !== now.ticket) document.querySelector("#delete")?.dispatchEvent(new Event("blur"));
   card.dataset.ticket = now.ticket;
   write(find("h2"), now.title);
   write(find(".line"), now.line);
@@ -50,6 +52,8 @@ function show() {
   write(find(".stage span"), now.stage[1] ?? "");
   find(".stages").hidden = !now.seconds.length;
   element.dataset.running = now.running;
+  // Until there is a ticket there is nothing to leave.
+  element.dataset.ordered = Boolean(now.running && now.ticket);
   // Over, and still here: it can be used again, and deleted.
   element.dataset.kept = Boolean(!now.running && now.ticket && !now.gone);
   const ready = now.state === "done" && !now.ending.length;
