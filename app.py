@@ -255,7 +255,7 @@ class Result:
 
     def running_update(self, job: Job, card: dict[str, Any]) -> Update:
         label = "Cancel, free of charge" if job.state is State.QUEUED else "Leave it running"
-        return {self.status: card, self.stop: label, self.likeness: {}} | self.player_update(None)
+        return {self.status: card, self.stop: label} | self.player_update(None)
 
     def player_update(self, file: str | None) -> Update:
         return {self.clip: gr.Video(file, visible=True), self.download: gr.DownloadButton(value=file, visible=True)}
@@ -286,6 +286,7 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
     with gr.Row(elem_id="header"):
         component("brand")
         services = Services(session)
+        present = gr.Button("Present", elem_id="present")
     with gr.Row(elem_id="columns"):
         with gr.Column(elem_id="order"):
             order = OrderForm(demo)
@@ -301,7 +302,10 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
                         **fields: Any) -> AsyncIterator[Update]:  # fmt: skip
         view.want()
         view.job = None
-        yield {result.status: cards.preparing_card(), order.generate: gr.Button(interactive=False)}
+        yield {
+            result.status: cards.preparing_card(), result.likeness: {"prompt": fields["prompt"]},
+            order.generate: gr.Button(interactive=False),
+        }  # fmt: skip
         visitor = visitor_of(request)
         wanted = Order(photo=path_of(photo), service=service, key=view.key, visitor=visitor, **fields)
         yield keep(await orders.order(wanted), view)
@@ -360,13 +364,14 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
                 update = order.button_update(view)
                 if job.state is not state:
                     state, update = job.state, update | await beside(shelf, view, request)
+                    update[result.likeness] = await gallery.pictures(job, wait=False)
                 else:
                     update[history] = await shelf.news() or gr.skip()
                 if job.state in UNDER_WAY:
                     yield update | result.running_update(job, card)
                     continue
                 file = await gallery.clip(job)
-                yield update | {result.status: card, result.likeness: {}} | result.player_update(file)
+                yield update | {result.status: card} | result.player_update(file)
                 if file:
                     yield {result.likeness: await gallery.pictures(job)} | await beside(shelf, view, request)
         while shelf.unsettled:
@@ -411,7 +416,7 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
     def as_gradio_error(error: Exception) -> Exception:
         return gr.Error(cards.sentence(error), print_exception=False)
 
-    wanted = [session.tickets, session.wish]
+    wanted = [session.tickets, session.wish, result.likeness]
     asked = order.fields | {"service": services.service, "view": session.view}
     # Each is heard: the last tells what the browser keeps now.
     opened = session.tickets.kept(open_page, session.view, session.wish, trigger_mode="multiple", **QUEUED)
@@ -428,6 +433,7 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
     result.delete.click(remove_shown, session.view, removed, **AT_ONCE)
     history.remove(remove_card, session.view, removed, **AT_ONCE)
     result.again.click(order.use_again, session.view, order.filled, **QUEUED)
+    present.click(None, None, None, js="() => s2v.present(true)", **PRIVATE)
     services.service.change(order.price_update, [services.service, session.view], order.consent, **AT_ONCE)
 
     # The same for programs.

@@ -74,14 +74,43 @@ window.s2v = {
     if (consent?.checkVisibility() && !consent.checked) return ["Confirm that you may use this face", "#consent input"];
     return ["", ""];
   },
+  // The view for a wall: P or the button, and Escape to leave it.
   present(on) {
     document.body.classList.toggle("presenting", on);
     const url = new URL(location);
     on ? url.searchParams.set("present", 1) : url.searchParams.delete("present");
     history.replaceState(null, "", url);
   },
+  // Two soft tones, for who asked to be told.
+  chime() {
+    const audio = new AudioContext(), now = audio.currentTime;
+    for (const [tone, at] of [[660, 0], [880, 0.18]]) {
+      const source = new OscillatorNode(audio, { frequency: tone }), loud = new GainNode(audio, { gain: 0 });
+      loud.gain.setValueAtTime(0, now + at);
+      loud.gain.linearRampToValueAtTime(0.08, now + at + 0.03);
+      loud.gain.exponentialRampToValueAtTime(0.0001, now + at + 0.7);
+      source.connect(loud).connect(audio.destination);
+      source.start(now + at);
+      source.stop(now + at + 0.7);
+    }
+  },
 };
 if (new URLSearchParams(location.search).get("present")) s2v.present(true);
+
+addEventListener("keydown", (event) => {
+  const typing = event.target.closest?.("input:not([type=checkbox], [type=radio]), textarea, select");
+  if (event.key.toLowerCase() === "p" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) s2v.present(true);
+});
+
+// On the wall, what nobody touches goes after two seconds.
+let hiding = 0;
+for (const kind of ["pointermove", "pointerdown", "keydown"]) {
+  addEventListener(kind, () => {
+    document.body.dataset.still = false;
+    clearTimeout(hiding);
+    hiding = setTimeout(() => (document.body.dataset.still = true), 2000);
+  });
+}
 
 // Escape and a click elsewhere leave what lies over the page.
 function leave(event) {

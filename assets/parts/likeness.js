@@ -1,30 +1,66 @@
-// The reference beside five frames of the clip; large in the presenter view.
-const photo = element.querySelector("img"), row = element.querySelector(".stills");
+// The portrait beside five frames of the clip, and the sentence; on the stage while there is no clip yet.
+const find = (selector) => element.querySelector(selector);
+const reference = find(".reference"), photo = find("img"), row = find(".stills"), save = find(".save");
+const status = () => document.querySelector("#status"), video = () => status().querySelector("#clip video");
 
 function show() {
-  const { reference, stills, prompt, made, simulated } = props.value ?? {};
+  const { reference: portrait, stills, prompt, made, simulated } = props.value ?? {};
   element.dataset.simulated = Boolean(simulated);
-  element.dataset.shown = Boolean(stills || reference);
-  element.querySelector(".reference").hidden = !reference;
-  element.querySelector(".arrow").hidden = !reference || !stills;
-  if (reference) photo.src = reference;
-  element.querySelector(".caption").textContent = prompt ?? "";
-  element.querySelector(".made").textContent = (made ?? []).join(" · ");
+  element.dataset.shown = Boolean(stills || portrait);
+  reference.hidden = !portrait;
+  find(".arrow").hidden = !portrait || !stills;
+  if (portrait) photo.src = portrait;
+  // The portrait of the job on show, where it is known, is what the stage is made of.
+  status().style.setProperty("--portrait", portrait ? `url(${JSON.stringify(portrait)})` : "");
+  find(".caption").textContent = prompt ?? "";
+  find(".made").textContent = made ?? "";
+  compare(false);
   row.replaceChildren();
   if (!stills) return;
   const strip = new Image();
   strip.onload = () => {
     const ratio = strip.naturalWidth / 5 / strip.naturalHeight;
-    row.replaceChildren(
-      ...[0, 1, 2, 3, 4].map((number) => {
-        const frame = document.createElement("i");
-        frame.style.aspectRatio = ratio;
-        frame.style.background = `url(${JSON.stringify(stills)}) ${25 * number}% 0 / 500% 100%`;
-        return frame;
-      }),
-    );
+    row.replaceChildren(...[0, 1, 2, 3, 4].map((number) => still(number, stills, ratio)));
   };
   strip.src = stills;
+}
+
+// Leads to its place in the clip, and stops there.
+function still(number, stills, ratio) {
+  const frame = document.createElement("button");
+  frame.type = "button";
+  frame.ariaLabel = `Frame ${number + 1} of 5`;
+  frame.style.aspectRatio = ratio;
+  frame.style.background = `url(${JSON.stringify(stills)}) ${25 * number}% 0 / 500% 100%`;
+  frame.onclick = () => {
+    const clip = video();
+    clip.pause();
+    clip.currentTime = (clip.duration * (number + 0.5)) / 5;
+  };
+  return frame;
+}
+
+function compare(large) {
+  reference.ariaPressed = element.dataset.large = large;
+}
+
+reference.onclick = () => compare(element.dataset.large !== "true");
+
+// A frame can be kept while the clip stands still.
+save.onclick = () => {
+  const clip = video(), canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [clip.videoWidth, clip.videoHeight];
+  canvas.getContext("2d").drawImage(clip, 0, 0);
+  const name = decodeURIComponent(clip.currentSrc.split("/").pop()).replace(/\.mp4.*$/, "");
+  canvas.toBlob((png) => {
+    const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(png) });
+    link.download = `${name}-${clip.currentTime.toFixed(2)}s.png`;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+  });
+};
+for (const kind of ["play", "pause", "emptied"]) {
+  status().addEventListener(kind, (event) => event.target.closest("#clip") && (save.hidden = kind !== "pause"), true);
 }
 
 watch("value", show);

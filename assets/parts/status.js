@@ -2,6 +2,7 @@
 // this is the one place where the words of people and of the service are made harmless.
 const find = (selector) => element.querySelector(selector);
 const card = find(".card"), clock = find(".clock"), ending = find(".ending"), facts = find(".facts");
+const bell = find(".tell");
 const stages = [...element.querySelectorAll("[data-stage]")];
 const total = (seconds) => seconds.reduce((sum, [, each]) => sum + each, 0);
 
@@ -19,7 +20,7 @@ function write(node, text) {
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
 // What is shown last, and the moment at which it was true.
-let now = props.value, since = performance.now(), last = "", ended = "";
+let now = props.value, since = performance.now(), last = "", ended = "", awaited = "";
 
 const late = () => (now.running ? (performance.now() - since) / 1000 : 0);
 const shown = () => total(now.seconds) + late();
@@ -48,15 +49,18 @@ function show() {
   card.dataset.ticket = now.ticket;
   write(find("h2"), now.title);
   write(find(".line"), now.line);
-  write(find(".stage strong"), now.stage[0] ?? "");
-  write(find(".stage span"), now.stage[1] ?? "");
+  write(find(".stage strong"), now.stage[0]);
+  write(find(".stage span"), now.stage[1]);
   find(".stages").hidden = !now.seconds.length;
   element.dataset.running = now.running;
   // Until there is a ticket there is nothing to leave.
   element.dataset.ordered = Boolean(now.running && now.ticket);
   // Over, and still here: it can be used again, and deleted.
   element.dataset.kept = Boolean(!now.running && now.ticket && !now.gone);
+  element.dataset.over = Boolean(now.ending.length);
   const ready = now.state === "done" && !now.ending.length;
+  bell.hidden = !now.running || !now.ticket || "Notification" in window === false;
+  if (now.ticket === awaited && !now.running) announce(ready);
   document.title = `${ready ? "✓ Ready · " : now.running ? `${now.title} · ` : ""}S2V Studio`;
   const over = JSON.stringify([now.ending, now.actions]);
   if (over !== ended) end();
@@ -135,8 +139,7 @@ function tell(words) {
     facts.prepend(make("li", "task "));
     facts.firstChild.append(make("code", now.task));
   }
-  find(".on-stage").replaceChildren(...(now.running && now.ticket ? [ticket("span")] : []));
-  if (now.ticket && words.length && !now.running) facts.append(ticket("li"));
+  if (now.ticket && words.length) facts.append(ticket("li"));
   measure();
 }
 
@@ -146,6 +149,24 @@ function measure() {
   if (!place || !video?.videoWidth) return;
   place.dataset.measured = true;
   write(place, `${video.videoWidth} × ${video.videoHeight} · ${video.duration.toFixed(1)} s`);
+}
+
+// One click asks to be told of this job; the next takes it back.
+bell.onclick = async () => {
+  awaited = awaited !== now.ticket && (await Notification.requestPermission()) === "granted" ? now.ticket : "";
+  bell.ariaPressed = Boolean(awaited);
+  write(bell, awaited ? "You will be told" : Notification.permission === "denied" ? "This browser tells nothing" : "Tell me when it is ready");
+};
+
+function announce(ready) {
+  awaited = "";
+  bell.ariaPressed = false;
+  write(bell, "Tell me when it is ready");
+  if (ready) s2v.chime();
+  // A phone shows none from a page without a service worker, and throws.
+  try {
+    new Notification(now.title, { body: "S2V Studio", icon: document.querySelector("link[rel~=icon]")?.href });
+  } catch {}
 }
 
 element.addEventListener("loadedmetadata", measure, true);

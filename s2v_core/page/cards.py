@@ -142,24 +142,20 @@ def job_card(
     job: Job, *, typical: TypicalDurations | None = None, keep_hours: float | None = None, space: str = ""
 ) -> dict[str, Any]:
     """The card of a job as it stands. `space` is the Space's name, where this is one."""
-    title, line, facts, stage = _TITLES.get(job.state, "Rendering"), "", [], ("", "")
+    title, line, facts = _TITLES.get(job.state, "Rendering"), "", []
     ending: Ending = []
     actions: list[Action] = []
     cost = price_words(job.amount, job.provider)
     if job.state is State.DONE and job.clip:
         line = "Simulated from your portrait; the service was not asked." if job.simulated else ""
-        taken = "prompt improved" if job.prompt_optimizer else "taken literally"
+        improved = "improved by the service" if job.prompt_optimizer else "taken literally"
+        taken = "" if job.simulated else improved
         # The page fills the empty one in with what the clip says of itself.
         took = minutes(job.seconds.get(Stage.RENDER) or job.seconds.get(Stage.QUEUE, 0))
         facts = [made_by(job), f"rendered in {took}", "", taken, cost, _kept(job, keep_hours)]
     elif job.state in UNDER_WAY:
         title, line = _running(job, title, typical)
-        paid = job.charge is Charge.SPENT
-        if job.task_id:
-            stage = ("Paid, on its way" if paid else "On its way", "")
-        else:
-            stage = ("Counted as spent from now on" if paid else "Nothing spent yet", "")
-        facts = [made_by(job), f"{cost} spent" if paid and job.amount else cost]
+        facts = [made_by(job), _spent(job)]
     else:
         title, ending, actions = _over(job, title, space)
     return card(
@@ -169,7 +165,6 @@ def job_card(
         charge=job.charge,
         running=job.state in UNDER_WAY,
         seconds=list(job.seconds.items()),
-        stage=stage,
         ending=ending,
         actions=actions,
         facts=[fact for number, fact in enumerate(facts) if fact or number == 2],
@@ -177,6 +172,16 @@ def job_card(
         task=job.task_id,
         gone=not job.prompt,
     )
+
+
+def _spent(job: Job) -> str:
+    """What a job under way has cost by now."""
+    if job.amount == 0 and job.simulated:
+        return price_words(0, job.provider)
+    cost = "" if job.amount is None else f": {price_words(job.amount, job.provider)}"
+    if job.charge is not Charge.SPENT:
+        return "Nothing spent yet"
+    return f"Paid{cost}" if job.task_id else f"Counted as spent{cost}"
 
 
 def background_card(job: Job) -> dict[str, Any]:

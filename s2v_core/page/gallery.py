@@ -33,10 +33,10 @@ class Gallery:
         """A job as it stands."""
         return cards.job_card(job, keep_hours=self._settings.keep_hours, space=self._settings.space, **more)
 
-    async def pictures(self, job: Job) -> dict[str, Any]:
-        """What stands beside a clip: the reference, five frames, the sentence, how it was made."""
-        facts = {"prompt": job.prompt, "made": self.card(job)["facts"][:2], "simulated": job.simulated}
-        return await _decoration(self._studio.pictures(job)) | facts
+    async def pictures(self, job: Job, *, wait: bool = True) -> dict[str, Any]:
+        """What stands beside a clip: the reference, five frames, the sentence, who made it; or what there is by now."""
+        facts = {"prompt": job.prompt, "made": cards.made_by(job), "simulated": job.simulated}
+        return await _decoration(self._studio.pictures(job, wait=wait)) | facts
 
     async def clip(self, job: Job) -> str | None:
         """Where a browser may fetch the clip, if there is one, and its file."""
