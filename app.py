@@ -24,8 +24,10 @@ from s2v_core.errors import DatabaseUnavailable, InputRejected, S2VError, Settin
 from s2v_core.jobs.model import UNDER_WAY, Job, State
 from s2v_core.jobs.studio import Studio
 from s2v_core.page import cards
+from s2v_core.page.examples import examples
 from s2v_core.page.gallery import Gallery, Shelf
 from s2v_core.page.orders import Order, Orders, limit, path_of, promise, text_of
+from s2v_core.page.share import shared
 from s2v_core.page.view import View
 from s2v_core.providers import price_of_a_clip
 from s2v_core.reasons import Reason
@@ -56,6 +58,11 @@ Update: TypeAlias = dict[Any, Any]  # by component: what a handler changes of th
 Upload: TypeAlias = dict[str, Any]  # how Gradio names a file that it has not opened
 
 
+def address(file: Path) -> str:
+    """Of a file of ours, below whatever path the page is served at."""
+    return f"gradio_api/file={file}"
+
+
 def open_studio() -> Studio:
     try:
         simulator = Simulator(settings.data_dir / "simulator", seconds=settings.simulator_seconds)
@@ -65,6 +72,12 @@ def open_studio() -> Studio:
         raise SystemExit(2) from None
 
 
+EXAMPLES = examples(ASSETS / "examples")
+SHOWN = [
+    {"name": each.name, "clip": address(each.clip), "poster": address(each.poster), "portrait": address(each.portrait),
+     "scene": each.scene, "made_by": each.made_by, "simulated": each.simulated}
+    for each in EXAMPLES
+]  # fmt: skip
 studio = open_studio()
 orders, gallery = Orders(studio, settings, UPLOADS), Gallery(studio, settings)
 FIRST = studio.services.default.name
@@ -198,7 +211,7 @@ class OrderForm:
         self.photo.change(self.inspect, self.photo, outputs, **UNOPENED)
         crop.click(partial(self.inspect, crop=True), self.photo, outputs, **UNOPENED)
         for button, (_, file, scene) in zip(samples, SAMPLES, strict=True):
-            button.click(partial(self.sample, file, scene), None, [*outputs, self.prompt], **QUEUED)
+            button.click(partial(self.sample, PORTRAITS / file, scene), None, [*outputs, self.prompt], **QUEUED)
         for chip, idea in zip(ideas, IDEAS, strict=True):
             chip.click(None, self.prompt, self.prompt, js=f"(text) => s2v.add(text, {idea!r})", **PRIVATE)
         counted = f"(text) => s2v.count(text, {PROMPT_CHARACTERS}, {PROMPT_WORDS})"
@@ -212,9 +225,14 @@ class OrderForm:
         made, said = await orders.inspect(path, crop=crop) if path else ("", {})
         return {self.preflight: said} | ({self.photo: made} if made else {})
 
-    async def sample(self, file: str, scene: str) -> Update:
-        path, said = await orders.show(PORTRAITS / file)
+    async def sample(self, portrait: Path, scene: str) -> Update:
+        path, said = await orders.show(portrait)
         return {self.photo: path, self.preflight: said, self.prompt: scene}
+
+    async def use_example(self, event: gr.EventData) -> Update:
+        """Its portrait and its scene."""
+        example = next(each for each in EXAMPLES if each.name == event.name)
+        return await self.sample(example.portrait, example.scene)
 
     async def use_again(self, view: View) -> Update:
         return await self.filled_update(view.shown)
@@ -251,6 +269,7 @@ class Result:
                 self.again = gr.Button("Use again", elem_id="again")
                 self.download = gr.DownloadButton("Download", visible=False, elem_id="download")
                 self.delete = gr.Button("Delete", elem_id="delete")
+            self.examples = component("examples", {"examples": SHOWN, **shared(settings)})
         self.outputs = [self.status, self.clip, self.likeness, self.stop, self.download]
 
     def running_update(self, job: Job, card: dict[str, Any]) -> Update:
@@ -279,7 +298,7 @@ theme = gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospac
     body_text_color_dark="#f1f1f3",
 )
 # What stays does not lie among uploads: a folder for those can be emptied at any time.
-gr.set_static_paths(PORTRAITS / "small")
+gr.set_static_paths([PORTRAITS / "small", ASSETS / "examples"])
 
 with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 86400)) as demo:
     session = Session()
@@ -432,6 +451,7 @@ with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 
     removed = [result.clip, result.download, result.likeness, session.tickets, history]
     result.delete.click(remove_shown, session.view, removed, **AT_ONCE)
     history.remove(remove_card, session.view, removed, **AT_ONCE)
+    result.examples.use(order.use_example, None, [order.photo, order.preflight, order.prompt], **QUEUED)
     result.again.click(order.use_again, session.view, order.filled, **QUEUED)
     present.click(None, None, None, js="() => s2v.present(true)", **PRIVATE)
     services.service.change(order.price_update, [services.service, session.view], order.consent, **AT_ONCE)

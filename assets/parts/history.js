@@ -25,6 +25,7 @@ function card(job) {
   const item = document.createElement("li");
   item.dataset.ticket = job.ticket;
   const open = button("", "open", `Open: ${job.prompt}`, () => trigger("open", { ticket: job.ticket }));
+  open.dataset.plays = job.plays;
   const picture = document.createElement("span");
   picture.className = "poster";
   if (job.poster) picture.style.backgroundImage = `url(${JSON.stringify(job.poster)})`;

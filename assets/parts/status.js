@@ -145,7 +145,7 @@ function tell(words) {
 
 // The clip's own figures, from the clip itself, in the place that is kept for them.
 function measure() {
-  const video = find("video"), place = [...facts.children].find((fact) => !fact.textContent || fact.dataset.measured);
+  const video = find("#clip video"), place = [...facts.children].find((fact) => !fact.textContent || fact.dataset.measured);
   if (!place || !video?.videoWidth) return;
   place.dataset.measured = true;
   write(place, `${video.videoWidth} × ${video.videoHeight} · ${video.duration.toFixed(1)} s`);

@@ -13,8 +13,8 @@ from ..atomic import atomic_write, temporary_for
 from .pictures import NotAClip, printed
 
 CLIP, POSTER, PORTRAIT, FACTS = "clip.mp4", "poster.jpg", "portrait.jpg", "example.json"
-CLIP_BYTES, POSTER_BYTES, PORTRAIT_BYTES = 400_000, 40_000, 20_000
-_PORTRAIT_SIDE = 320
+CLIP_BYTES, POSTER_BYTES, PORTRAIT_BYTES = 400_000, 40_000, 60_000
+_PORTRAIT_SIDE = 640
 _ROOT = Path(__file__).parent.parent.parent
 EXAMPLES = _ROOT / "assets" / "examples"
 

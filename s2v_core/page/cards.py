@@ -213,7 +213,7 @@ def summary(job: Job) -> dict[str, Any]:
         state = "simulated"
     return {
         "ticket": job.ticket, "prompt": job.prompt or "Deleted here", "state": state, "at": job.queued, "now": job.now,
-        "seconds": sum(job.seconds.values()), "running": job.state in UNDER_WAY,
+        "seconds": sum(job.seconds.values()), "running": job.state in UNDER_WAY, "plays": bool(job.clip),
         "price": "" if job.amount is None else price_words(job.amount, job.provider),
     }  # fmt: skip
 

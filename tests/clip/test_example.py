@@ -76,7 +76,7 @@ def test_the_portrait_of_an_example_is_whole(tmp_path: Path, portrait: Path) -> 
     write(drawn(5), tmp_path / "clip.mp4")
     make(tmp_path / "sea", clip=tmp_path / "clip.mp4", portrait=portrait, facts=FACTS)
     with Image.open(tmp_path / "sea" / "portrait.jpg") as small:
-        assert small.size == (213, 320)
+        assert small.size == (427, 640)
         edges = [small.getpixel(place) for place in ((4, 4), (208, 4), (4, 315), (208, 315))]
     assert all(red > 200 and green < 90 for red, green, _ in edges)  # type: ignore[misc]
 
