@@ -40,13 +40,34 @@ from s2v_core.text import PROMPT_CHARACTERS, PROMPT_WORDS
 
 ASSETS, UPLOADS = Path(__file__).parent / "assets", Path(get_upload_folder())
 PORTRAITS = ASSETS / "portraits"
+# Each with scenes to try.
 SAMPLES = (
-    ("Eileen Collins, astronaut", "astronaut.png", "She looks up at the night sky and smiles, stars in her visor."),
-    ("Grace Hopper, US Navy", "grace_hopper.jpg", "She turns from a humming computer and nods, warm lamp light."),
-    ("A gardener", "gardener.jpg", "She lifts a flower to the morning sun and laughs, slow push in."),
-    ("A sailor", "sailor.jpg", "He looks out over a rough sea, wind and spray, golden hour."),
+    ("Eileen Collins, astronaut", "astronaut.png", (
+        "She looks up at the night sky and smiles.",
+        "She takes off her helmet and laughs.",
+        "She floats past a window, Earth behind her.",
+    )),
+    ("Grace Hopper, US Navy", "grace_hopper.jpg", (
+        "She turns from a computer and nods.",
+        "She salutes on deck in a strong wind.",
+        "She puts down her pen and looks at us.",
+    )),
+    ("A gardener", "gardener.jpg", (
+        "She lifts a flower to the sun and laughs.",
+        "She walks through rain and looks up.",
+        "She opens a glasshouse door into mist.",
+    )),
+    ("A sailor", "sailor.jpg", (
+        "He looks out over a rough sea, wind and spray.",
+        "He turns the wheel and squints into the sun.",
+        "He raises a mug in a café and grins.",
+    )),
+)  # fmt: skip
+# Camera and light; of each pair one at a time.
+CHIPS = (
+    (("push in", "slow push in"), ("handheld", "handheld camera")),
+    (("golden hour", "golden hour"), ("night", "at night")),
 )
-IDEAS = ("walks through rain", "laughs in a café", "slow push in", "golden hour")
 
 PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 AT_ONCE = PRIVATE | {"queue": False}
@@ -185,15 +206,17 @@ class OrderForm:
             )
         self.prompt = gr.Textbox(
             label="Scene",
-            lines=3,
+            lines=2,
             max_lines=8,
             placeholder="She looks up from a book and smiles, warm evening light.",
             elem_id="prompt",
         )
-        with gr.Row(elem_id="ideas"):
-            ideas = [gr.Button(idea, elem_classes="idea") for idea in IDEAS]
+        component("ideas", {"scenes": [scenes for _, _, scenes in SAMPLES], "chips": CHIPS})
         self.optimizer = gr.Checkbox(
-            True, label="Improve my prompt", info="The service rewrites it; off = taken literally", elem_id="optimizer"
+            True,
+            label="Improve my scene",
+            info=f"{studio.services.live.label} rewrites it; off = taken literally",
+            elem_id="optimizer",
         )
         self.consent = gr.Checkbox(
             label=promise(settings, studio.services.live.label), visible=FIRST != "simulator", elem_id="consent"
@@ -210,10 +233,8 @@ class OrderForm:
         # Not `input`, which still carries the photo that has just been taken away.
         self.photo.change(self.inspect, self.photo, outputs, **UNOPENED)
         crop.click(partial(self.inspect, crop=True), self.photo, outputs, **UNOPENED)
-        for button, (_, file, scene) in zip(samples, SAMPLES, strict=True):
-            button.click(partial(self.sample, PORTRAITS / file, scene), None, [*outputs, self.prompt], **QUEUED)
-        for chip, idea in zip(ideas, IDEAS, strict=True):
-            chip.click(None, self.prompt, self.prompt, js=f"(text) => s2v.add(text, {idea!r})", **PRIVATE)
+        for button, (_, file, scenes) in zip(samples, SAMPLES, strict=True):
+            button.click(partial(self.sample, PORTRAITS / file, scenes[0]), None, [*outputs, self.prompt], **QUEUED)
         counted = f"(text) => s2v.count(text, {PROMPT_CHARACTERS}, {PROMPT_WORDS})"
         gr.on([page.load, self.prompt.change], None, self.prompt, js=counted, **PRIVATE)
         gr.on([page.load, self.photo.change], None, self.photo, js="(photo) => s2v.backdrop(photo)", **PRIVATE)

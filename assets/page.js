@@ -1,12 +1,8 @@
-// What the page does on its own: ideas, counting, the soft backdrop of the stage, the presenter view.
+// What the page does on its own: counting, the soft backdrop of the stage, the presenter view.
 const OPENERS = { "#subject": "#subject [aria-label='Upload file']", "#link": "#by-link .label-wrap:not(.open)" };
 
 window.s2v = {
   minutes: (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`,
-  add(text, idea) {
-    const before = text.trim().replace(/[.,]+$/, "");
-    return before ? `${before}, ${idea}` : idea[0].toUpperCase() + idea.slice(1);
-  },
   // Words as a dictionary sees them: Chinese and Japanese have no spaces to count.
   words: (text) => [...new Intl.Segmenter(undefined, { granularity: "word" }).segment(text)].filter((each) => each.isWordLike).length,
   count(text, mostCharacters, mostWords) {
@@ -20,7 +16,8 @@ window.s2v = {
   },
   backdrop(photo) {
     const url = photo?.url ?? document.querySelector(".sample img")?.src;
-    document.documentElement.style.setProperty("--portrait", url ? `url(${JSON.stringify(url)})` : "none");
+    const picture = url ? `url(${JSON.stringify(url)})` : "none";
+    for (const name of ["--portrait", "--chosen"]) document.documentElement.style.setProperty(name, picture);
   },
   // What was paid for is gone at the second click: the first one asks.
   asks(button) {

@@ -49,6 +49,12 @@ def used_today(connection: sa.Connection, visitor: str | None = None) -> int:
     return count(connection, *_TODAYS, *([] if visitor is None else [JOBS.c.visitor == visitor]))
 
 
+def spent_today(connection: sa.Connection, key: str) -> int:
+    """Thousandths of a PTC that were or may have been paid with a key since midnight UTC; a price nobody knows is 0."""
+    spent = sa.and_(JOBS.c.key == key, JOBS.c.state.not_in(NOT_SPENT), JOBS.c.sending_at >= Today())
+    return int(connection.scalar(select(sa.func.sum(JOBS.c.amount)).where(spent)) or 0)
+
+
 def verdicts(connection: sa.Connection, which: sa.ColumnElement[bool], limits: Limits) -> Iterator[Verdict]:
     """Of `which`, each in its order; between two of them their rows may be written."""
     names = ("ticket", "key", "payer", "visitor", "reason", "facts")

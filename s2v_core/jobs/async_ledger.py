@@ -70,6 +70,7 @@ class AsyncLedger:
     under_way = _asked(Ledger.under_way)
     used_today = _asked(Ledger.used_today)
     durations = _asked(Ledger.durations)
+    spent_today = _asked(Ledger.spent_today)
     keys_in_use = _asked(Ledger.keys_in_use)
     health = _asked(Ledger.health)
     renew = _asked(Ledger.renew)

@@ -17,7 +17,7 @@ from sqlalchemy import func, select, update
 
 from ..reasons import Facts, Reason
 from ..wire import Status
-from .admission import YOUNG, check_room, count, used_today, verdicts
+from .admission import YOUNG, check_room, count, spent_today, used_today, verdicts
 from .database import Clock, Database
 from .model import UNDER_WAY, Job, Limits, Pace, Payer, State
 from .schema import BEGINS, GOES, JOBS, KEEPS, LOOPS, because
@@ -226,6 +226,11 @@ class Ledger:
         """Clips that were or may have been paid with the owner's key since midnight UTC, or this visitor's of those."""
         with self.database.read() as connection:
             return used_today(connection, visitor)
+
+    def spent_today(self, key: str) -> int:
+        """Thousandths of a PTC that were or may have been paid with the key of this fingerprint since midnight UTC."""
+        with self.database.read() as connection:
+            return spent_today(connection, key)
 
     def durations(self, provider: str) -> list[float]:
         """Seconds from the sending to the end of a provider's newest clips, up to 200."""

@@ -223,6 +223,10 @@ class Studio:
             left = min(left, self._limits.per_visitor - used)
         return max(0, left)
 
+    async def spent_today(self, key: str | None = None) -> int:
+        """Thousandths of a PTC since midnight UTC, with this key or with the owner's."""
+        return await self._ledger.spent_today(self._ledger.blocking.fingerprint(key) if key else self._keys.owner)
+
     @property
     def per_day(self) -> int:
         """Clips a day that one visitor can have at the owner's cost."""

@@ -52,19 +52,23 @@ class Orders:
         return price_words(service.price, service.label)
 
     async def choices(self, visitor: str, key: Key | None) -> list[tuple[str, str]]:
-        """The services that the next click can use, with what is left of them today."""
-        return self.services(await self._studio.left_today(visitor), key)
+        """The services that the next click can use, with what was spent on them and is left of them today."""
+        own = await self._studio.spent_today(key.text) if key else 0
+        return self.services(await self._studio.left_today(visitor), await self._studio.spent_today(), key, own)
 
-    def services(self, left: int, key: Key | None = None) -> list[tuple[str, str]]:
-        """The same, where it is known how many clips are left."""
-        label, most, owner = self._studio.services.live.label, self._studio.per_day, bool(self._settings.api_key)
+    def services(self, left: int, spent: int = 0, key: Key | None = None, own: int = 0) -> list[tuple[str, str]]:
+        """The same, where it is known what is left, and what was `spent` with the owner's key and with one's `own`."""
+        label, owner = self._studio.services.live.label, bool(self._settings.api_key)
         where = f"nothing goes to {label}" if self._settings.space else "runs on this computer"
         simulator = "Simulator · free" if key or owner else f"Simulator · free, {where}"
         found = [(simulator, "simulator")]
         if owner:
-            found.append((f"{label} · {left} of {most} clips left today", "live"))
+            clips = f"{left} {'clip' if left == 1 else 'clips'} left"
+            today = f"{price_words(spent, label)} today, {clips}" if spent else f"{clips} today"
+            found.append((f"{label} · {today}", "live"))
         if key:
-            found.append((f"{label} · your key {key.mask}", "own"))
+            today = f", {price_words(own, label)} today" if own else ""
+            found.append((f"{label} · your key {key.mask}{today}", "own"))
         return found
 
     def made(self, photo: str) -> bool:
@@ -188,7 +192,7 @@ def promise(settings: Settings, label: str) -> str:
     """What a person agrees to, with who gets the photo and how long it stays."""
     stays = "until you delete it" if settings.keep_hours is None else f"for {settings.keep_hours:g} hours"
     receivers = " and ".join(dict.fromkeys((label, "MiniMax")))
-    return f"I have the right to use this face. It goes to {receivers}, and stays here {stays}."
+    return f"I may use this face. It goes to {receivers}, and stays here {stays}."
 
 
 def limit() -> str:

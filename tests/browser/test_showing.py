@@ -159,7 +159,7 @@ def test_a_clip_stands_beside_its_reference_with_how_it_was_made_and_can_be_used
     page.locator("#consent input").check()
     click(page)
     expect_state(page, "done")
-    expect(page.locator("#likeness .stills i")).to_have_count(5)
+    expect(page.locator("#likeness .stills button")).to_have_count(5)
     assert page.locator("#likeness .reference img").evaluate("image => image.naturalWidth") > 100
     assert page.locator("#clip video").evaluate("video => video.loop")
     for fact in ("task", urlsplit(service.base_url).netloc, "rendered in 0:0", "taken literally", "s2v_"):

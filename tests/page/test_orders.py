@@ -190,7 +190,7 @@ async def test_the_services_say_what_is_left_and_whose_key_pays(orders: Orders, 
     host = service.base_url.split("/")[2]
     assert await orders.choices("", OWN) == [
         ("Simulator · free", "simulator"),
-        (f"{host} · 20 of 20 clips left today", "live"),
+        (f"{host} · 20 clips left today", "live"),
         (f"{host} · your key sk-…ffee", "own"),
     ]
     assert orders.price("simulator") == "free"

@@ -1,0 +1,53 @@
+// Whole scenes to try, three for each sample, and toggles for camera and light.
+const { scenes, chips } = props.value;
+const list = element.querySelector(".scenes"), row = element.querySelector(".chips");
+const box = () => document.querySelector("#prompt textarea");
+let sample = 0;
+
+// As if it were typed: Gradio and the counting hear of it.
+function write(text) {
+  const prompt = box();
+  prompt.value = text;
+  prompt.dispatchEvent(new Event("input", { bubbles: true }));
+  prompt.focus({ preventScroll: true });
+}
+
+function button(text, name, act) {
+  const node = document.createElement("button");
+  node.type = "button";
+  node.textContent = text;
+  node.className = name;
+  node.onclick = act;
+  return node;
+}
+
+function show() {
+  list.replaceChildren(...scenes[sample].map((scene) => button(scene, "scene", () => write(scene))));
+}
+
+const without = (text, phrase) => text.replace(new RegExp(`,? ${phrase}(?=[.,]|$)`, "i"), "");
+const has = (text, phrase) => without(text, phrase) !== text;
+
+function toggle(phrase, group) {
+  const text = box().value.trim(), on = !has(text, phrase);
+  const bare = group.reduce((left, [, each]) => without(left, each), text).replace(/[.,\s]+$/, "");
+  write(on ? `${bare || "A portrait"}, ${phrase}.` : bare && `${bare}.`);
+}
+
+for (const group of chips) {
+  for (const [label, phrase] of group) row.append(button(label, "idea", () => toggle(phrase, group)));
+}
+
+// What is typed, filled in or taken out presses them, too.
+function press() {
+  const text = box()?.value ?? "";
+  chips.flat().forEach(([, phrase], place) => (row.children[place].ariaPressed = has(text, phrase)));
+}
+
+element.querySelector(".next").onclick = () => list.append(list.firstChild);
+document.addEventListener("click", (event) => {
+  const place = [...document.querySelectorAll(".sample")].indexOf(event.target.closest?.(".sample"));
+  if (place >= 0) show((sample = place));
+});
+show();
+setInterval(press, 250);
