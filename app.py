@@ -31,6 +31,7 @@ from s2v_core.page.share import shared
 from s2v_core.page.view import View
 from s2v_core.providers import price_of_a_clip
 from s2v_core.reasons import Reason
+from s2v_core.server.document import Preview
 from s2v_core.server.endings import end_in_words
 from s2v_core.server.launch import serve
 from s2v_core.server.limits import USUAL, ServerLimits
@@ -40,6 +41,11 @@ from s2v_core.text import PROMPT_CHARACTERS, PROMPT_WORDS
 
 ASSETS, UPLOADS = Path(__file__).parent / "assets", Path(get_upload_folder())
 PORTRAITS = ASSETS / "portraits"
+PREVIEW = Preview(
+    title="S2V Studio",
+    description="One portrait and one sentence become a six-second clip of that person.",
+    picture=ASSETS / "thumbnail.jpg",
+)
 # Each with scenes to try.
 SAMPLES = (
     ("Eileen Collins, astronaut", "astronaut.png", (
@@ -321,7 +327,7 @@ theme = gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospac
 # What stays does not lie among uploads: a folder for those can be emptied at any time.
 gr.set_static_paths([PORTRAITS / "small", ASSETS / "examples"])
 
-with gr.Blocks(title="S2V Studio", analytics_enabled=False, delete_cache=(3600, 86400)) as demo:
+with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600, 86400)) as demo:
     session = Session()
     with gr.Row(elem_id="header"):
         component("brand")
@@ -542,6 +548,7 @@ def run(limits: ServerLimits = USUAL) -> None:
         studio,
         settings,
         uploads=UPLOADS,
+        preview=PREVIEW,
         limits=limits,
         theme=theme,
         head=f"<style>{''.join(sheet.read_text('utf-8') for sheet in sheets)}</style>",

@@ -6,7 +6,9 @@ import re
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from .requests import whole_answer
 
 _NAME = re.compile(r"/assets/[\w.-]+")
 
@@ -27,7 +29,7 @@ class Compression:
             return
         path = scope["path"]
         if path not in self._kept:
-            status, headers, body = await self._ask(scope)
+            status, headers, body = await whole_answer(self._app, scope)
             if status != 200:
                 await Response(body, status, headers)(scope, receive, send)
                 return
@@ -36,18 +38,3 @@ class Compression:
             self._kept[path] = (await asyncio.to_thread(gzip.compress, body, 6), kind)
         body, kind = self._kept[path]
         await Response(body, headers=kind)(scope, receive, send)
-
-    async def _ask(self, scope: Scope) -> tuple[int, Headers, bytes]:
-        messages: list[Message] = []
-
-        async def stay() -> Message:
-            # Nobody ever leaves here: a browser that did would leave half a file behind for everybody.
-            return await asyncio.Future()
-
-        async def collect(message: Message) -> None:
-            messages.append(message)
-
-        await self._app(scope, stay, collect)
-        start, *rest = messages
-        body = b"".join(message.get("body", b"") for message in rest)
-        return start["status"], Headers(raw=start["headers"]), body

@@ -14,7 +14,7 @@ from urllib.request import getproxies
 
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import FileResponse, JSONResponse
 from starlette.routing import Route
 
 from .. import wire
@@ -22,6 +22,7 @@ from ..errors import S2VError, SettingsError
 from ..settings import Settings
 from .compression import Compression
 from .connections import Connections, bounded
+from .document import PICTURE, Document, Preview
 from .guard import Guard
 from .limits import USUAL, ServerLimits
 from .sessions import Sessions, bound, forget
@@ -41,7 +42,14 @@ class Stoppable(Protocol):
 
 
 def serve(
-    blocks: Any, studio: Stoppable, settings: Settings, *, uploads: Path, limits: ServerLimits = USUAL, **look: Any
+    blocks: Any,
+    studio: Stoppable,
+    settings: Settings,
+    *,
+    uploads: Path,
+    preview: Preview,
+    limits: ServerLimits = USUAL,
+    **look: Any,
 ) -> None:
     """Serve a `gr.Blocks` until a signal ends it; what keeps it from starting ends the process with its sentence.
 
@@ -65,15 +73,21 @@ def serve(
     middleware = [
         _guard(blocks, settings, uploads, limits),
         Middleware(StreamGrace, sessions, limits.stream_pause),
+        Middleware(Document, preview),
         Middleware(Compression),
     ]
+    routes = [
+        Route("/manifest.json", partial(_manifest, preview.title)),
+        Route(PICTURE, partial(_picture, preview.picture)),
+    ]
+    app = {"lifespan": lifespan, "middleware": middleware, "routes": routes}
 
     async def run() -> None:
         stop = asyncio.Event()
         with heard(asyncio.get_running_loop(), stop.set, awaited=AWAITED, end=_cut_off):
             try:
                 with bounded(Connections()):
-                    await asyncio.to_thread(_launch, blocks, look, {"lifespan": lifespan, "middleware": middleware})
+                    await asyncio.to_thread(_launch, blocks, look, app)
             except OSError:
                 raise SettingsError(
                     "GRADIO_SERVER_PORT: the page cannot be served there; the port is taken, or GRADIO_SERVER_NAME "
@@ -139,20 +153,18 @@ def _launch(blocks: Any, look: Mapping[str, Any], app: Mapping[str, Any]) -> Non
         server_port=int(port) if port else None,
         prevent_thread_lock=True,
         ssr_mode=False,  # else a proxy of Gradio's own stands before the guard
-        app_kwargs={
-            **app,
-            "routes": [Route("/manifest.json", _manifest)],
-            "docs_url": None,
-            "redoc_url": None,
-            "openapi_url": None,
-        },
+        app_kwargs={**app, "docs_url": None, "redoc_url": None, "openapi_url": None},
     )
 
 
-async def _manifest(_: Request) -> JSONResponse:
+async def _manifest(title: str, _: Request) -> JSONResponse:
     """As Gradio's, which names an icon that is not there; the names are relative, for a page below a path."""
     icon = {"src": "favicon.ico", "sizes": "any", "type": "image/svg+xml"}
-    return JSONResponse({"name": "S2V Studio", "icons": [icon], "start_url": "./", "display": "standalone"})
+    return JSONResponse({"name": title, "icons": [icon], "start_url": "./", "display": "standalone"})
+
+
+async def _picture(path: Path, _: Request) -> FileResponse:
+    return FileResponse(path)
 
 
 async def _end(studio: Stoppable) -> None:

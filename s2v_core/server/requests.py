@@ -1,9 +1,10 @@
-"""Reads the body of a request, and ends a request with a refusal."""
+"""Reads the body of a request or a whole answer, and ends a request with a refusal."""
 
 import asyncio
 from collections.abc import AsyncIterator
 
-from starlette.types import Receive
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope
 
 
 class HttpRefusal(Exception):
@@ -27,3 +28,20 @@ async def body(receive: Receive, *, what: str, seconds: float) -> AsyncIterator[
             raise HttpRefusal(400, f"The {what} was cut short.")
         more = message.get("more_body", False)
         yield message.get("body", b"")
+
+
+async def whole_answer(app: ASGIApp, scope: Scope) -> tuple[int, Headers, bytes]:
+    """Returns the status, the headers and the body."""
+    messages: list[Message] = []
+
+    async def stay() -> Message:
+        # Nobody ever leaves here: a browser that did would leave half a file behind for everybody.
+        return await asyncio.Future()
+
+    async def collect(message: Message) -> None:
+        messages.append(message)
+
+    await app(scope, stay, collect)
+    start, *rest = messages
+    body = b"".join(message.get("body", b"") for message in rest)
+    return start["status"], Headers(raw=start["headers"]), body

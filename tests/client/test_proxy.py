@@ -75,6 +75,7 @@ def test_the_page_and_all_that_it_names_are_there(url: str) -> None:
         names += re.findall(r'http://example\.com/s2v/(gradio_api/file=[^"]*)"', page)
         assert len(names) > 8
         assert {http.get(name).status_code for name in names} == {200}
+        assert http.get(re.findall(r'og:image" content="http://example\.com/s2v/(.*?)"', page)[0]).status_code == 200
         # Relative to itself.
         for icon in http.get("manifest.json").json()["icons"]:
             assert http.get(urljoin(f"{url}manifest.json", icon["src"])).status_code == 200

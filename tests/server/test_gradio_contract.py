@@ -23,7 +23,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from s2v_core.server import streams
+from s2v_core.server import document, streams
 from s2v_core.server.connections import Connections, bounded
 from s2v_core.server.sessions import Sessions, bound, forget
 
@@ -231,6 +231,14 @@ def test_our_lifespan_middleware_and_routes_go_before_gradios(http: httpx.Client
     assert http.get("/manifest.json").text == "ours"
     assert "/manifest.json" in seen.paths
     assert seen.opened
+
+
+def test_the_html_has_what_we_replace_in_it(blocks: gr.Blocks, http: httpx.Client) -> None:
+    text = http.get("/").text
+    assert text.count(document._CHARSET) == 1
+    assert document._ROOT.findall(text) == [json.dumps(blocks.local_url.rstrip("/"))]
+    assert "Click to try out" in text
+    assert not re.search('Click to try out|content="Gradio|@Gradio|@teamGradio', document._GRADIOS.sub("", text))
 
 
 def test_gradio_drops_no_session_by_itself(blocks: gr.Blocks, told: str) -> None:

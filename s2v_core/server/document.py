@@ -1,0 +1,60 @@
+"""ASGI middleware that puts into Gradio's HTML what those read who run no scripts: a link's preview, for one."""
+
+import html
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from .requests import whole_answer
+
+PICTURE = "/static/thumbnail.jpg"
+_CHARSET = '<meta charset="utf-8" />'
+_GRADIOS = re.compile(r'<meta\s+(?:property="og:|name="twitter:)[^>]*>\s*')
+# As Gradio understood the request: the guard has removed from it the names that are not ours.
+_ROOT = re.compile(r'const root = ("[^"]*");')
+_PREVIEW = """
+		<title>{title}</title>
+		<meta name="description" content="{description}" />
+		<meta property="og:type" content="website" />
+		<meta property="og:url" content="{root}/" />
+		<meta property="og:title" content="{title}" />
+		<meta property="og:description" content="{description}" />
+		<meta property="og:image" content="{root}{picture}" />
+		<meta name="twitter:card" content="summary_large_image" />"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """What others show of the page where it is linked; `picture` is a JPEG."""
+
+    title: str
+    description: str
+    picture: Path
+
+
+class Document:
+    def __init__(self, app: ASGIApp, preview: Preview) -> None:
+        self._app, self._preview = app, preview
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if (scope["type"], scope.get("method"), scope.get("path")) != ("http", "GET", "/"):
+            await self._app(scope, receive, send)
+            return
+        status, headers, body = await whole_answer(self._app, scope)
+        response = Response(self._ours(body.decode()), status, media_type=headers.get("content-type"))
+        await response(scope, receive, send)
+
+    def _ours(self, document: str) -> str:
+        found = _ROOT.search(document)
+        facts = {
+            "title": self._preview.title,
+            "description": self._preview.description,
+            "root": json.loads(found[1]) if found else "",
+            "picture": PICTURE,
+        }
+        preview = _PREVIEW.format_map({name: html.escape(fact) for name, fact in facts.items()})
+        return _GRADIOS.sub("", document).replace(_CHARSET, _CHARSET + preview, 1)

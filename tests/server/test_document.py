@@ -1,0 +1,48 @@
+"""What those find in the page's HTML who run no scripts: the preview of a link, and what a browser loads first."""
+
+import io
+import re
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from PIL import Image
+
+from ..support.pages import served
+
+PREVIEW = re.compile(r'<meta\s+(?:name|property)="(description|(?:og|twitter):[\w:]+)"\s+content="([^"]*)"')
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Behind a proxy, with a public name."""
+    with served(tmp_path_factory.mktemp("document"), S2V_TRUSTED_HOPS="1", S2V_HOSTS="studio.example") as url:
+        yield url
+
+
+@pytest.fixture
+def http(url: str) -> Iterator[httpx.Client]:
+    public = {"X-Forwarded-Host": "studio.example", "X-Forwarded-Proto": "https"}
+    with httpx.Client(base_url=url, trust_env=False, timeout=60, headers=public) as http:
+        yield http
+
+
+def test_the_preview_of_a_link_has_our_words_and_a_picture_under_the_public_name(http: httpx.Client) -> None:
+    document = http.get("").text
+    assert re.findall("<title>(.*)</title>", document) == ["S2V Studio"]
+    says = "One portrait and one sentence become a six-second clip of that person."
+    assert PREVIEW.findall(document) == [
+        ("description", says),
+        ("og:type", "website"),
+        ("og:url", "https://studio.example/"),
+        ("og:title", "S2V Studio"),
+        ("og:description", says),
+        ("og:image", "https://studio.example/static/thumbnail.jpg"),
+        ("twitter:card", "summary_large_image"),
+    ]
+
+
+def test_the_picture_of_a_preview_is_there(http: httpx.Client) -> None:
+    answer = http.get("static/thumbnail.jpg")
+    assert answer.headers["content-type"] == "image/jpeg"
+    assert Image.open(io.BytesIO(answer.content)).size == (1280, 640)
