@@ -13,6 +13,8 @@ from .requests import whole_answer
 
 PICTURE = "/static/thumbnail.jpg"
 _CHARSET = '<meta charset="utf-8" />'
+# Below a path, this leads past the page.
+_MANIFEST = 'href="/manifest.json"'
 _GRADIOS = re.compile(r'<meta\s+(?:property="og:|name="twitter:)[^>]*>\s*')
 # As Gradio understood the request: the guard has removed from it the names that are not ours.
 _ROOT = re.compile(r'const root = ("[^"]*");')
@@ -57,4 +59,5 @@ class Document:
             "picture": PICTURE,
         }
         preview = _PREVIEW.format_map({name: html.escape(fact) for name, fact in facts.items()})
+        document = document.replace(_MANIFEST, _MANIFEST.replace("/", "./", 1), 1)
         return _GRADIOS.sub("", document).replace(_CHARSET, _CHARSET + preview, 1)

@@ -76,9 +76,10 @@ def test_the_page_and_all_that_it_names_are_there(url: str) -> None:
         assert len(names) > 8
         assert {http.get(name).status_code for name in names} == {200}
         assert http.get(re.findall(r'og:image" content="http://example\.com/s2v/(.*?)"', page)[0]).status_code == 200
+        manifest = urljoin(url, re.findall(r'rel="manifest" href="(.*?)"', page)[0])
         # Relative to itself.
-        for icon in http.get("manifest.json").json()["icons"]:
-            assert http.get(urljoin(f"{url}manifest.json", icon["src"])).status_code == 200
+        for icon in http.get(manifest).json()["icons"]:
+            assert http.get(urljoin(manifest, icon["src"])).status_code == 200
         assert httpx.get(url[:-1], trust_env=False).headers["Location"].endswith("/s2v/")
 
 

@@ -46,3 +46,9 @@ def test_the_picture_of_a_preview_is_there(http: httpx.Client) -> None:
     answer = http.get("static/thumbnail.jpg")
     assert answer.headers["content-type"] == "image/jpeg"
     assert Image.open(io.BytesIO(answer.content)).size == (1280, 640)
+
+
+def test_a_page_below_a_path_names_its_own_files(http: httpx.Client) -> None:
+    links = re.findall(r'<(?:link|script)[^>]* (?:href|src)="([^"]*)"', http.get("").text)
+    assert "./manifest.json" in links
+    assert [link for link in links if not link.startswith("./")] == []

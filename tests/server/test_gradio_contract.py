@@ -235,7 +235,7 @@ def test_our_lifespan_middleware_and_routes_go_before_gradios(http: httpx.Client
 
 def test_the_html_has_what_we_replace_in_it(blocks: gr.Blocks, http: httpx.Client) -> None:
     text = http.get("/").text
-    assert text.count(document._CHARSET) == 1
+    assert text.count(document._CHARSET) == text.count(document._MANIFEST) == 1
     assert document._ROOT.findall(text) == [json.dumps(blocks.local_url.rstrip("/"))]
     assert "Click to try out" in text
     assert not re.search('Click to try out|content="Gradio|@Gradio|@teamGradio', document._GRADIOS.sub("", text))
