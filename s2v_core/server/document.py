@@ -1,11 +1,14 @@
-"""ASGI middleware that puts into Gradio's HTML what those read who run no scripts: a link's preview, for one."""
+"""ASGI middleware that puts a preview of our own into Gradio's HTML, and compresses it."""
 
+import asyncio
+import gzip
 import html
 import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -47,8 +50,12 @@ class Document:
             await self._app(scope, receive, send)
             return
         status, headers, body = await whole_answer(self._app, scope)
-        response = Response(self._ours(body.decode()), status, media_type=headers.get("content-type"))
-        await response(scope, receive, send)
+        ours = self._ours(body.decode()).encode()
+        kept = {"Content-Type": headers.get("content-type", ""), "Vary": "Accept-Encoding"}
+        if "gzip" in Headers(scope=scope).get("accept-encoding", ""):
+            kept["Content-Encoding"] = "gzip"
+            ours = await asyncio.to_thread(gzip.compress, ours, 6)
+        await Response(ours, status, kept)(scope, receive, send)
 
     def _ours(self, document: str) -> str:
         found = _ROOT.search(document)

@@ -52,3 +52,13 @@ def test_a_page_below_a_path_names_its_own_files(http: httpx.Client) -> None:
     links = re.findall(r'<(?:link|script)[^>]* (?:href|src)="([^"]*)"', http.get("").text)
     assert "./manifest.json" in links
     assert [link for link in links if not link.startswith("./")] == []
+
+
+def test_the_html_is_compressed_for_those_who_can_read_that(http: httpx.Client) -> None:
+    plain = http.get("", headers={"Accept-Encoding": "identity"})
+    small = http.get("", headers={"Accept-Encoding": "gzip"})
+    assert "content-encoding" not in plain.headers
+    assert small.headers["content-encoding"] == "gzip"
+    assert plain.headers["vary"] == small.headers["vary"] == "Accept-Encoding"
+    assert small.text == plain.text
+    assert int(small.headers["content-length"]) < 0.25 * len(plain.content)
