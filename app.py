@@ -549,9 +549,9 @@ def run(limits: ServerLimits = USUAL) -> None:
         settings,
         uploads=UPLOADS,
         preview=PREVIEW,
+        style="".join(sheet.read_text("utf-8") for sheet in sheets),
         limits=limits,
         theme=theme,
-        head=f"<style>{''.join(sheet.read_text('utf-8') for sheet in sheets)}</style>",
         js=(ASSETS / "page.js").read_text("utf-8"),
         favicon_path=ASSETS / "favicon.svg",
     )

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import hashlib
 import html
 import json
 import re
@@ -41,9 +42,16 @@ class Preview:
     picture: Path
 
 
+def sheet_path(style: str) -> str:
+    """Returns where a style sheet is served: a browser keeps it until its content is another."""
+    return f"/assets/page-{hashlib.sha256(style.encode()).hexdigest()[:8]}.css"
+
+
 class Document:
-    def __init__(self, app: ASGIApp, preview: Preview) -> None:
-        self._app, self._preview = app, preview
+    """`sheet` is the path of the page's style sheet."""
+
+    def __init__(self, app: ASGIApp, preview: Preview, sheet: str) -> None:
+        self._app, self._preview, self._sheet = app, preview, sheet
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if (scope["type"], scope.get("method"), scope.get("path")) != ("http", "GET", "/"):
@@ -66,5 +74,7 @@ class Document:
             "picture": PICTURE,
         }
         preview = _PREVIEW.format_map({name: html.escape(fact) for name, fact in facts.items()})
+        # After Gradio's own, and without waiting for its scripts.
+        document = document.replace("</head>", f'<link rel="stylesheet" href=".{self._sheet}" /></head>', 1)
         document = document.replace(_MANIFEST, _MANIFEST.replace("/", "./", 1), 1)
         return _GRADIOS.sub("", document).replace(_CHARSET, _CHARSET + preview, 1)

@@ -14,7 +14,7 @@ from urllib.request import getproxies
 
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse
+from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from .. import wire
@@ -22,7 +22,7 @@ from ..errors import S2VError, SettingsError
 from ..settings import Settings
 from .compression import Compression
 from .connections import Connections, bounded
-from .document import PICTURE, Document, Preview
+from .document import PICTURE, Document, Preview, sheet_path
 from .guard import Guard
 from .limits import USUAL, ServerLimits
 from .sessions import Sessions, bound, forget
@@ -48,6 +48,7 @@ def serve(
     *,
     uploads: Path,
     preview: Preview,
+    style: str,
     limits: ServerLimits = USUAL,
     **look: Any,
 ) -> None:
@@ -73,11 +74,12 @@ def serve(
     middleware = [
         _guard(blocks, settings, uploads, limits),
         Middleware(StreamGrace, sessions, limits.stream_pause),
-        Middleware(Document, preview),
+        Middleware(Document, preview, sheet := sheet_path(style)),
         Middleware(Compression),
     ]
     routes = [
         Route("/manifest.json", partial(_manifest, preview.title)),
+        Route(sheet, partial(_sheet, style)),
         Route(PICTURE, partial(_picture, preview.picture)),
     ]
     app = {"lifespan": lifespan, "middleware": middleware, "routes": routes}
@@ -161,6 +163,10 @@ async def _manifest(title: str, _: Request) -> JSONResponse:
     """As Gradio's, which names an icon that is not there; the names are relative, for a page below a path."""
     icon = {"src": "favicon.ico", "sizes": "any", "type": "image/svg+xml"}
     return JSONResponse({"name": title, "icons": [icon], "start_url": "./", "display": "standalone"})
+
+
+async def _sheet(style: str, _: Request) -> Response:
+    return Response(style, media_type="text/css")
 
 
 async def _picture(path: Path, _: Request) -> FileResponse:

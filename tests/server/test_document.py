@@ -62,3 +62,13 @@ def test_the_html_is_compressed_for_those_who_can_read_that(http: httpx.Client) 
     assert plain.headers["vary"] == small.headers["vary"] == "Accept-Encoding"
     assert small.text == plain.text
     assert int(small.headers["content-length"]) < 0.25 * len(plain.content)
+
+
+def test_the_style_sheet_is_a_file_of_its_own_that_a_browser_keeps(http: httpx.Client) -> None:
+    *gradios, ours = re.findall(r'<link rel="stylesheet"[^>]*href="\./([^"]*)"', http.get("").text)
+    assert gradios
+    sheet = http.get(ours)
+    assert sheet.headers["content-type"].startswith("text/css")
+    assert "immutable" in sheet.headers["cache-control"]
+    assert "#generate" in sheet.text
+    assert "#generate {" not in http.get("config").text

@@ -237,6 +237,7 @@ def test_the_html_has_what_we_replace_in_it(blocks: gr.Blocks, http: httpx.Clien
     text = http.get("/").text
     assert text.count(document._CHARSET) == text.count(document._MANIFEST) == 1
     assert document._ROOT.findall(text) == [json.dumps(blocks.local_url.rstrip("/"))]
+    assert text.count("</head>") == 1
     assert "Click to try out" in text
     assert not re.search('Click to try out|content="Gradio|@Gradio|@teamGradio', document._GRADIOS.sub("", text))
 
@@ -278,7 +279,7 @@ def test_the_server_has_the_connections_that_we_bound(blocks: gr.Blocks, seen: S
 
 def test_launch_takes_what_we_pass() -> None:
     passed = {
-        "theme", "head", "js", "favicon_path", "footer_links", "run_history", "enable_monitoring", "max_threads",
+        "theme", "js", "favicon_path", "footer_links", "run_history", "enable_monitoring", "max_threads",
         "max_file_size", "server_port", "prevent_thread_lock", "ssr_mode", "app_kwargs",
     }  # fmt: skip
     assert passed <= inspect.signature(gr.Blocks.launch).parameters.keys()
