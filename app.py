@@ -26,7 +26,7 @@ from s2v_core.jobs.studio import Studio
 from s2v_core.page import cards
 from s2v_core.page.examples import examples
 from s2v_core.page.gallery import Gallery, Shelf
-from s2v_core.page.orders import Order, Orders, limit, path_of, promise, text_of
+from s2v_core.page.orders import Order, Orders, limit, path_of, promise, takes, text_of
 from s2v_core.page.share import shared
 from s2v_core.page.view import View
 from s2v_core.providers import price_of_a_clip
@@ -110,8 +110,8 @@ orders, gallery = Orders(studio, settings, UPLOADS), Gallery(studio, settings)
 FIRST = studio.services.default.name
 
 
-def component(name: str, value: Any = None) -> gr.HTML:
-    """A part of the page with a template and a script of its own, which fills the value in as text."""
+def component(name: str, value: Any = None, **props: Any) -> gr.HTML:
+    """A part of the page with a template and a script of its own, which gets `props` and fills the value in as text."""
     script = ASSETS / "parts" / f"{name}.js"
     return gr.HTML(
         value,
@@ -119,6 +119,7 @@ def component(name: str, value: Any = None) -> gr.HTML:
         js_on_load=script.read_text("utf-8") if script.is_file() else None,
         apply_default_css=False,
         elem_id=name,
+        **props,
     )
 
 
@@ -195,7 +196,7 @@ class OrderForm:
             buttons=[],
             elem_id="subject",
         )
-        with component("preflight", {}) as self.preflight:
+        with component("preflight", {}, takes=takes()) as self.preflight:
             crop = gr.Button("Crop to fit", elem_id="crop")
         with gr.Row(elem_id="samples"):
             gr.HTML("Try", elem_id="try", apply_default_css=False)

@@ -1,5 +1,7 @@
-// What will be sent of the photo, and what should be known before it costs. All text goes in as textContent.
-const verdict = element.querySelector(".verdict"), list = element.querySelector(".warnings");
+// What becomes of a file, what will be sent of the photo, and what should be known before it costs. All text goes in as
+// textContent.
+const news = element.querySelector(".news"), verdict = element.querySelector(".verdict");
+const list = element.querySelector(".warnings"), { takes } = props;
 
 function make(tag, text, name = "") {
   const node = document.createElement(tag);
@@ -21,5 +23,35 @@ function show() {
   if (facts) list.append(make("li", "One clear human face? We cannot check that for you.", "quiet"));
 }
 
-watch("value", show);
+function tell(text, { refused = false } = {}) {
+  news.dataset.refused = refused;
+  news.textContent = text;
+}
+
+// Empty if the file may be the portrait.
+function refusal({ name, size, type }) {
+  // Browsers have no type for some pictures, and odd ones for others.
+  const kind = /^(image\/|$)/.test(type) && (name.match(/\.(\w+)$/)?.[1] ?? type.slice(6));
+  if (!takes.types.includes(type)) return kind ? takes.kind.replace("{kind}", kind.toUpperCase()) : takes.no_picture;
+  return size > takes.bytes ? takes.size.replace("{given}", Math.ceil(size / 1e5) / 10) : "";
+}
+
+// Before Gradio hears of the file, and before the page takes the portrait away for it.
+function look(event) {
+  const chosen = event.target.matches?.("#subject input[type=file]") ? event.target : undefined;
+  const [file] = (event.type === "change" ? chosen : event.dataTransfer ?? event.clipboardData)?.files ?? [];
+  const why = file && refusal(file);
+  if (!why) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+  tell(why, { refused: true });
+  // Gradio goes on to show where to drop.
+  event.target.closest?.("#subject .upload-container")?.dispatchEvent(new DragEvent("dragleave"));
+}
+
+for (const kind of ["change", "drop", "paste"]) addEventListener(kind, look, true);
+watch("value", () => {
+  tell("");
+  show();
+});
 show();

@@ -198,3 +198,14 @@ def promise(settings: Settings, label: str) -> str:
 def limit() -> str:
     """What a photo must be, for the place where one is dropped."""
     return f"one clear human face\nJPEG, PNG or WebP, under {wire.PHOTO_BYTES // 1_000_000} MB"
+
+
+def takes() -> dict[str, Any]:
+    """What a browser needs to refuse a file before it is uploaded, and the sentences for that."""
+    return {
+        "types": ["image/jpeg", "image/png", "image/webp"],
+        "bytes": wire.PHOTO_BYTES,
+        "no_picture": str(ImageRejected(Reason.PHOTO_NO_PICTURE)),
+        "kind": str(ImageRejected(Reason.PHOTO_KIND, {"kind": "{kind}"})),
+        "size": str(ImageRejected(Reason.PHOTO_MEGABYTES, {"given": "{given}", "most": wire.PHOTO_BYTES // 1_000_000})),
+    }
