@@ -49,7 +49,15 @@ function look(event) {
   event.target.closest?.("#subject .upload-container")?.dispatchEvent(new DragEvent("dragleave"));
 }
 
+// Gradio makes the field anew for each portrait, for pictures of any kind. Three named ones let Safari convert HEIC.
+function narrow() {
+  const field = document.querySelector("#subject input[type=file]"), accept = takes.types.join();
+  if (field && field.accept !== accept) field.accept = accept;
+}
+
 for (const kind of ["change", "drop", "paste"]) addEventListener(kind, look, true);
+new MutationObserver(narrow).observe(document.body, { subtree: true, childList: true });
+narrow();
 watch("value", () => {
   tell("");
   show();

@@ -36,6 +36,14 @@ def complaints(context: BrowserContext) -> Iterator[list[str]]:
     context.remove_listener("response", see)
 
 
+def test_the_file_chooser_offers_three_formats_each_time(simulated: str, open_page: Callable[..., Page]) -> None:
+    page = open_page(simulated)
+    for _ in range(2):
+        expect(page.locator(FIELD)).to_have_attribute("accept", "image/jpeg,image/png,image/webp")
+        page.locator(".sample").first.click()
+        page.get_by_label("Remove").click()
+
+
 @pytest.mark.parametrize(
     ("name", "size", "says"),
     [
