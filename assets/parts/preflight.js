@@ -23,9 +23,11 @@ function show() {
   if (facts) list.append(make("li", "One clear human face? We cannot check that for you.", "quiet"));
 }
 
-function tell(text, { refused = false } = {}) {
+function tell(text, { refused = false, share = "" } = {}) {
   news.dataset.refused = refused;
-  news.textContent = text;
+  news.replaceChildren(text, share && make("span", share));
+  // Said once, and not at each step.
+  news.querySelector("span")?.setAttribute("aria-hidden", true);
 }
 
 // Empty if the file may be the portrait.
@@ -48,6 +50,41 @@ function look(event) {
   // Gradio goes on to show where to drop.
   event.target.closest?.("#subject .upload-container")?.dispatchEvent(new DragEvent("dragleave"));
 }
+
+// To Gradio, what did not arrive is an empty list: it would speak of statuses.
+const send = (url, { body, headers = {} }) => new Promise((answer) => {
+  const request = new XMLHttpRequest(), why = refusal(body.get("files"));
+  const fail = (sentence) => {
+    tell(sentence, { refused: true });
+    answer(new Response("[]"));
+  };
+  if (why) return fail(why);
+  tell("Uploading");
+  request.upload.onprogress = ({ lengthComputable, loaded, total }) => {
+    if (lengthComputable) tell("Uploading", { share: ` · ${Math.floor((100 * loaded) / total)} %` });
+  };
+  request.onerror = () => fail("The portrait did not arrive. Check your connection, then choose it again.");
+  request.onload = () => {
+    if (request.status !== 200) {
+      // A sentence of the studio's; what stands before it may answer with a page.
+      const ours = request.getResponseHeader("content-type")?.startsWith("text/plain");
+      return ours ? fail(request.responseText) : request.onerror();
+    }
+    tell("");
+    answer(new Response(request.responseText));
+  };
+  request.open("POST", url);
+  new Headers(headers).forEach((value, name) => request.setRequestHeader(name, value));
+  request.send(body);
+});
+
+// Gradio asks the server how much has arrived; the browser knows, and what lies between cannot hold it back.
+const usual = window.fetch;
+window.fetch = (asked, options) => {
+  const { pathname } = new URL(asked.url ?? asked, document.baseURI);
+  if (pathname.endsWith("/gradio_api/upload_progress")) return Promise.resolve(new Response());
+  return pathname.endsWith("/gradio_api/upload") ? send(asked, options) : usual(asked, options);
+};
 
 // Gradio makes the field anew for each portrait, for pictures of any kind. Three named ones let Safari convert HEIC.
 function narrow() {

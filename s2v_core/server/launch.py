@@ -17,7 +17,6 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from .. import wire
 from ..errors import S2VError, SettingsError
 from ..settings import Settings
 from .compression import Compression
@@ -150,7 +149,6 @@ def _launch(blocks: Any, look: Mapping[str, Any], app: Mapping[str, Any]) -> Non
         run_history=False,
         enable_monitoring=False,
         max_threads=1000,
-        max_file_size=wire.PHOTO_BYTES,
         # Else Gradio takes the next one if this is taken.
         server_port=int(port) if port else None,
         prevent_thread_lock=True,

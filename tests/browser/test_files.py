@@ -1,10 +1,14 @@
 """What becomes of a file that somebody chooses, drops or pastes as the portrait."""
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Response, expect
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Response, Route, expect
+
+from ..support.pages import upload
+from ..support.photos import PORTRAIT
 
 FIELD, NEWS = "#subject input[type=file]", "#preflight .news"
 PDF = "The file is not a picture; the service takes JPEG, PNG and WebP. Choose one of these."
@@ -14,6 +18,12 @@ DROP = """([where, name, type]) => {
   const event = new DragEvent("drop", { bubbles: true, cancelable: true, dataTransfer: given });
   document.querySelector(where).dispatchEvent(event);
 }"""
+# Each thing that is said while a photo is on its way.
+SAID = f"""() => {{
+  const news = document.querySelector("{NEWS}");
+  window.said = [];
+  new MutationObserver(() => window.said.push(news.textContent)).observe(news, {{ childList: true }});
+}}"""
 
 
 @pytest.fixture
@@ -34,6 +44,20 @@ def complaints(context: BrowserContext) -> Iterator[list[str]]:
     yield found
     context.remove_listener("console", hear)
     context.remove_listener("response", see)
+
+
+def test_a_photo_comes_and_goes_without_an_error_in_the_console(
+    simulated: str, open_page: Callable[..., Page], complaints: list[str], tmp_path: Path
+) -> None:
+    page = open_page(simulated)
+    text = tmp_path / "renamed.jpg"
+    text.write_text("this is no picture")
+    for file, says in ((PORTRAIT, "✓ Ready"), (text, "Not accepted The file is not a picture")):
+        upload(page, file)
+        expect(page.locator("#preflight")).to_contain_text(says)
+        page.get_by_label("Remove").click()
+        expect(page.locator("#preflight .verdict")).to_be_empty()
+    assert complaints == []
 
 
 def test_the_file_chooser_offers_three_formats_each_time(simulated: str, open_page: Callable[..., Page]) -> None:
@@ -87,3 +111,49 @@ def test_a_wrong_file_that_is_dropped_takes_no_portrait_away(simulated: str, ope
     expect(page.locator(NEWS)).to_have_text(PDF)
     expect(page.locator("#preflight")).to_contain_text("✓ Ready")
     expect(page.locator("#subject .image-frame")).to_be_visible()
+
+
+def test_an_upload_says_how_much_of_it_is_sent(simulated: str, open_page: Callable[..., Page]) -> None:
+    page = open_page(simulated)
+    page.evaluate(SAID)
+    network = page.context.new_cdp_session(page)
+    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 200_000}
+    network.send("Network.enable")
+    network.send("Network.emulateNetworkConditions", slow)
+    upload(page, PORTRAIT)
+    first, *shares, last = page.evaluate("said")
+    assert (first, last) == ("Uploading", "")
+    numbers = [int(re.fullmatch(r"Uploading · (\d+) %", share)[1]) for share in shares if share]  # type: ignore[index]
+    assert numbers == sorted(numbers)
+    assert len({number for number in numbers if number < 100}) > 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (lambda route: route.abort(), "The portrait did not arrive. Check your connection, then choose it again."),
+        (
+            lambda route: route.fulfill(status=413, content_type="text/html", body="<h1>nginx</h1>"),
+            "The portrait did not arrive. Check your connection, then choose it again.",
+        ),
+        (
+            lambda route: route.fulfill(status=429, content_type="text/plain", body="Wait a moment, then try again."),
+            "Wait a moment, then try again.",
+        ),
+    ],
+    ids=["no connection", "a proxy's page", "the studio's sentence"],
+)
+def test_an_upload_that_fails_says_so_at_the_portrait_and_can_be_tried_again(
+    answer: Callable[[Route], None], says: str, simulated: str, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(simulated)
+    page.route("**/gradio_api/upload*", answer)
+    page.locator(FIELD).set_input_files(PORTRAIT)
+    expect(page.locator(NEWS)).to_have_text(says)
+    # Gradio has been told by then.
+    expect(page.locator(FIELD)).to_be_attached()
+    assert page.locator(".toast-body").count() == 0
+    page.unroute("**/gradio_api/upload*")
+    upload(page, PORTRAIT)
+    expect(page.locator("#preflight")).to_contain_text("✓ Ready")
+    expect(page.locator(NEWS)).to_be_empty()

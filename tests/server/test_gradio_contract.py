@@ -280,7 +280,7 @@ def test_the_server_has_the_connections_that_we_bound(blocks: gr.Blocks, seen: S
 def test_launch_takes_what_we_pass() -> None:
     passed = {
         "theme", "js", "favicon_path", "footer_links", "run_history", "enable_monitoring", "max_threads",
-        "max_file_size", "server_port", "prevent_thread_lock", "ssr_mode", "app_kwargs",
+        "server_port", "prevent_thread_lock", "ssr_mode", "app_kwargs",
     }  # fmt: skip
     assert passed <= inspect.signature(gr.Blocks.launch).parameters.keys()
 
@@ -330,3 +330,9 @@ def test_our_scripts_are_given_what_they_use(frontend: str) -> None:
     for name in ("element", "trigger", "props", "watch"):
         assert re.search(rf"[`\"']{name}[`\"']", script), name
     assert frontend
+
+
+def test_an_upload_is_sent_and_followed_as_our_script_expects(frontend: str) -> None:
+    assert re.search(r"upload_id=\$\{\w+\}`[^;]+;\w+=await this\.fetch\(\w+,\{method:`POST`,body:", frontend)
+    assert "append(`files`," in frontend
+    assert "/gradio_api/upload_progress?upload_id=" in frontend
