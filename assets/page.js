@@ -128,8 +128,24 @@ function nameLack() {
   button.dataset.lacks = button.ariaLabel = lack;
   if (!lack) button.removeAttribute("aria-label");
 }
+// Gradio has labels and names where a reader of the page needs headings and names that are said once.
+function nameParts() {
+  for (const title of document.querySelectorAll("#subject [data-testid=block-label], #prompt [data-testid=block-info]")) {
+    if (!title.role) Object.assign(title, { role: "heading", ariaLevel: 2 });
+  }
+  for (const icon of document.querySelectorAll(".sample img[alt]:not([alt=''])")) icon.alt = "";
+}
+
+// What is wrong stands at its field until somebody changes it.
+s2v.wrong = (selector, sentence) => {
+  for (const old of document.querySelectorAll(".wrong")) old.remove();
+  const field = selector.startsWith("#") && sentence && document.querySelector(selector.split(/[ :]/)[0]);
+  if (field && field.closest("#order")) field.append(Object.assign(document.createElement("p"), { className: "wrong", textContent: sentence }));
+};
+
 for (const kind of ["input", "change"]) addEventListener(kind, nameLack);
-new MutationObserver(nameLack).observe(document.body, { subtree: true, childList: true, attributeFilter: ["class", "style"] });
+for (const kind of ["input", "change"]) addEventListener(kind, () => s2v.wrong("", ""));
+new MutationObserver(() => (nameLack(), nameParts())).observe(document.body, { subtree: true, childList: true, attributeFilter: ["class", "style"] });
 
 addEventListener("click", (event) => {
   const button = event.target.closest?.("#delete, #generate, .sample");
@@ -159,7 +175,6 @@ addEventListener("drop", (event) => {
 });
 addEventListener("paste", (event) => {
   const photo = photoOf(event.clipboardData), inText = event.target.closest?.("textarea, input");
-  // Word and Excel paste their text as a picture, too.
   if (!photo || (inText && event.clipboardData.types.includes("text/plain"))) return;
   event.preventDefault();
   s2v.take(photo);

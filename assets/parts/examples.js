@@ -32,7 +32,6 @@ function item(example, number) {
   const button = document.createElement("button"), poster = new Image(), words = document.createElement("span");
   button.type = "button";
   poster.alt = "";
-  poster.src = example.poster;
   words.textContent = example.scene;
   button.append(poster, words);
   button.onclick = () => play(number);
@@ -47,11 +46,13 @@ video.ontimeupdate = () => played.style.setProperty("--part", video.currentTime 
 function begin() {
   document.querySelector("#status .stage").append(playing);
   playing.hidden = false;
-  find("ul").replaceChildren(...examples.map(item));
+  examples.forEach((example, place) => (find("ul").children[place].querySelector("img").src = example.poster));
   play(0);
 }
 
-// After what the page itself needs.
+// They have their places at once, and their pictures after what the page itself needs.
+find("ul").replaceChildren(...examples.map(item));
+
 function later() {
   "requestIdleCallback" in window ? requestIdleCallback(begin, { timeout: 1000 }) : setTimeout(begin, 200);
 }

@@ -34,12 +34,17 @@ function tell(text, { refused = false, share = "" } = {}) {
 function refusal({ name, size, type }) {
   // Browsers have no type for some pictures, and odd ones for others.
   const kind = /^(image\/|$)/.test(type) && (name.match(/\.(\w+)$/)?.[1] ?? type.slice(6));
-  if (!takes.types.includes(type)) return kind ? takes.kind.replace("{kind}", kind.toUpperCase()) : takes.no_picture;
+  // The camera's has a name alone.
+  const named = type || `image/${name.split(".").pop().toLowerCase().replace("jpg", "jpeg")}`;
+  if (!takes.types.includes(named)) return kind ? takes.kind.replace("{kind}", kind.toUpperCase()) : takes.no_picture;
   return size > takes.bytes ? takes.size.replace("{given}", Math.ceil(size / 1e5) / 10) : "";
 }
 
 // Before Gradio hears of the file, and before the page takes the portrait away for it.
 function look(event) {
+  // Word and Excel paste their text as a picture, too.
+  const text = event.clipboardData?.types.includes("text/plain") && event.target.closest?.("textarea, input");
+  if (text) return;
   const chosen = event.target.matches?.("#subject input[type=file]") ? event.target : undefined;
   const [file] = (event.type === "change" ? chosen : event.dataTransfer ?? event.clipboardData)?.files ?? [];
   const why = file && refusal(file);

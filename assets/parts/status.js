@@ -63,7 +63,10 @@ function show() {
   if (now.ticket === awaited && !now.running) announce(ready);
   document.title = `${ready ? "✓ Ready · " : now.running ? `${now.title} · ` : ""}S2V Studio`;
   const over = JSON.stringify([now.ending, now.actions]);
-  if (over !== ended) end();
+  if (over !== ended) {
+    end();
+    window.s2v?.wrong((!now.ticket && now.actions[0]?.[1]) || "", now.ending[0]?.[1]);
+  }
   ended = over;
   const news = JSON.stringify([now.facts, now.task, now.ticket, now.running]);
   if (news !== last) tell(now.facts);

@@ -155,7 +155,7 @@ def job_card(
         facts = [made_by(job), f"rendered in {took}", "", taken, cost, _kept(job, keep_hours)]
     elif job.state in UNDER_WAY:
         title, line = _running(job, title, typical)
-        facts = [made_by(job), _spent(job)]
+        facts = [made_by(job), *([job.status] if job.status else []), _spent(job)]
     else:
         title, ending, actions = _over(job, title, space)
     return card(
@@ -229,8 +229,6 @@ def _running(job: Job, title: str, typical: TypicalDurations | None) -> tuple[st
         line = f"Slower than 9 in 10 clips here so far. {_BACK}"
     else:
         line = f"{takes(job.service, typical)} {_BACK}"
-    if job.state is State.RENDERING and job.status:
-        line = f"{job.provider}: {job.status}. {line}"
     return title, job.waits or line
 
 

@@ -100,9 +100,14 @@ def test_the_layout_does_not_jump_while_a_job_runs(live: str, service: Service, 
     page.wait_for_timeout(300)
     page.evaluate(
         """() => {
-          window.shifted = 0;
+          [window.shifted, window.shifts] = [0, []];
+          const named = ({ node, previousRect, currentRect }) =>
+            `${node?.id || node?.className || node?.nodeName} ${previousRect.y}>${currentRect.y}`;
           new PerformanceObserver((list) => {
-            for (const entry of list.getEntries()) window.shifted += entry.value;
+            for (const entry of list.getEntries()) {
+              window.shifted += entry.value;
+              window.shifts.push([entry.value, entry.sources.map(named)]);
+            }
           }).observe({ type: "layout-shift" });
         }"""
     )
@@ -111,7 +116,7 @@ def test_the_layout_does_not_jump_while_a_job_runs(live: str, service: Service, 
     expect_playing(page, 64)
     # Shifts are told some frames after they happened.
     page.wait_for_timeout(300)
-    assert page.evaluate("window.shifted") < 0.1
+    assert page.evaluate("window.shifted") < 0.1, page.evaluate("window.shifts")
 
 
 def test_the_config_and_the_browsers_storage_hold_tickets_and_nothing_else_of_a_visitor(

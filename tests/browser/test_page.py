@@ -26,9 +26,9 @@ from ..support.waiting import wait_until
 # Whether pictures stood beside the clip, each time that something of this changed.
 WITH_PICTURES = """() => {
   const card = document.querySelector('#status .card'), likeness = document.querySelector('#likeness [data-shown]');
-  const note = () => window.beside.push(`${card.dataset.state} ${likeness.dataset.shown}`);
+  const note = () => window.beside.push(`${card.dataset.state} ${Boolean(likeness.querySelector(".stills button"))}`);
   window.beside = [];
-  for (const each of [card, likeness]) new MutationObserver(note).observe(each, {attributes: true});
+  for (const each of [card, likeness]) new MutationObserver(note).observe(each, {attributes: true, childList: true, subtree: true});
 }"""
 
 
@@ -54,7 +54,7 @@ def test_a_sample_becomes_a_clip_with_its_stages_on_the_way(
     seen = page.evaluate("window.seen")
     shown = " | ".join(" ".join(row[1:]) for row in seen)
     # What lasts only a moment may pass between two looks.
-    places = [shown.index(word) for word in ("Preparing", "Processing", "Your clip is ready")]
+    places = [shown.index(word) for word in ("Preparing", "Rendering", "Your clip is ready")]
     assert places == sorted(places)
     states = list(dict.fromkeys(state for state, _, _ in seen))
     assert states[0] == "queued"

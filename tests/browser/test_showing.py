@@ -121,7 +121,7 @@ def test_words_are_counted_as_they_are_typed_in_any_language(live: str, open_pag
     assert page.locator("#prompt").get_attribute("data-long") == "stop"
     say(page, "She sings.")
     page.locator(".idea", has_text="golden hour").click()
-    expect(page.locator("#prompt textarea")).to_have_value("She sings, golden hour")
+    expect(page.locator("#prompt textarea")).to_have_value("She sings, golden hour.")
 
 
 @pytest.mark.parametrize("stage", ["sending", "rendering", "fetching"])
@@ -167,13 +167,13 @@ def test_a_clip_stands_beside_its_reference_with_how_it_was_made_and_can_be_used
     page.reload()
     expect_state(page, "done")
     expect(page.locator("#subject img")).to_be_visible()
-    expect(page.locator("#prompt textarea")).to_have_value(re.compile("humming computer"))
+    expect(page.locator("#prompt textarea")).to_have_value(re.compile("from a computer"))
     page.locator("#subject").get_by_label("Remove Image").click()
     say(page, "Something else.")
     page.locator("#optimizer input").check()
     page.locator("#again").click()
     expect(page.locator("#subject img")).to_be_visible()
-    expect(page.locator("#prompt textarea")).to_have_value(re.compile("humming computer"))
+    expect(page.locator("#prompt textarea")).to_have_value(re.compile("from a computer"))
     expect(page.locator("#optimizer input")).not_to_be_checked()
     service.query = [task("Processing")]
     page.locator("#consent input").check()
@@ -253,7 +253,7 @@ def test_the_key_is_asked_for_on_the_screen_and_left_by_escape_or_a_click_elsewh
     page = open_page(live, size)
     label, take = page.locator("#own-key .label-wrap"), page.locator("#take")
     before = page.locator("#columns").bounding_box()
-    for leave in (lambda: page.keyboard.press("Escape"), lambda: page.locator("#status h2").click()):
+    for leave in (lambda: page.keyboard.press("Escape"), lambda: page.locator("#brand h1").click()):
         label.click()
         expect(take).to_be_in_viewport(ratio=1)
         box = page.locator("#key").bounding_box()
@@ -405,8 +405,8 @@ def test_the_presenter_view_shows_the_clip_the_portrait_and_the_sentence_alone(
     for part in ("#order", "#header", "#history", "#own-key", "#stop"):
         expect(page.locator(part)).to_be_hidden()
     big = "node => parseFloat(getComputedStyle(node).fontSize)"
-    assert page.locator("#status h2").evaluate(big) >= 48
-    assert page.locator("#status .clock").evaluate(big) >= 48
+    assert page.locator("#likeness .caption").evaluate(big) >= 46
+    assert page.locator("#status .clock").evaluate(big) >= 72
     service.query = [task("Success", file_id=FILE)]
     expect_state(page, "done")
     expect(page.locator("#likeness .caption")).to_have_text(PROMPT)

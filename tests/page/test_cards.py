@@ -135,14 +135,15 @@ def test_what_a_job_waits_for_is_said_before_all_else() -> None:
     ("state", "amount", "task", "says"),
     [
         (State.QUEUED, 700, "", "Nothing spent yet"),
-        (State.SENDING, 700, "", "Counted as spent from now on"),
-        (State.RENDERING, 700, "1", "Paid, on its way"),
-        (State.RENDERING, 0, "1", "On its way"),
-        (State.SENDING, 0, "", "Nothing spent yet"),
+        (State.SENDING, 700, "", "Counted as spent: 0.7 PTC"),
+        (State.RENDERING, 700, "1", "Paid: 0.7 PTC"),
+        (State.RENDERING, None, "1", "Paid"),
     ],
 )
-def test_the_stage_never_says_more_of_the_money_than_is_known(state: State, amount: int, task: str, says: str) -> None:
-    assert cards.job_card(job(state, amount=amount, task_id=task))["stage"][0] == says
+def test_the_card_never_says_more_of_the_money_than_is_known(
+    state: State, amount: int | None, task: str, says: str
+) -> None:
+    assert cards.job_card(job(state, amount=amount, task_id=task))["facts"][-1] == says
 
 
 def test_a_ready_clip_says_how_it_was_made_and_how_long_it_stays() -> None:
@@ -152,7 +153,7 @@ def test_a_ready_clip_says_how_it_was_made_and_how_long_it_stays() -> None:
         "302.AI · S2V-01",
         "rendered in 1:30",
         "",
-        "prompt improved",
+        "improved by the service",
         "0.7 PTC",
         "will be deleted here in 23 h 59 min",
     ]

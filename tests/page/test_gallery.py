@@ -106,6 +106,7 @@ async def test_cards_are_shown_of_tickets_that_are_known_alone(gallery: Gallery,
 
 async def test_a_shelf_tells_what_changed_and_reads_what_has_ended_once(gallery: Gallery, studio: Studio) -> None:
     ended = await done(gallery, studio)
+    await gallery.pictures(ended)
     job = await studio.submit(PORTRAIT, "She sings.")
     view = View()
     view.know([job.ticket, ended.ticket])
