@@ -9,12 +9,14 @@ function show() {
   element.dataset.shown = Boolean(stills || portrait);
   reference.hidden = !portrait;
   find(".arrow").hidden = !portrait || !stills;
-  if (portrait) photo.src = portrait;
+  if (portrait && portrait !== photo.src) {
+    photo.src = portrait;
+    compare(false);
+  }
   // The portrait of the job on show, where it is known, is what the stage is made of.
   status().style.setProperty("--portrait", portrait ? `url(${JSON.stringify(portrait)})` : "");
   find(".caption").textContent = prompt ?? "";
   find(".made").textContent = made ?? "";
-  compare(false);
   row.replaceChildren();
   if (!stills) return;
   const strip = new Image();

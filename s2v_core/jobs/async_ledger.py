@@ -24,6 +24,8 @@ def _asked(
     """Raises `DatabaseUnavailable`."""
 
     async def call(self: "AsyncLedger", /, *given: _Given.args, **named: _Given.kwargs) -> _Result:
+        if self._closed:
+            raise DatabaseUnavailable("closed")
         running = self._threads.submit(partial(act, self.blocking, *given, **named))
         self._running.add(running)
         running.add_done_callback(self._running.discard)
@@ -43,6 +45,8 @@ def _insisted(
             try:
                 return await asked(self, *given, **named)
             except DatabaseUnavailable as error:
+                if self._closed:
+                    raise
                 _log.warning("the ledger is away (%s)", error.cause)
                 await asyncio.sleep(_AGAIN_SECONDS)
 
@@ -57,8 +61,10 @@ class AsyncLedger:
         # Its own: behind a database that says nothing neither photos nor uploads wait.
         self._threads = ThreadPoolExecutor(8, "ledger")
         self._running: set[Future[Any]] = set()
+        self._closed = False
 
     def close(self) -> None:
+        self._closed = True
         self._threads.shutdown(wait=False, cancel_futures=True)
         # A connection that comes back after the engine has gone is closed by nobody.
         wait(set(self._running), timeout=_LAST_SECONDS)

@@ -28,7 +28,8 @@ WITH_PICTURES = """() => {
   const card = document.querySelector('#status .card'), likeness = document.querySelector('#likeness [data-shown]');
   const note = () => window.beside.push(`${card.dataset.state} ${Boolean(likeness.querySelector(".stills button"))}`);
   window.beside = [];
-  for (const each of [card, likeness]) new MutationObserver(note).observe(each, {attributes: true, childList: true, subtree: true});
+  const all = {attributes: true, childList: true, subtree: true};
+  for (const each of [card, likeness]) new MutationObserver(note).observe(each, all);
 }"""
 
 
@@ -198,7 +199,7 @@ def test_the_live_service_is_named_priced_and_asks_for_consent(
         service.query = [task(status)]
         if number == 0:
             click(page)
-        expect(page.locator("#status .line")).to_contain_text(f": {status}. ")
+        expect(page.locator("#status .facts")).to_contain_text(status)
     service.query = [last]
     expect_state(page, "done")
     expect(page.locator("#status .card")).to_have_attribute("data-charge", "spent")

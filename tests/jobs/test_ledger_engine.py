@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from s2v_core.errors import DatabaseUnavailable, SettingsError
 from s2v_core.jobs.async_ledger import AsyncLedger
 from s2v_core.jobs.ledger import Ledger
+from s2v_core.jobs.model import State
 from s2v_core.reasons import Reason
 
 from ..bench.ledger import fill, listening, plan, questions
@@ -55,6 +56,15 @@ def log_in(connection: socket.socket) -> None:
     connection.recv(struct.unpack("!I", head[:4])[0] - 8)
     for kind, body in ((b"R", bytes(4)), (b"S", b"server_version\x0015.1\0"), (b"Z", b"I")):
         connection.sendall(kind + struct.pack("!I", len(body) + 4) + body)
+
+
+async def test_who_asks_a_ledger_that_was_closed_is_told_that_it_is_away(tmp_path: Path) -> None:
+    ledger = AsyncLedger(Ledger(tmp_path / "ledger.db"))
+    ledger.close()
+    with pytest.raises(DatabaseUnavailable):
+        await ledger.job("s2v_nobody")
+    with pytest.raises(DatabaseUnavailable):
+        await ledger.end_submit("s2v_nobody", State.UNKNOWN, Reason.SUBMIT_FAULT, {})
 
 
 @pytest.mark.parametrize("answer", [lambda _: None, log_in], ids=["from the start", "once one is in"])
