@@ -288,7 +288,7 @@ class Result:
     """What comes out: the card of the job on show, its clip, and what can be done with them."""
 
     def __init__(self) -> None:
-        with component("status", cards.idle_card(FIRST)) as self.status:
+        with component("status", cards.idle_card()) as self.status:
             # Mounted with the first job: its scripts are two fifths of what the page loads.
             self.clip = gr.Video(label="Your clip", loop=True, autoplay=True, buttons=[], visible=False, elem_id="clip")
             self.likeness = component("likeness", {})

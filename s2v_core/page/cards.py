@@ -76,12 +76,10 @@ def made_by(job: Job) -> str:
     return "Simulator" if job.simulated else f"{job.provider} · {wire.MODEL}"
 
 
-def idle_card(service: str) -> dict[str, Any]:
-    """The card before the first click."""
+def idle_card() -> dict[str, Any]:
+    """The card before the first click. How long a clip takes depends on the service, which can still be chosen."""
     stage = ("Your clip plays here", f"{wire.CLIP_SIZE[0]} × {wire.CLIP_SIZE[1]}, six seconds")
-    who = "The simulator takes" if service == "simulator" else "A clip takes"
-    line = f"Choose a portrait and say what happens. {who} {takes(service)[0].lower()}{takes(service)[1:]}"
-    return card("idle", "Ready when you are", line=line, stage=stage)
+    return card("idle", "Ready when you are", line="Choose a portrait and say what happens.", stage=stage)
 
 
 def preparing_card() -> dict[str, Any]:

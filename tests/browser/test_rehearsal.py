@@ -17,8 +17,9 @@ pytestmark = pytest.mark.long
 
 # Two words of one card that lie over each other.
 OVERLAPS = """() => {
-  const shown = [...document.querySelectorAll("#status :is(h2, .clock, .caption, dd, li, button, a)")]
-    .filter((node) => node.checkVisibility({ visibilityProperty: true }) && node.textContent.trim() && !node.closest("#clip"));
+  const seen = (node) => node.checkVisibility({ visibilityProperty: true }) && node.textContent.trim();
+  const words = "#status :is(h2, .clock, .caption, dd, li, button, a):not(#clip *)";
+  const shown = [...document.querySelectorAll(words)].filter(seen);
   const box = (node) => node.getBoundingClientRect();
   const meet = (a, b, from, to) => a[from] < b[to] - 2 && b[from] < a[to] - 2;
   const over = (a, b) => meet(a, b, "left", "right") && meet(a, b, "top", "bottom");
