@@ -369,7 +369,10 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
         first, view.refilled = not view.refilled, True
         with suppress(InputRejected, UnknownTicket):
             if first and not (photo or link or prompt):
-                return await order.filled_update(view.next)
+                # Who chose the simulator is not led back to what costs.
+                free = (await studio.job(view.next)).simulated
+                chosen = {services.service: "simulator"} if free else {}
+                return chosen | await order.filled_update(view.next)
         return {order.preflight: gr.skip()}
 
     async def recover_ticket(ticket: str, view: View) -> Update:
@@ -467,7 +470,8 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
     asked = order.fields | {"service": services.service, "view": session.view}
     # Each is heard: the last tells what the browser keeps now.
     opened = session.tickets.kept(open_page, session.view, session.wish, trigger_mode="multiple", **QUEUED)
-    opened.success(refill, [session.view, order.photo, order.link, order.prompt], order.filled, **UNOPENED)
+    asked_again = [session.view, order.photo, order.link, order.prompt]
+    opened.success(refill, asked_again, [*order.filled, services.service], **UNOPENED)
     recover.click(recover_ticket, [ticket_box, session.view], [*wanted, ticket_box], **QUEUED)
     history.open(open_card, session.view, session.wish, **QUEUED)
     history.all(open_all, session.view, session.wish, **QUEUED)

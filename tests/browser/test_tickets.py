@@ -190,3 +190,18 @@ def test_what_lies_in_the_storage_can_be_anything(live: str, service: Service, o
         expect(page.locator("#status h2")).to_have_text("Ready when you are")
         page.locator("#subject input[type=file]").set_input_files(PORTRAIT)
         expect(page.locator("#preflight")).to_contain_text("Ready")
+
+
+def test_who_simulated_is_not_led_back_to_what_costs_by_a_reload(
+    live: str, service: Service, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(live)
+    page.locator("#service label", has_text="Simulator").click()
+    expect(page.locator("#generate")).to_contain_text("free")
+    start(page, "For free.")
+    expect_state(page, "done")
+    page.reload()
+    expect(page.locator("#prompt textarea")).to_have_value("For free.")
+    expect(page.locator("#generate")).to_contain_text("free")
+    expect(page.locator("#service input[value=simulator]")).to_be_checked()
+    assert service.requests == []
