@@ -172,7 +172,20 @@ function announce(ready) {
   } catch {}
 }
 
-element.addEventListener("loadedmetadata", measure, true);
+const player = (event) => event.target.closest?.("#clip video");
+
+element.addEventListener("loadedmetadata", (event) => {
+  measure();
+  if (player(event) && still.matches) event.target.loop = false;
+}, true);
+
+// A player whose line was cut would stay black.
+let tries = 0;
+element.addEventListener("playing", () => (tries = 0), true);
+element.addEventListener("error", (event) => {
+  const video = player(event);
+  if (video && tries++ < 10) setTimeout(() => video.load(), 1000 * tries);
+}, true);
 watch("value", show);
 show();
 setInterval(() => now.running && tick(), 250);

@@ -205,3 +205,15 @@ def test_who_simulated_is_not_led_back_to_what_costs_by_a_reload(
     expect(page.locator("#generate")).to_contain_text("free")
     expect(page.locator("#service input[value=simulator]")).to_be_checked()
     assert service.requests == []
+
+
+def test_a_player_whose_line_was_cut_plays_when_it_is_back(
+    live: str, service: Service, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(live)
+    page.route("**/*.mp4", lambda route: route.abort())
+    start(page, "The first.")
+    expect_state(page, "done")
+    page.wait_for_function("document.querySelector('#clip video')?.error")
+    page.unroute("**/*.mp4")
+    page.wait_for_function("document.querySelector('#clip video')?.readyState >= 2")
