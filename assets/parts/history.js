@@ -21,6 +21,15 @@ function button(text, name, label, act) {
   return node;
 }
 
+// How far it is: Prepare, Send, Queue, Render, Save.
+function bar(begun) {
+  const node = Object.assign(document.createElement("span"), { className: "bar" });
+  for (let stage = 1; stage <= 5; stage++) {
+    node.append(Object.assign(document.createElement("i"), { className: stage < begun ? "passed" : stage === begun ? "now" : "" }));
+  }
+  return node;
+}
+
 function card(job) {
   const item = document.createElement("li");
   item.dataset.ticket = job.ticket;
@@ -40,6 +49,7 @@ function card(job) {
   };
   item.tick();
   open.append(picture, prompt, facts);
+  if (job.running) open.append(bar(job.stages));
   item.append(open);
   if (!job.running) {
     item.append(button("Delete", "remove", "", (node) => s2v.asks(node) || trigger("remove", { ticket: job.ticket })));

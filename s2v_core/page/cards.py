@@ -212,6 +212,7 @@ def summary(job: Job) -> dict[str, Any]:
     return {
         "ticket": job.ticket, "prompt": job.prompt or "Deleted here", "state": state, "at": job.queued, "now": job.now,
         "seconds": sum(job.seconds.values()), "running": job.state in UNDER_WAY, "plays": bool(job.clip),
+        "stages": len(job.seconds),
         "price": "" if job.amount is None else price_words(job.amount, job.provider),
     }  # fmt: skip
 
