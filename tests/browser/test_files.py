@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Response, Route, expect
 
+from ..support.lines import narrow_line
 from ..support.pages import upload
 from ..support.photos import PORTRAIT
 
@@ -113,16 +114,17 @@ def test_a_wrong_file_that_is_dropped_takes_no_portrait_away(simulated: str, ope
     expect(page.locator("#subject .image-frame")).to_be_visible()
 
 
-def test_an_upload_says_how_much_of_it_is_sent(simulated: str, open_page: Callable[..., Page]) -> None:
-    page = open_page(simulated)
-    page.evaluate(SAID)
-    network = page.context.new_cdp_session(page)
-    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 200_000}
-    network.send("Network.enable")
-    network.send("Network.emulateNetworkConditions", slow)
-    upload(page, PORTRAIT)
-    first, *shares, last = page.evaluate("said")
-    assert (first, last) == ("Uploading", "")
+def test_an_upload_says_how_much_of_it_is_sent(simulated: str, open_page: Callable[..., Page], tmp_path: Path) -> None:
+    large = tmp_path / "large.png"
+    large.write_bytes(PORTRAIT.read_bytes().ljust(15_000_000, b"\0"))
+    with narrow_line(simulated, 5_000_000) as url:
+        page = open_page(url)
+        page.evaluate(SAID)
+        upload(page, large)
+        page.wait_for_function("said.length && said.at(-1) === ''")
+        first, *shares, _ = page.evaluate("said")
+        page.close()
+    assert first == "Uploading"
     numbers = [int(re.fullmatch(r"Uploading · (\d+) %", share)[1]) for share in shares if share]  # type: ignore[index]
     assert numbers == sorted(numbers)
     assert len({number for number in numbers if number < 100}) > 2
