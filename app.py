@@ -40,7 +40,7 @@ from s2v_core.simulator.service import Simulator
 from s2v_core.text import PROMPT_CHARACTERS, PROMPT_WORDS
 
 ASSETS, UPLOADS = Path(__file__).parent / "assets", Path(get_upload_folder())
-PORTRAITS = ASSETS / "portraits"
+PORTRAITS, SCRIPTS = ASSETS / "portraits", Path(gr.__file__).parent / "templates" / "frontend" / "assets"
 PREVIEW = Preview(
     title="S2V Studio",
     description="One portrait and one sentence become a six-second clip of that person.",
@@ -555,6 +555,7 @@ def run(limits: ServerLimits = USUAL) -> None:
         uploads=UPLOADS,
         preview=PREVIEW,
         style="".join(sheet.read_text("utf-8") for sheet in sheets),
+        early=[name for name in (ASSETS / "early.txt").read_text("utf-8").split() if (SCRIPTS / name).is_file()],
         limits=limits,
         theme=theme,
         js=(ASSETS / "page.js").read_text("utf-8"),

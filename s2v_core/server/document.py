@@ -6,6 +6,7 @@ import hashlib
 import html
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +34,12 @@ _PREVIEW = """
 		<meta name="twitter:card" content="summary_large_image" />"""
 
 
+_EARLY = {
+    "js": '<link rel="modulepreload" href="./assets/{}" />',
+    "css": '<link rel="preload" as="style" href="./assets/{}" />',
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
     """What others show of the page where it is linked; `picture` is a JPEG."""
@@ -48,10 +55,14 @@ def sheet_path(style: str) -> str:
 
 
 class Document:
-    """`sheet` is the path of the page's style sheet."""
+    """`sheet` is the path of the page's style sheet; `early` are the names of what Gradio loads one by one.
 
-    def __init__(self, app: ASGIApp, preview: Preview, sheet: str) -> None:
+    A browser that hears of those at once needs no round trip for each that another one names.
+    """
+
+    def __init__(self, app: ASGIApp, preview: Preview, sheet: str, early: Sequence[str] = ()) -> None:
         self._app, self._preview, self._sheet = app, preview, sheet
+        self._early = "".join(_EARLY[name.rpartition(".")[2]].format(name) for name in early)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if (scope["type"], scope.get("method"), scope.get("path")) != ("http", "GET", "/"):
@@ -75,6 +86,7 @@ class Document:
         }
         preview = _PREVIEW.format_map({name: html.escape(fact) for name, fact in facts.items()})
         # After Gradio's own, and without waiting for its scripts.
+        preview += self._early
         document = document.replace("</head>", f'<link rel="stylesheet" href=".{self._sheet}" /></head>', 1)
         document = document.replace(_MANIFEST, _MANIFEST.replace("/", "./", 1), 1)
         return _GRADIOS.sub("", document).replace(_CHARSET, _CHARSET + preview, 1)

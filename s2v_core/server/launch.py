@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -48,6 +48,7 @@ def serve(
     uploads: Path,
     preview: Preview,
     style: str,
+    early: Sequence[str] = (),
     limits: ServerLimits = USUAL,
     **look: Any,
 ) -> None:
@@ -73,7 +74,7 @@ def serve(
     middleware = [
         _guard(blocks, settings, uploads, limits),
         Middleware(StreamGrace, sessions, limits.stream_pause),
-        Middleware(Document, preview, sheet := sheet_path(style)),
+        Middleware(Document, preview, sheet := sheet_path(style), early),
         Middleware(Compression),
     ]
     routes = [

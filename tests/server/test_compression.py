@@ -36,12 +36,17 @@ async def client(asked: list[str]) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def test_a_script_is_read_once_and_arrives_whole_each_time(client: httpx.AsyncClient, asked: list[str]) -> None:
-    answers = [await client.get("/assets/here.js") for _ in range(3)]
+@pytest.mark.parametrize(
+    ("takes", "coded"), [("gzip, deflate, br, zstd", "br"), ("gzip;q=1.0, deflate", "gzip")], ids=["br", "gzip"]
+)
+async def test_a_script_is_read_once_and_arrives_whole_each_time(
+    takes: str, coded: str, client: httpx.AsyncClient, asked: list[str]
+) -> None:
+    answers = [await client.get("/assets/here.js", headers={"accept-encoding": takes}) for _ in range(3)]
     assert [answer.text for answer in answers] == [SCRIPT] * 3
     assert asked == ["/assets/here.js"]
     for answer in answers:
-        assert answer.headers["content-encoding"] == "gzip"
+        assert answer.headers["content-encoding"] == coded
         assert "immutable" in answer.headers["cache-control"]
         assert answer.headers["content-type"].startswith("text/javascript")
         assert int(answer.headers["content-length"]) < len(gzip.compress(SCRIPT.encode(), 1)) + 50

@@ -54,6 +54,13 @@ def test_a_page_below_a_path_names_its_own_files(http: httpx.Client) -> None:
     assert [link for link in links if not link.startswith("./")] == []
 
 
+def test_what_gradio_loads_one_by_one_is_asked_for_at_once(http: httpx.Client) -> None:
+    early = re.findall(r'<link rel="(?:modulepreload|preload)"[^>]* href="\./assets/([^"]+)"', http.get("").text)
+    assert len(early) > 40
+    for name in early:
+        assert http.get(f"assets/{name}").is_success
+
+
 def test_the_html_is_compressed_for_those_who_can_read_that(http: httpx.Client) -> None:
     plain = http.get("", headers={"Accept-Encoding": "identity"})
     small = http.get("", headers={"Accept-Encoding": "gzip"})
