@@ -26,7 +26,7 @@ from s2v_core.jobs.studio import Studio
 from s2v_core.page import cards
 from s2v_core.page.examples import examples
 from s2v_core.page.gallery import Gallery, Shelf
-from s2v_core.page.orders import Order, Orders, limit, path_of, promise, takes, text_of
+from s2v_core.page.orders import Order, Orders, limit, path_of, promise, stays, takes, text_of
 from s2v_core.page.share import shared
 from s2v_core.page.view import View
 from s2v_core.providers import price_of_a_clip
@@ -69,6 +69,13 @@ SAMPLES = (
         "He raises a mug in a café and grins.",
     )),
 )  # fmt: skip
+# For a portrait of one's own.
+OWN = (
+    "Walks through rain, looks up and laughs.",
+    "Turns at the window, morning sun.",
+    "Steps on stage and takes a bow.",
+)
+SCENES = {scene for _, _, scenes in SAMPLES for scene in scenes}
 # Camera and light; of each pair one at a time.
 CHIPS = (
     (("push in", "slow push in"), ("handheld", "handheld camera")),
@@ -147,7 +154,8 @@ class Services:
         with gr.Accordion("Use your key", open=False, elem_id="own-key") as self.box:
             self.key = gr.Textbox(
                 label=f"Your {studio.services.live.label} key",
-                info="It stays in this server's memory, as long as this page is open or a clip of yours needs it.",
+                info=f"A clip costs {orders.price('own')}, from your balance. The key stays in this server's memory, "
+                "as long as this page is open or a clip of yours needs it.",
                 type="password",
                 max_lines=1,
                 elem_id="key",
@@ -161,6 +169,8 @@ class Services:
 
     async def take_key(self, text: str, view: View, request: gr.Request) -> Update:
         """Out of the box and into memory; jobs that waited for it go on."""
+        if not text.strip():
+            return {self.says: "Paste your key into the field first."}
         try:
             key = Key(text.strip())
             studio.remember_key(key.text)
@@ -218,7 +228,7 @@ class OrderForm:
             placeholder="She looks up from a book and smiles, warm evening light.",
             elem_id="prompt",
         )
-        component("ideas", {"scenes": [scenes for _, _, scenes in SAMPLES], "chips": CHIPS})
+        component("ideas", {"scenes": [OWN, *(scenes for _, _, scenes in SAMPLES)], "chips": CHIPS})
         self.optimizer = gr.Checkbox(
             True,
             label="Improve my scene",
@@ -241,7 +251,9 @@ class OrderForm:
         self.photo.change(self.inspect, self.photo, outputs, **UNOPENED)
         crop.click(partial(self.inspect, crop=True), self.photo, outputs, **UNOPENED)
         for button, (_, file, scenes) in zip(samples, SAMPLES, strict=True):
-            button.click(partial(self.sample, PORTRAITS / file, scenes[0]), None, [*outputs, self.prompt], **QUEUED)
+            button.click(
+                partial(self.sample, PORTRAITS / file, scenes[0]), self.prompt, [*outputs, self.prompt], **QUEUED
+            )
         counted = f"(text) => s2v.count(text, {PROMPT_CHARACTERS}, {PROMPT_WORDS})"
         gr.on([page.load, self.prompt.change], None, self.prompt, js=counted, **PRIVATE)
         gr.on([page.load, self.photo.change], None, self.photo, js="(photo) => s2v.backdrop(photo)", **PRIVATE)
@@ -253,14 +265,16 @@ class OrderForm:
         made, said = await orders.inspect(path, crop=crop) if path else ("", {})
         return {self.preflight: said} | ({self.photo: made} if made else {})
 
-    async def sample(self, portrait: Path, scene: str) -> Update:
+    async def sample(self, portrait: Path, scene: str, prompt: str) -> Update:
+        """With a scene, unless somebody has written one."""
         path, said = await orders.show(portrait)
-        return {self.photo: path, self.preflight: said, self.prompt: scene}
+        keeps = prompt.strip() and prompt not in SCENES
+        return {self.photo: path, self.preflight: said} | ({} if keeps else {self.prompt: scene})
 
     async def use_example(self, event: gr.EventData) -> Update:
         """Its portrait and its scene."""
         example = next(each for each in EXAMPLES if each.name == event.name)
-        return await self.sample(example.portrait, example.scene)
+        return await self.sample(example.portrait, example.scene, "")
 
     async def use_again(self, view: View) -> Update:
         return await self.filled_update(view.shown)
@@ -338,7 +352,7 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
         with gr.Column(elem_id="order"):
             order = OrderForm(demo)
         result = Result()
-    history = component("history", {"clips": [], "more": 0, "at": 0})
+    history = component("history", {"clips": [], "more": 0, "at": 0, "kept": f"Each is kept here {stays(settings)}"})
     with gr.Accordion("Recover a clip by its ticket", open=False, elem_id="recovery"):
         ticket_box = gr.Textbox(label="Ticket", placeholder="s2v_…", max_lines=1, elem_id="ticket")
         recover = gr.Button("Recover", elem_id="recover")
@@ -438,8 +452,8 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
     async def leave_running(view: View) -> Update:
         wish, job = view.want(), await studio.cancel(view.shown)
         view.job = job if job.ended else None
-        card = gallery.card(job) if job.ended else gallery.card(job) | cards.background_card(job)
-        return {result.status: card, session.wish: wish} | order.button_update(view)
+        card = gallery.card(job) if job.ended else cards.background_card(job)
+        return {result.status: card, result.likeness: {}, session.wish: wish} | order.button_update(view)
 
     async def remove(ticket: str, view: View) -> Update:
         deleted = await result.deleted_update(ticket, view)
@@ -479,7 +493,7 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
     # Every way to a job ends in the same watch.
     watched = [*result.outputs, order.generate, history, services.service]
     session.wish.change(watch, session.view, watched, trigger_mode="always_last", **QUEUED)
-    result.stop.click(leave_running, session.view, session.wish, **AT_ONCE)
+    result.stop.click(leave_running, session.view, [session.wish, result.likeness], **AT_ONCE)
     removed = [result.clip, result.download, result.likeness, session.tickets, history]
     result.delete.click(remove_shown, session.view, removed, **AT_ONCE)
     history.remove(remove_card, session.view, removed, **AT_ONCE)

@@ -67,6 +67,8 @@ window.s2v = {
     const find = (selector) => document.querySelector(selector), consent = find("#consent input");
     const link = find("#link :is(input, textarea)");
     if (!find("#subject .image-frame") && !link?.value.trim()) return ["Choose a portrait", "#subject input[type=file]"];
+    if (find("#preflight [data-state=rejected]")) return ["Choose another portrait", "#subject [aria-label='Remove Image']"];
+    if (find("#prompt")?.dataset.long === "stop") return ["Shorten the scene", "#prompt textarea"];
     if (!find("#prompt textarea")?.value.trim()) return ["Write the scene", "#prompt textarea"];
     if (consent?.checkVisibility() && !consent.checked) return ["Confirm that you may use this face", "#consent input"];
     return ["", ""];
@@ -74,6 +76,7 @@ window.s2v = {
   // The view for a wall: P or the button, and Escape to leave it.
   present(on) {
     document.body.classList.toggle("presenting", on);
+    document.body.dataset.leave = "Esc";
     const url = new URL(location);
     on ? url.searchParams.set("present", 1) : url.searchParams.delete("present");
     history.replaceState(null, "", url);

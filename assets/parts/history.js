@@ -80,6 +80,8 @@ function show() {
   all.textContent = `Show ${more} more`;
 }
 
+element.querySelector("small").textContent = props.value.kept;
+
 const all = element.querySelector(".all");
 all.onclick = () => trigger("all");
 watch("value", show);

@@ -2,14 +2,20 @@
 const { scenes, chips } = props.value;
 const list = element.querySelector(".scenes"), row = element.querySelector(".chips");
 const box = () => document.querySelector("#prompt textarea");
-let sample = 0;
+let sample = 0, clicked = false;
 
 // As if it were typed: Gradio and the counting hear of it.
 function write(text) {
   const prompt = box();
-  prompt.value = text;
-  prompt.dispatchEvent(new Event("input", { bubbles: true }));
   prompt.focus({ preventScroll: true });
+  prompt.select();
+  // What stood there comes back with Ctrl+Z.
+  if (!document.execCommand("insertText", false, text)) {
+    prompt.value = text;
+    prompt.dispatchEvent(new Event("input", { bubbles: true }));
+  }
+  // On a phone the keyboard would cover the page.
+  if (matchMedia("(pointer: coarse)").matches) prompt.blur();
 }
 
 function button(text, name, act) {
@@ -47,7 +53,16 @@ function press() {
 element.querySelector(".next").onclick = () => list.append(list.firstChild);
 document.addEventListener("click", (event) => {
   const place = [...document.querySelectorAll(".sample")].indexOf(event.target.closest?.(".sample"));
-  if (place >= 0) show((sample = place));
+  if (place < 0) return;
+  clicked = true;
+  show((sample = place + 1));
 });
+// The scenes of a sample are for its portrait alone.
+new MutationObserver(() => {
+  if (document.querySelector("#subject .image-frame")) {
+    if (!clicked) show((sample = 0));
+    clicked = false;
+  }
+}).observe(document.documentElement, { attributeFilter: ["style"] });
 show();
 setInterval(press, 250);

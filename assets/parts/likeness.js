@@ -33,7 +33,8 @@ function still(number, stills, ratio) {
   frame.type = "button";
   frame.ariaLabel = `Frame ${number + 1} of 5`;
   frame.style.aspectRatio = ratio;
-  frame.style.background = `url(${JSON.stringify(stills)}) ${25 * number}% 0 / 500% 100%`;
+  frame.style.setProperty("--strip", `url(${JSON.stringify(stills)})`);
+  frame.style.setProperty("--place", `${25 * number}%`);
   frame.onclick = () => {
     const clip = video();
     clip.pause();

@@ -60,7 +60,7 @@ function show() {
   element.dataset.over = Boolean(now.ending.length);
   const ready = now.state === "done" && !now.ending.length;
   bell.hidden = !now.running || !now.ticket || "Notification" in window === false;
-  if (now.ticket === awaited && !now.running) announce(ready);
+  if (awaited && now.ticket === awaited && !now.running) announce(ready);
   document.title = `${ready ? "✓ Ready · " : now.running ? `${now.title} · ` : ""}S2V Studio`;
   const over = JSON.stringify([now.ending, now.actions]);
   if (over !== ended) {
@@ -73,7 +73,8 @@ function show() {
   last = news;
   tick();
   // On a phone the card is below the button that was clicked.
-  if (begins) element.scrollIntoView({ block: "nearest", behavior: still.matches ? "auto" : "smooth" });
+  const block = matchMedia("(max-width: 820px)").matches ? "start" : "nearest";
+  if (begins) element.scrollIntoView({ block, behavior: still.matches ? "auto" : "smooth" });
 }
 
 // What happened, whether it was charged, the ticket, what to do, and the buttons that do it.
@@ -139,8 +140,8 @@ function tell(words) {
   facts.hidden = !words.length;
   facts.replaceChildren(...words.map((word) => make("li", word)));
   if (now.task && words.length) {
-    facts.prepend(make("li", "task "));
-    facts.firstChild.append(make("code", now.task));
+    facts.append(make("li", "task "));
+    facts.lastChild.append(make("code", now.task));
   }
   if (now.ticket && words.length) facts.append(ticket("li"));
   measure();

@@ -8,6 +8,7 @@ from typing import Any
 from .. import providers, wire
 from ..errors import Charge, InputRejected, S2VError, UnknownTicket
 from ..jobs.model import UNDER_WAY, Job, Stage, State, TypicalDurations
+from ..photo.prepare import is_link
 from ..providers import price_words
 from ..reasons import Reason
 from .actions import AGAIN, OWN_KEY, Action, actions_for
@@ -67,7 +68,8 @@ def minutes(seconds: float) -> str:
 def takes(service: str, typical: TypicalDurations | None = None) -> str:
     """How long a clip takes, as far as anybody knows."""
     if typical:
-        return f"Usually {minutes(typical.quarter)} to {minutes(typical.three_quarters)}."
+        least, most = minutes(typical.quarter), minutes(typical.three_quarters)
+        return f"Usually {least}." if least == most else f"Usually {least} to {most}."
     return "About ten seconds." if service == "simulator" else "One to four minutes, sometimes over ten."
 
 
@@ -145,7 +147,7 @@ def job_card(
     actions: list[Action] = []
     cost = price_words(job.amount, job.provider)
     if job.state is State.DONE and job.clip:
-        line = "Simulated from your portrait; the service was not asked." if job.simulated else ""
+        line = _simulated(job) if job.simulated else ""
         improved = "improved by the service" if job.prompt_optimizer else "taken literally"
         taken = "" if job.simulated else improved
         # The page fills the empty one in with what the clip says of itself.
@@ -167,9 +169,15 @@ def job_card(
         actions=actions,
         facts=[fact for number, fact in enumerate(facts) if fact or number == 2],
         ticket=job.ticket,
-        task=job.task_id,
+        task="" if job.simulated else job.task_id,
         gone=not job.prompt,
     )
+
+
+def _simulated(job: Job) -> str:
+    """What a simulated clip is not."""
+    whose = "a stand-in, as links are not opened here" if is_link(job.photo) else "your portrait"
+    return f"Simulated: it moves {whose}. No model was asked, and nobody acts the sentence out."
 
 
 def _spent(job: Job) -> str:
@@ -183,10 +191,10 @@ def _spent(job: Job) -> str:
 
 
 def background_card(job: Job) -> dict[str, Any]:
-    """What changes on the card of a job that goes on when nobody watches it."""
+    """The card when a job goes on without anybody watching it: ready for the next."""
     paid = "" if job.charge is Charge.NONE else "It is paid. "
     line = f"{paid}It goes on and will appear under “Your clips”."
-    return {"title": "Running in the background", "line": line, "running": False, "gone": True}
+    return idle_card() | {"title": "Running in the background", "line": line}
 
 
 def as_json(job: Job) -> dict[str, Any]:

@@ -190,9 +190,13 @@ def _write(path: Path, jpeg: bytes) -> None:
 
 def promise(settings: Settings, label: str) -> str:
     """What a person agrees to, with who gets the photo and how long it stays."""
-    stays = "until you delete it" if settings.keep_hours is None else f"for {settings.keep_hours:g} hours"
     receivers = " and ".join(dict.fromkeys((label, "MiniMax")))
-    return f"I may use this face. It goes to {receivers}, and stays here {stays}."
+    return f"I may use this face. It goes to {receivers}, and stays here {stays(settings)}."
+
+
+def stays(settings: Settings) -> str:
+    """How long photos and clips are kept."""
+    return "until you delete it" if settings.keep_hours is None else f"for {settings.keep_hours:g} hours"
 
 
 def limit() -> str:

@@ -36,7 +36,7 @@ _PREVIEW = """
 
 _EARLY = {
     "js": '<link rel="modulepreload" href="./assets/{}" />',
-    "css": '<link rel="preload" as="style" href="./assets/{}" />',
+    "css": '<link rel="preload" as="style" crossorigin href="./assets/{}" />',
 }
 
 
