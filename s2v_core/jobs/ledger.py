@@ -217,10 +217,14 @@ class Ledger:
         with self.database.read() as connection:
             return self._all(connection, order=JOBS.c.queued_at, limit=limit)
 
-    def changed(self, tickets: Collection[str], seconds: float) -> list[Job]:
-        """Those of `tickets` that changed within the last so many seconds."""
+    def changed(self, seen: Collection[Job]) -> list[Job]:
+        """Those that are no longer as they were seen, however long ago that was."""
+        before = {job.ticket: (job.state, job.changed) for job in seen}
+        stands = select(JOBS.c.ticket, JOBS.c.state, JOBS.c.changed_at).where(JOBS.c.ticket.in_(before))
         with self.database.read() as connection:
-            return self._all(connection, JOBS.c.ticket.in_(tickets), JOBS.c.changed_at > Clock(-seconds))
+            rows = connection.execute(stands).all()
+            others = [ticket for ticket, state, at in rows if before[ticket] != (state, _epoch(at))]
+            return self._all(connection, JOBS.c.ticket.in_(others)) if others else []
 
     def used_today(self, visitor: str | None = None) -> int:
         """Clips that were or may have been paid with the owner's key since midnight UTC, or this visitor's of those."""

@@ -8,9 +8,6 @@ from dataclasses import replace
 from .async_ledger import AsyncLedger
 from .model import UNDER_WAY, Job
 
-# Two seconds more, for a row that was being written when the last look was taken.
-_OVERLAP_SECONDS = 2.0
-
 
 class Watch:
     """Who watches gets the job as it was seen last, by a clock of its own."""
@@ -18,7 +15,6 @@ class Watch:
     def __init__(self, ledger: AsyncLedger) -> None:
         self._ledger = ledger
         self._watched: dict[str, _Snapshot] = {}
-        self._looked = time.monotonic()
 
     async def follow(self, job: Job) -> AsyncIterator[Job]:
         """The job now, at each change and at least once a second, until it has ended."""
@@ -38,14 +34,11 @@ class Watch:
                 self._watched.pop(job.ticket, None)
 
     async def poll_changes(self) -> None:
-        """Take in what has changed since the last look."""
-        began = time.monotonic()
+        """Take in what is no longer as it was seen; by no clock, as a row can be read or written seconds late."""
         if self._watched:
-            span = began - self._looked + _OVERLAP_SECONDS
-            for job in await self._ledger.changed(list(self._watched), span):
+            for job in await self._ledger.changed([watched.job for watched in self._watched.values()]):
                 if watched := self._watched.get(job.ticket):
                     watched.see(job)
-        self._looked = began
 
 
 class _Snapshot:
@@ -54,11 +47,11 @@ class _Snapshot:
     def __init__(self, job: Job) -> None:
         self.watchers = 0
         self._changed = asyncio.Event()
-        self._job, self._at = job, time.monotonic()
+        self.job, self._at = job, time.monotonic()
 
     def see(self, job: Job) -> None:
-        if job.changed != self._job.changed:
-            self._job, self._at = job, time.monotonic()
+        if (job.state, job.changed) != (self.job.state, self.job.changed):
+            self.job, self._at = job, time.monotonic()
             self._changed.set()
             self._changed = asyncio.Event()
 
@@ -71,4 +64,4 @@ class _Snapshot:
             pass
 
     def now(self) -> Job:
-        return replace(self._job, now=self._job.now + time.monotonic() - self._at)
+        return replace(self.job, now=self.job.now + time.monotonic() - self._at)

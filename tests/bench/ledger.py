@@ -125,7 +125,8 @@ def questions(driver: LedgerDriver) -> dict[str, Callable[[], object]]:
     # Wide, and all are counted.
     limits = Limits(per_day=10**6, per_visitor=10**6, concurrent=10**6, per_minute=10**6, waiting=10**6)
     usual: dict[str, Any] = {"worker": "bench", "key": "key", "visitor": "visitor1", "limits": limits}
-    watched = [row.ticket for row in ledger.jobs(300)]
+    seen = ledger.jobs(300)
+    watched = [row.ticket for row in seen]
 
     def enter() -> None:
         # Of a key of its own, so that nobody waits behind it.
@@ -148,7 +149,7 @@ def questions(driver: LedgerDriver) -> dict[str, Callable[[], object]]:
         "used_today, a visitor's": partial(ledger.used_today, "visitor1"),
         "durations": partial(ledger.durations, "302.AI"),
         "job": partial(ledger.job, watched[0]),
-        "changed, of 300": partial(ledger.changed, watched, 2.4),
+        "changed, of 300": partial(ledger.changed, seen),
         "renew 300": partial(ledger.renew, "driver", watched, {"heartbeat": (0.0, "")}),
         "advance": partial(ledger.advance, watched[0], "driver", status="Processing"),
         "claim": claim,

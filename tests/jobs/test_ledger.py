@@ -425,14 +425,27 @@ def test_several_who_claim_at_the_same_moment_take_each_job_once(driver: LedgerD
 # Looking, and forgetting
 
 
-def test_a_look_shows_what_changed_of_what_is_asked_for(driver: LedgerDriver) -> None:
+def test_a_look_shows_what_is_no_longer_as_it_was_seen_however_long_ago_it_changed(driver: LedgerDriver) -> None:
     for ticket in ("one", "two", "three"):
         driver.rendering(ticket)
-    driver.ago("two", changed_at=5)
-    assert [job.ticket for job in driver.ledger.changed(["one", "two"], 2.4)] == ["one"]
-    assert driver.ledger.changed([], 2.4) == []
+    seen = [driver.job("one"), driver.job("two")]
+    assert driver.ledger.changed(seen) == []
+    for ticket in ("one", "three"):
+        driver.put(ticket, state=State.FAILED)
+    driver.ago("one", changed_at=3600)
+    assert [(job.ticket, job.state) for job in driver.ledger.changed(seen)] == [("one", State.FAILED)]
+    assert driver.ledger.changed([]) == []
     assert driver.ledger.job("One") is None
     assert driver.ledger.jobs()[0].ticket == "three"
+
+
+def test_two_changes_within_one_tick_of_the_clock_are_told_apart(driver: LedgerDriver) -> None:
+    driver.rendering("one")
+    seen = driver.job("one")
+    # The moment of the change stays.
+    driver.put("one", state=State.FAILED)
+    assert driver.job("one").changed == seen.changed
+    assert [job.state for job in driver.ledger.changed([seen])] == [State.FAILED]
 
 
 def test_what_is_old_keeps_its_row_and_loses_photo_clip_and_prompt(driver: LedgerDriver) -> None:
