@@ -8,7 +8,7 @@ from s2v_core.server.start import start
 # Before Gradio is imported, which reads the environment as it is.
 settings = start()
 
-import asyncio
+import json
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import suppress
@@ -25,7 +25,7 @@ from s2v_core.jobs.model import UNDER_WAY, Job, State
 from s2v_core.jobs.studio import Studio
 from s2v_core.page import cards
 from s2v_core.page.examples import examples
-from s2v_core.page.gallery import Gallery, Shelf
+from s2v_core.page.gallery import Gallery
 from s2v_core.page.orders import Order, Orders, limit, path_of, promise, stays, takes, text_of
 from s2v_core.page.share import shared
 from s2v_core.page.view import View
@@ -83,10 +83,11 @@ CHIPS = (
 )
 
 PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+# The answer of the call itself brings the outcome: it needs no stream, which a page may not get.
 AT_ONCE = PRIVATE | {"queue": False}
-QUEUED = PRIVATE | {"concurrency_limit": None}
+STREAMED = PRIVATE | {"concurrency_limit": None}
 # Else Gradio opens the upload with every decoder that Pillow has.
-UNOPENED = QUEUED | {"preprocess": False}
+UNOPENED = AT_ONCE | {"preprocess": False}
 
 Update: TypeAlias = dict[Any, Any]  # by component: what a handler changes of the page
 Upload: TypeAlias = dict[str, Any]  # how Gradio names a file that it has not opened
@@ -141,8 +142,8 @@ class Session:
     def __init__(self) -> None:
         self.tickets = component("tickets", {})
         self.view = gr.State(View())
-        # The number of the view's last wish.
-        self.wish = gr.State(0)
+        # The number of the view's last wish; a `gr.State` would not tell the browser of it at once.
+        self.wish = component("wish", 0)
 
 
 class Services:
@@ -252,7 +253,7 @@ class OrderForm:
         crop.click(partial(self.inspect, crop=True), self.photo, outputs, **UNOPENED)
         for button, (_, file, scenes) in zip(samples, SAMPLES, strict=True):
             button.click(
-                partial(self.sample, PORTRAITS / file, scenes[0]), self.prompt, [*outputs, self.prompt], **QUEUED
+                partial(self.sample, PORTRAITS / file, scenes[0]), self.prompt, [*outputs, self.prompt], **AT_ONCE
             )
         counted = f"(text) => s2v.count(text, {PROMPT_CHARACTERS}, {PROMPT_WORDS})"
         gr.on([page.load, self.prompt.change], None, self.prompt, js=counted, **PRIVATE)
@@ -312,11 +313,11 @@ class Result:
                 self.download = gr.DownloadButton("Download", visible=False, elem_id="download")
                 self.delete = gr.Button("Delete", elem_id="delete")
             self.examples = component("examples", {"examples": SHOWN, **shared(settings)})
-        self.outputs = [self.status, self.clip, self.likeness, self.stop, self.download]
+        self.outputs = [self.status, self.clip, self.stop, self.download]
 
-    def running_update(self, job: Job, card: dict[str, Any]) -> Update:
+    def running_update(self, job: Job) -> Update:
         label = "Cancel, free of charge" if job.state is State.QUEUED else "Leave it running"
-        return {self.status: card, self.stop: label} | self.player_update(None)
+        return {self.stop: label} | self.player_update(None)
 
     def player_update(self, file: str | None) -> Update:
         return {self.clip: gr.Video(file, visible=True), self.download: gr.DownloadButton(value=file, visible=True)}
@@ -359,24 +360,28 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
     foot = {"price": price_of_a_clip(settings.base_url), "key": FIRST == "live", "provider": studio.services.live.label}
     component("foot", foot)
 
-    async def make_clip(request: gr.Request, *, view: View, service: str, photo: Upload | None,
-                        **fields: Any) -> AsyncIterator[Update]:  # fmt: skip
+    async def make_clip(
+        request: gr.Request, *, view: View, service: str, photo: Upload | None, **fields: Any
+    ) -> Update:
+        """Its ticket is in the answer of the call that pays, whatever becomes of the watch."""
         view.want()
-        view.job = None
-        yield {
-            result.status: cards.preparing_card(), result.likeness: {"prompt": fields["prompt"]},
-            order.generate: gr.Button(interactive=False),
-        }  # fmt: skip
-        visitor = visitor_of(request)
-        wanted = Order(photo=path_of(photo), service=service, key=view.key, visitor=visitor, **fields)
-        yield keep(await orders.order(wanted), view)
+        view.job, view.ordering = None, True
+        try:
+            wanted = Order(photo=path_of(photo), service=service, key=view.key, visitor=visitor_of(request), **fields)
+            job = view.made = await orders.order(wanted)
+        finally:
+            view.ordering = False
+        return keep(job, view) | await job_update(job, view)
 
-    async def open_page(view: View, event: gr.EventData) -> Update:
+    async def open_page(view: View, request: gr.Request, event: gr.EventData) -> Update:
         """What the browser keeps: on opening, and when another page of it has kept or forgotten a ticket."""
         opening = view.tickets is None
         view.know(event.tickets)
+        if view.made and view.made.ticket in view.known:
+            view.made = None
         newest = await gallery.newest(view.known) if opening or event.follow else view.next
-        return {session.wish: view.want(newest)} if opening or newest != view.next else cards_update(view)
+        wish = {session.wish: view.want(newest)} if newest != view.next else {}
+        return wish | await beside(view, request)
 
     async def refill(view: View, photo: Upload | None, link: str, prompt: str) -> Update:
         """The form as it was left, unless somebody has begun to fill it in."""
@@ -395,58 +400,66 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
 
     def keep(job: Job, view: View) -> Update:
         view.know([job.ticket, *view.known])
-        return {session.tickets: {"keep": [job.ticket, not job.simulated]}, session.wish: view.want(job.ticket)}
+        return {session.tickets: kept(job), session.wish: view.want(job.ticket)}
+
+    def kept(job: Job) -> dict[str, Any]:
+        return {"keep": [job.ticket, not job.simulated]}
 
     async def open_card(view: View, event: gr.EventData) -> Update:
         return {session.wish: view.want(str(event.ticket))}
 
     async def open_all(view: View) -> Update:
         view.all = True
-        return cards_update(view)
-
-    def cards_update(view: View) -> Update:
-        """A watch looks at the cards by itself; where there is none, one begins that leaves the job on show alone."""
-        return {session.wish: gr.skip() if view.watched else view.want()}
+        return {history: await gallery.news(view) or gr.skip()}
 
     async def watch(view: View, request: gr.Request) -> AsyncIterator[Update]:
         """Shows what is wanted, and may end early without harm: a job goes on without its spectator."""
         yield {result.status: gr.skip()}
-        view.watching = True
-        try:
-            async for ticket in view.wanted():
-                async for update in view.until_another(show(ticket, view, request)):
-                    yield update
-        finally:
-            view.watching = False
+        async for ticket in view.wanted():
+            async for update in view.until_another(show(ticket, view, request)):
+                yield update
 
     async def show(ticket: str, view: View, request: gr.Request) -> AsyncGenerator[Update]:
-        shelf, state = Shelf(gallery, view), None
-        yield await beside(shelf, view, request)
+        state = None
         with suppress(UnknownTicket):
             async for job, card in gallery.watch(ticket):
-                view.job = job
-                update = order.button_update(view)
-                if job.state is not state:
-                    state, update = job.state, update | await beside(shelf, view, request)
-                    update[result.likeness] = await gallery.pictures(job, wait=False)
-                else:
-                    update[history] = await shelf.news() or gr.skip()
-                if job.state in UNDER_WAY:
-                    yield update | result.running_update(job, card)
+                if job.state is state:
+                    yield {result.status: card, history: await gallery.news(view) or gr.skip()}
                     continue
-                file = await gallery.clip(job)
-                yield update | {result.status: card} | result.player_update(file)
-                if file:
-                    yield {result.likeness: await gallery.pictures(job)} | await beside(shelf, view, request)
-        while shelf.unsettled:
-            await asyncio.sleep(1)
-            yield {history: await shelf.news() or gr.skip()}
+                state, likeness = job.state, await gallery.pictures(job, wait=False)
+                yield await job_update(job, view, card) | {result.likeness: likeness} | await beside(view, request)
+                if job.clip:
+                    yield {result.likeness: await gallery.pictures(job)} | await beside(view, request)
 
-    async def beside(shelf: Shelf, view: View, request: gr.Request) -> Update:
+    async def job_update(job: Job, view: View, card: dict[str, Any] | None = None) -> Update:
+        """A job on the stage as it stands, with its clip if it has one."""
+        view.job = job
+        update = {result.status: card or gallery.card(job)} | order.button_update(view)
+        if job.state in UNDER_WAY:
+            return update | result.running_update(job)
+        return update | result.player_update(await gallery.clip(job))
+
+    async def beside(view: View, request: gr.Request) -> Update:
         """The cards, and what is left today as far as the database tells."""
-        update = {history: await shelf.news() or gr.skip()}
+        update = {history: await gallery.news(view) or gr.skip()}
         with suppress(DatabaseUnavailable):
             update |= await services.services_update(view, request)
+        return update
+
+    async def look(view: View, request: gr.Request, event: gr.EventData) -> Update:
+        """What a page has not heard of something under way: it may have no stream, or have lost a word."""
+        update: Update = {history: await gallery.news(view, seen=event.at) or gr.skip()}
+        if view.made:
+            update[session.tickets] = kept(view.made)
+        with suppress(DatabaseUnavailable, UnknownTicket):
+            if event.running and (ticket := view.next or event.ticket):
+                job = await studio.job(ticket)
+                if event.again:
+                    update[session.wish] = view.want(ticket)
+                update |= await job_update(job, view) | await beside(view, request)
+                update[result.likeness] = await gallery.pictures(job, wait=False)
+            elif event.lost and not view.ordering:
+                update[result.status] = cards.lost_card()
         return update
 
     async def leave_running(view: View) -> Update:
@@ -458,7 +471,7 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
     async def remove(ticket: str, view: View) -> Update:
         deleted = await result.deleted_update(ticket, view)
         view.know(each for each in view.known if each != ticket)
-        return deleted | {session.tickets: {"forget": ticket}, history: await Shelf(gallery, view).news()}
+        return deleted | {session.tickets: {"forget": ticket}, history: await gallery.news(view) or gr.skip()}
 
     async def remove_shown(view: View) -> Update:
         return await remove(view.shown, view)
@@ -480,25 +493,33 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
     def as_gradio_error(error: Exception) -> Exception:
         return gr.Error(cards.sentence(error), print_exception=False)
 
-    wanted = [session.tickets, session.wish, result.likeness]
+    # What shows a job, and what stands beside it.
+    shown = [*result.outputs, order.generate]
+    around = [result.likeness, history, services.service]
+    wanted = [session.tickets, session.wish]
     asked = order.fields | {"service": services.service, "view": session.view}
     # Each is heard: the last tells what the browser keeps now.
-    opened = session.tickets.kept(open_page, session.view, session.wish, trigger_mode="multiple", **QUEUED)
+    opened = session.tickets.kept(
+        open_page, session.view, [session.wish, history, services.service], trigger_mode="multiple", **AT_ONCE
+    )
     asked_again = [session.view, order.photo, order.link, order.prompt]
     opened.success(refill, asked_again, [*order.filled, services.service], **UNOPENED)
-    recover.click(recover_ticket, [ticket_box, session.view], [*wanted, ticket_box], **QUEUED)
-    history.open(open_card, session.view, session.wish, **QUEUED)
-    history.all(open_all, session.view, session.wish, **QUEUED)
-    order.generate.click(make_clip, None, wanted, inputs_kwargs=asked, **UNOPENED)
+    recover.click(recover_ticket, [ticket_box, session.view], [*wanted, ticket_box], **AT_ONCE)
+    history.open(open_card, session.view, session.wish, **AT_ONCE)
+    history.all(open_all, session.view, history, **AT_ONCE)
+    preparing = f"(card, prompt) => s2v.preparing(card, {json.dumps(cards.preparing_card())}, prompt)"
+    order.generate.click(None, [result.status, order.prompt], [result.status, result.likeness], js=preparing, **PRIVATE)
+    made = order.generate.click(make_clip, None, [*wanted, *shown], inputs_kwargs=asked, **UNOPENED)
+    made.failure(None, None, None, js="() => void (s2v.unanswered = true)", **PRIVATE)
     # Every way to a job ends in the same watch.
-    watched = [*result.outputs, order.generate, history, services.service]
-    session.wish.change(watch, session.view, watched, trigger_mode="always_last", **QUEUED)
+    session.wish.change(watch, session.view, [*shown, *around], trigger_mode="always_last", **STREAMED)
+    result.status.look(look, session.view, [*shown, *around, *wanted], **AT_ONCE)
     result.stop.click(leave_running, session.view, [session.wish, result.likeness], **AT_ONCE)
     removed = [result.clip, result.download, result.likeness, session.tickets, history]
     result.delete.click(remove_shown, session.view, removed, **AT_ONCE)
     history.remove(remove_card, session.view, removed, **AT_ONCE)
-    result.examples.use(order.use_example, None, [order.photo, order.preflight, order.prompt], **QUEUED)
-    result.again.click(order.use_again, session.view, order.filled, **QUEUED)
+    result.examples.use(order.use_example, None, [order.photo, order.preflight, order.prompt], **AT_ONCE)
+    result.again.click(order.use_again, session.view, order.filled, **AT_ONCE)
     present.click(None, None, None, js="() => s2v.present(true)", **PRIVATE)
     services.service.change(order.price_update, [services.service, session.view], order.consent, **AT_ONCE)
 

@@ -81,6 +81,11 @@ window.s2v = {
     on ? url.searchParams.set("present", 1) : url.searchParams.delete("present");
     history.replaceState(null, "", url);
   },
+  // Shown from the click on, whenever the answer comes.
+  preparing(card, fresh, prompt) {
+    s2v.unanswered = false;
+    return [{ ...fresh, at: card.at }, { prompt }];
+  },
   // Two soft tones, for who asked to be told.
   chime() {
     const audio = new AudioContext(), now = audio.currentTime;

@@ -63,7 +63,7 @@ let latest = 0, drawn = new Map();
 function show() {
   const { clips, more, at } = props.value;
   if (at < latest) return;
-  latest = at;
+  latest = element.dataset.at = at;
   element.dataset.empty = !clips.length && !more;
   const before = drawn;
   drawn = new Map();

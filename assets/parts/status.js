@@ -19,8 +19,8 @@ function write(node, text) {
 
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
-// What is shown last, and the moment at which it was true.
-let now = props.value, since = performance.now(), last = "", ended = "", awaited = "";
+// What is shown last, the moment at which it was true, and the one at which anything was heard.
+let now = props.value, since = performance.now(), heard = since, last = "", ended = "", awaited = "";
 
 const late = () => (now.running ? (performance.now() - since) / 1000 : 0);
 const shown = () => total(now.seconds) + late();
@@ -36,6 +36,7 @@ function tick() {
 }
 
 function show() {
+  heard = performance.now();
   if (props.value.at < now.at) return;
   const begins = !now.running && (props.value.running || props.value.ending.length);
   // A late message must not turn the clock back.
@@ -187,6 +188,23 @@ element.addEventListener("error", (event) => {
   const video = player(event);
   if (video && tries++ < 10) setTimeout(() => video.load(), 1000 * tries);
 }, true);
+// A page that hears nothing of what is under way asks: it may have no stream, or have lost a word.
+async function ask() {
+  const history = document.querySelector("#history [data-empty]");
+  if (!(now.running || history.querySelector(".running")) || performance.now() - heard < 4000) return;
+  heard = performance.now();
+  try {
+    // An event that fails puts its message on the page. Another start of the server may know other events.
+    const { app_id } = await (await fetch("gradio_api/app_id")).json();
+    if (app_id !== window.gradio_config.app_id) return location.reload();
+  } catch {
+    return;
+  }
+  const lost = Boolean(s2v.unanswered), again = Boolean(s2v.cut);
+  trigger("look", { running: now.running, ticket: now.ticket, lost, again, at: Number(history.dataset.at) });
+}
+
 watch("value", show);
 show();
 setInterval(() => now.running && tick(), 250);
+setInterval(ask, 1000);

@@ -89,6 +89,14 @@ def preparing_card() -> dict[str, Any]:
     return card(State.QUEUED, "Preparing", running=True, seconds=[(Stage.PREPARE, 0.0)])
 
 
+def lost_card() -> dict[str, Any]:
+    """The ending of a click that was not answered, where the server knows the page and has no order of it."""
+    what = "Your click was not answered, and the server has no order from this page."
+    to_do = "Click again. What you entered is still here."
+    ending: Ending = [("What happened", what), ("Charged?", Charge.NONE.sentence()), ("What to do", to_do)]
+    return card(State.REFUSED, "The order did not arrive", ending=ending, actions=[AGAIN])
+
+
 def charged(job: Job) -> str:
     """What is known about the money, with the amount."""
     if job.amount == 0:

@@ -51,61 +51,44 @@ class Gallery:
                 return (await self._studio.job(ticket)).ticket
         return ""
 
-    async def small_card(self, ticket: str) -> tuple[dict[str, Any], bool]:
-        """One of many, and whether it stays so. Raises `UnknownTicket`."""
-        job = await self._studio.job(ticket)
-        pictures = await _decoration(self._studio.pictures(job, wait=False))
-        card = cards.summary(job) | {"poster": pictures.get("poster") or pictures.get("reference", "")}
-        return card, job.ended is not None and ("poster" in pictures or not job.clip)
+    async def news(self, view: View, *, seen: float | None = None) -> dict[str, Any] | None:
+        """The cards of a page, newest or all, how many `more` tickets there are, and when they were looked at.
 
-
-class Shelf:
-    """The cards of one page while it is watched: what stays as it is is read once."""
-
-    def __init__(self, gallery: Gallery, view: View) -> None:
-        self._gallery, self._view = gallery, view
-        # None for a ticket that nobody knows here.
-        self._settled: dict[str, dict[str, Any] | None] = {}
-        self._told: dict[str, Any] = {}
-        self._seen: tuple[list[str], bool] = [], False
-
-    @property
-    def unsettled(self) -> bool:
-        """Whether a job of the cards told last is under way, or others are to be shown by now."""
-        running = any(card["running"] for card in self._told.get("clips", []))
-        return running or self._seen != (self._view.known, self._view.all)
-
-    async def news(self) -> dict[str, Any] | None:
-        """The newest cards or all, how many `more` tickets there are, and when they were looked at: see `Card`.
-
-        None where nothing has changed since it was told last, or the database is away.
+        None where nothing has changed since the page was told last, or the database is away. A page can say when what
+        it has `seen` was looked at: it is told again what it has missed.
         """
-        seen = self._view.known, self._view.all
+        before = view.told
         try:
-            told = await self._cards(*seen)
+            view.told = await self._cards(view)
         except DatabaseUnavailable:
             return None
-        before, self._told, self._seen = self._told, told, seen
-        return None if _timeless(before) == _timeless(told) else told
+        missed = seen is not None and seen != before.get("at")
+        if not missed and _timeless(before) == _timeless(view.told):
+            view.told["at"] = before["at"]
+            return None
+        return view.told
 
-    async def _cards(self, tickets: list[str], every: bool) -> dict[str, Any]:
+    async def _cards(self, view: View) -> dict[str, Any]:
         at = time.time()
         clips: list[dict[str, Any]] = []
-        for place, ticket in enumerate(tickets):
-            if len(clips) == _CARDS and not every:
-                return {"clips": clips, "more": len(tickets) - place, "at": at}
-            if card := await self._card(ticket):
+        for place, ticket in enumerate(view.known):
+            if len(clips) == _CARDS and not view.all:
+                return {"clips": clips, "more": len(view.known) - place, "at": at}
+            if card := await self._small_card(ticket, view.settled):
                 clips.append(card)
         return {"clips": clips, "more": 0, "at": at}
 
-    async def _card(self, ticket: str) -> dict[str, Any] | None:
-        if ticket in self._settled:
-            return self._settled[ticket]
+    async def _small_card(self, ticket: str, settled: dict[str, dict[str, Any] | None]) -> dict[str, Any] | None:
+        if ticket in settled:
+            return settled[ticket]
         card, stays = None, True
         with suppress(UnknownTicket):
-            card, stays = await self._gallery.small_card(ticket)
+            job = await self._studio.job(ticket)
+            pictures = await _decoration(self._studio.pictures(job, wait=False))
+            card = cards.summary(job) | {"poster": pictures.get("poster") or pictures.get("reference", "")}
+            stays = job.ended is not None and ("poster" in pictures or not job.clip)
         if stays:
-            self._settled[ticket] = card
+            settled[ticket] = card
         return card
 
 

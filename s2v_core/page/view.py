@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ..jobs.model import Job
 from ..settings import Key
@@ -15,17 +15,22 @@ T = TypeVar("T")
 class View:
     """`tickets` are those that the browser keeps, newest first, or None before it has said; `key` is the visitor's own.
 
-    `job` is the one on show as it was seen last, `next` the ticket that is wanted; `all` its cards are shown, or the
-    newest. A page has one watch, which goes on to whatever another event wants: of two that overlap, the browser may
-    show what the first said last.
+    `job` is the one on show as it was seen last, `next` the ticket that is wanted, `made` the job of the last click
+    that paid, as long as the browser does not say that it keeps it. `all` cards are shown, or the newest; those that
+    are `settled` stay as they are, and `told` is what the page was told of them last. A page has one watch, which goes
+    on to whatever another event wants: of two that overlap, the browser may show what the first said last.
     """
 
     def __init__(self) -> None:
         self.tickets: list[str] | None = None
         self.key: Key | None = None
         self.job: Job | None = None
+        self.made: Job | None = None
         self.next = self.service = ""
-        self.refilled = self.all = self.watching = False
+        self.refilled = self.all = self.ordering = False
+        # None for a ticket that nobody knows here.
+        self.settled: dict[str, dict[str, Any] | None] = {}
+        self.told: dict[str, Any] = {}
         self._wishes = 0
         self._wanted = asyncio.Event()
 
@@ -37,11 +42,6 @@ class View:
     def shown(self) -> str:
         """The ticket of the job on show."""
         return self.job.ticket if self.job else ""
-
-    @property
-    def watched(self) -> bool:
-        """Whether a watch goes on, or is about to begin: its wish may be on the way through the browser."""
-        return self.watching or self._wanted.is_set()
 
     def know(self, tickets: Iterable[object]) -> None:
         """What a browser says that it keeps can be anything."""

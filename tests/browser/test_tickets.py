@@ -3,11 +3,15 @@
 import json
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
-from ..support.pages import click, expect_state, say, start
+from s2v_core.server.limits import ServerLimits
+
+from ..support.pages import click, expect_playing, expect_state, say, served, start
 from ..support.photos import PORTRAIT
 from ..support.service import FILE, Service, task
 
@@ -22,14 +26,14 @@ def service(answers: Service) -> Service:
 
 
 @pytest.fixture
-def second(open_page: Callable[..., Page], live: str) -> Iterator[Callable[[Page], Page]]:
+def second(open_page: Callable[..., Page], live: str) -> Iterator[Callable[..., Page]]:
     """Another tab of the same browser."""
     tabs: list[Page] = []
 
-    def second(page: Page) -> Page:
+    def second(page: Page, url: str = live) -> Page:
         tab = page.context.new_page()
         tabs.append(tab)
-        tab.goto(live)
+        tab.goto(url)
         return tab
 
     yield second
@@ -53,7 +57,7 @@ def make(page: Page, prompt: str) -> str:
 
 
 def test_two_tabs_keep_each_others_tickets_and_see_each_others_cards(
-    live: str, service: Service, open_page: Callable[..., Page], second: Callable[[Page], Page]
+    live: str, service: Service, open_page: Callable[..., Page], second: Callable[..., Page]
 ) -> None:
     page = open_page(live)
     start(page, "The first.")
@@ -83,7 +87,7 @@ def test_two_tabs_keep_each_others_tickets_and_see_each_others_cards(
 
 
 def test_a_presenters_window_goes_on_to_the_newest_job_of_the_browser(
-    live: str, service: Service, open_page: Callable[..., Page], second: Callable[[Page], Page]
+    live: str, service: Service, open_page: Callable[..., Page], second: Callable[..., Page]
 ) -> None:
     page = open_page(live)
     wall = second(page)
@@ -217,3 +221,82 @@ def test_a_player_whose_line_was_cut_plays_when_it_is_back(
     page.wait_for_function("document.querySelector('#clip video')?.error")
     page.unroute("**/*.mp4")
     page.wait_for_function("document.querySelector('#clip video')?.readyState >= 2")
+
+
+# What a page hears
+
+
+def test_a_page_that_gets_no_stream_keeps_its_ticket_and_follows_its_job(
+    live: str, service: Service, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(live)
+    page.route("**/queue/data*", lambda route: route.fulfill(status=429, body="4 clips are being watched already."))
+    service.query = [task("Processing")]
+    start(page, "Nobody watches.")
+    expect_state(page, "rendering")
+    ticket = page.locator("#status .card").get_attribute("data-ticket")
+    assert kept(page) == [ticket]
+    service.query = [task("Success", file_id=FILE)]
+    expect_state(page, "done")
+    expect_playing(page, 64)
+    expect(page.locator("#likeness .stills button")).to_have_count(5)
+    assert len(service.calls("submit")) == 1
+
+
+def test_more_pages_than_streams_at_one_address_each_keep_what_they_paid_for(
+    tmp_path: Path, service: Service, open_page: Callable[..., Page], second: Callable[..., Page]
+) -> None:
+    with served(tmp_path, limits=ServerLimits(streams=1), S2V_SIMULATOR_SECONDS="20") as url:
+        one = open_page(url)
+        two = second(one, url)
+        for page, prompt in ((one, "The first."), (two, "The second.")):
+            start(page, prompt)
+            expect(page.locator("#status .card")).to_have_attribute("data-ticket", re.compile("s2v_"))
+            expect_state(page, "rendering")
+        assert len(set(kept(one))) == 2
+        for page in (one, two):
+            expect_state(page, "done")
+
+
+@pytest.mark.parametrize("arrived", [True, False])
+def test_an_order_whose_answer_is_lost_is_found_or_was_never_there(
+    arrived: bool, live: str, service: Service, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(live)
+    service.query = [task("Processing")]
+    lost: list[bool] = []
+
+    def lose(route: Route) -> None:
+        if lost or "Lost on its way." not in (route.request.post_data or ""):
+            return route.fallback()
+        if arrived:
+            route.fetch()
+        lost.append(True)
+        return route.abort()
+
+    page.route("**/run/predict*", lose)
+    start(page, "Lost on its way.")
+    if arrived:
+        expect_state(page, "rendering")
+        assert kept(page) == [page.locator("#status .card").get_attribute("data-ticket")]
+    else:
+        expect(page.locator("#status h2")).to_have_text("The order did not arrive")
+        expect(page.locator("#status .ending")).to_contain_text("Nothing was charged.")
+        page.locator("#status .action").click()
+        expect_state(page, "rendering")
+    assert len(service.calls("submit")) == 1
+
+
+def test_a_page_whose_server_was_started_anew_goes_on_with_its_job(
+    tmp_path: Path, service: Service, open_page: Callable[..., Page]
+) -> None:
+    with served(tmp_path, kill=True, S2V_SIMULATOR_SECONDS="8") as url:
+        page = open_page(url)
+        start(page, "It survives.")
+        expect_state(page, "rendering")
+        expect(page.locator("#clip")).to_be_attached()
+        ticket = page.locator("#status .card").get_attribute("data-ticket")
+    with served(tmp_path, port=urlsplit(url).port, S2V_SIMULATOR_SECONDS="8"):
+        expect_state(page, "done")
+        assert page.locator("#status .card").get_attribute("data-ticket") == ticket
+        expect(page.locator("#history li")).to_have_count(1)

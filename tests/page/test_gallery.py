@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from s2v_core import Settings
 from s2v_core.errors import DatabaseUnavailable
 from s2v_core.jobs.model import Job, State
 from s2v_core.jobs.studio import Studio
-from s2v_core.page.gallery import Gallery, Shelf
+from s2v_core.page.gallery import Gallery
 from s2v_core.page.view import View
 from s2v_core.simulator.service import Simulator
 
@@ -47,7 +48,7 @@ async def done(gallery: Gallery, studio: Studio) -> Job:
 
 
 async def told(gallery: Gallery, view: View) -> dict[str, Any]:
-    news = await Shelf(gallery, view).news()
+    news = await gallery.news(view)
     assert news
     return news
 
@@ -110,33 +111,39 @@ async def test_a_shelf_tells_what_changed_and_reads_what_has_ended_once(gallery:
     job = await studio.submit(PORTRAIT, "She sings.")
     view = View()
     view.know([job.ticket, ended.ticket])
-    shelf = Shelf(gallery, view)
-    first = await shelf.news()
+    first = await gallery.news(view)
     assert first
     assert [card["running"] for card in first["clips"]] == [True, False]
     assert first["clips"][1]["poster"]
-    assert shelf.unsettled
     async for _ in gallery.watch(job.ticket):
         pass
-    news = await shelf.news()
+    news = await gallery.news(view)
     assert news
     assert [card["running"] for card in news["clips"]] == [False, False]
-    assert not shelf.unsettled
     await studio.delete(ended.ticket)
-    assert await shelf.news() is None
+    assert await gallery.news(view) is None
     view.know([*view.known, "s2v_nobody"])
-    assert shelf.unsettled
-    await shelf.news()
-    assert not shelf.unsettled
+    await gallery.news(view)
     assert (await shown(gallery, *view.known))[1]["state"] == "deleted"
 
 
 async def test_the_newest_twelve_are_shown_and_then_all(gallery: Gallery, studio: Studio) -> None:
     view = View()
     view.know([(await studio.submit("https://a.example/b.jpg", f"Number {number}.")).ticket for number in range(14)])
-    assert [len((await told(gallery, view))["clips"]), (await told(gallery, view))["more"]] == [12, 2]
+    first = await told(gallery, view)
     view.all = True
-    assert [len((await told(gallery, view))["clips"]), (await told(gallery, view))["more"]] == [14, 0]
+    every = await told(gallery, view)
+    assert [(len(each["clips"]), each["more"]) for each in (first, every)] == [(12, 2), (14, 0)]
+
+
+async def test_a_page_that_missed_a_word_is_told_again(gallery: Gallery, studio: Studio) -> None:
+    ended, view = await done(gallery, studio), View()
+    view.know([ended.ticket])
+    first = await told(gallery, view)
+    assert await gallery.news(view, seen=first["at"]) is None
+    again = await gallery.news(view, seen=first["at"] - 1)
+    assert again
+    assert again["clips"] == first["clips"]
 
 
 async def test_tickets_that_nobody_knows_here_hide_no_card(gallery: Gallery, studio: Studio) -> None:
@@ -153,12 +160,10 @@ async def test_while_the_database_is_away_the_cards_stay_as_they_are(
 
     view = View()
     view.know([(await studio.submit("https://a.example/b.jpg", PROMPT)).ticket])
-    shelf = Shelf(gallery, view)
-    assert await shelf.news()
+    assert await gallery.news(view)
     with monkeypatch.context() as patch:
         patch.setattr(studio, "job", away)
-        assert await shelf.news() is None
-    assert shelf.unsettled
+        assert await gallery.news(view) is None
 
 
 async def test_a_card_waits_for_no_picture_and_gets_it_later(gallery: Gallery, studio: Studio, tmp_path: Path) -> None:
@@ -168,10 +173,9 @@ async def test_a_card_waits_for_no_picture_and_gets_it_later(gallery: Gallery, s
     clip.with_suffix(".poster.jpg").unlink()
     view = View()
     view.know([job.ticket])
-    shelf = Shelf(gallery, view)
-    first = await shelf.news()
+    first = await gallery.news(view)
     assert first
     # The portrait stands there meanwhile.
     assert not clip.with_suffix(".poster.jpg").exists()
-    later = await until(shelf.news, "the poster is made")
+    later = await until(partial(gallery.news, view), "the poster is made")
     assert later["clips"][0]["poster"] != first["clips"][0]["poster"]

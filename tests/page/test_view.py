@@ -80,13 +80,3 @@ def test_what_a_browser_says_that_it_keeps_can_be_anything() -> None:
     view.know(["a", 7, None, "a", ["b"], *map(str, range(900))])
     assert view.known[:3] == ["a", "0", "1"]
     assert len(view.known) == 500
-
-
-async def test_a_wish_whose_watch_is_yet_to_begin_counts_as_watched() -> None:
-    view = View()
-    assert not view.watched
-    view.want("a")
-    assert view.watched
-    async for _ in view.wanted():
-        break
-    assert not view.watched
