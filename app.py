@@ -118,7 +118,7 @@ orders, gallery = Orders(studio, settings, UPLOADS), Gallery(studio, settings)
 FIRST = studio.services.default.name
 
 
-def component(name: str, value: Any = None, **props: Any) -> gr.HTML:
+def component(name: str, value: Any = None, *, elem_id: str = "", **props: Any) -> gr.HTML:
     """A part of the page with a template and a script of its own, which gets `props` and fills the value in as text."""
     script = ASSETS / "parts" / f"{name}.js"
     return gr.HTML(
@@ -126,7 +126,7 @@ def component(name: str, value: Any = None, **props: Any) -> gr.HTML:
         html_template=(ASSETS / "parts" / f"{name}.html").read_text("utf-8"),
         js_on_load=script.read_text("utf-8") if script.is_file() else None,
         apply_default_css=False,
-        elem_id=name,
+        elem_id=elem_id or name,
         **props,
     )
 
@@ -356,6 +356,7 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
     history = component("history", {"clips": [], "more": 0, "at": 0, "kept": f"Each is kept here {stays(settings)}"})
     with gr.Accordion("Recover a clip by its ticket", open=False, elem_id="recovery"):
         ticket_box = gr.Textbox(label="Ticket", placeholder="s2v_…", max_lines=1, elem_id="ticket")
+        ticket_says = component("says", "", elem_id="ticket-says")
         recover = gr.Button("Recover", elem_id="recover")
     foot = {"price": price_of_a_clip(settings.base_url), "key": FIRST == "live", "provider": studio.services.live.label}
     component("foot", foot)
@@ -395,8 +396,12 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
         return {order.preflight: gr.skip()}
 
     async def recover_ticket(ticket: str, view: View) -> Update:
-        view.want()
-        return keep(await studio.resume(ticket.strip()), view) | {ticket_box: ""}
+        try:
+            job = await studio.resume(ticket.strip())
+        except UnknownTicket as error:
+            # What is on show has nothing to do with it.
+            return {ticket_says: str(error)}
+        return keep(job, view) | {ticket_box: "", ticket_says: ""}
 
     def keep(job: Job, view: View) -> Update:
         view.know([job.ticket, *view.known])
@@ -504,7 +509,7 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
     )
     asked_again = [session.view, order.photo, order.link, order.prompt]
     opened.success(refill, asked_again, [*order.filled, services.service], **UNOPENED)
-    recover.click(recover_ticket, [ticket_box, session.view], [*wanted, ticket_box], **AT_ONCE)
+    recover.click(recover_ticket, [ticket_box, session.view], [*wanted, ticket_box, ticket_says], **AT_ONCE)
     history.open(open_card, session.view, session.wish, **AT_ONCE)
     history.all(open_all, session.view, history, **AT_ONCE)
     preparing = f"(card, prompt) => s2v.preparing(card, {json.dumps(cards.preparing_card())}, prompt)"
