@@ -13,6 +13,7 @@ window.s2v = {
       characters > 0.9 * mostCharacters ? `${characters} of ${mostCharacters} characters`
       : words > mostWords ? `${words} words, under ${mostWords} is advised`
       : `${words} ${words === 1 ? "word" : "words"}`;
+    nameLack();
   },
   backdrop(photo) {
     const url = photo?.url ?? document.querySelector(".sample img")?.src;
