@@ -76,8 +76,8 @@ def test_the_portrait_of_an_example_is_whole(tmp_path: Path, portrait: Path) -> 
     write(drawn(5), tmp_path / "clip.mp4")
     make(tmp_path / "sea", clip=tmp_path / "clip.mp4", portrait=portrait, facts=FACTS)
     with Image.open(tmp_path / "sea" / "portrait.jpg") as small:
-        assert small.size == (427, 640)
-        edges = [small.getpixel(place) for place in ((6, 6), (420, 6), (6, 633), (420, 633))]
+        assert small.size == (512, 768)
+        edges = [small.getpixel(place) for place in ((6, 6), (505, 6), (6, 761), (505, 761))]
     assert all(red > 200 and green < 90 for red, green, _ in edges)  # type: ignore[misc]
 
 
