@@ -134,7 +134,7 @@ def test_a_ticket_recovers_a_clip_in_another_browser_and_a_wrong_one_does_not(
         other.get_by_text("Recover a clip by its ticket").click()
         other.locator("#ticket input, #ticket textarea").fill(ticket[:-1])
         other.locator("#recover").click()
-        expect(other.locator("#status .ending")).to_contain_text("There is no such ticket here")
+        expect(other.locator("#ticket-says")).to_contain_text("There is no such ticket here")
         other.locator("#ticket input, #ticket textarea").fill(ticket)
         other.locator("#recover").click()
         expect_state(other, "done")

@@ -431,8 +431,7 @@ def event(http: httpx.Client, session: str, name: str, *data: object, told: obje
 
 def test_an_open_page_keeps_its_state_whatever_a_stranger_calls(small: str) -> None:
     def keeps_its_key(http: httpx.Client) -> bool:
-        event(http, "mine", "open_page", None, told={"tickets": [], "follow": False})
-        return "your key sk-…tate" in event(http, "mine", "watch", None)
+        return "your key sk-…tate" in event(http, "mine", "open_page", None, told={"tickets": [], "follow": False})
 
     with somebody(small) as http, somebody(small) as stranger:
         with http.stream("GET", "gradio_api/heartbeat/mine") as page:
