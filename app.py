@@ -9,7 +9,9 @@ from s2v_core.server.start import start
 settings = start()
 
 import json
+import os
 import sys
+import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import suppress
 from functools import partial
@@ -29,7 +31,7 @@ from s2v_core.page.gallery import Gallery
 from s2v_core.page.orders import Order, Orders, limit, path_of, promise, stays, takes, text_of
 from s2v_core.page.share import shared
 from s2v_core.page.view import View
-from s2v_core.providers import price_of_a_clip
+from s2v_core.providers import console, price_of_a_clip
 from s2v_core.reasons import Reason
 from s2v_core.server.document import Preview
 from s2v_core.server.endings import end_in_words
@@ -75,7 +77,6 @@ OWN = (
     "Turns at the window, morning sun.",
     "Steps on stage and takes a bow.",
 )
-SCENES = {scene for _, _, scenes in SAMPLES for scene in scenes}
 # Camera and light; of each pair one at a time.
 CHIPS = (
     (("push in", "slow push in"), ("handheld", "handheld camera")),
@@ -116,6 +117,8 @@ SHOWN = [
 studio = open_studio()
 orders, gallery = Orders(studio, settings, UPLOADS), Gallery(studio, settings)
 FIRST = studio.services.default.name
+# What nobody has written here gives way to a sample's scene.
+SCENES = {*OWN, *(scene for _, _, scenes in SAMPLES for scene in scenes), *(each.scene for each in EXAMPLES)}
 
 
 def component(name: str, value: Any = None, *, elem_id: str = "", **props: Any) -> gr.HTML:
@@ -162,6 +165,11 @@ class Services:
                 elem_id="key",
             )
             self.says = component("says", "")
+            keys, _ = console(studio.services.live.label)
+            get = (
+                f'<a href="{keys}" target="_blank" rel="noopener noreferrer">Get a {studio.services.live.label} key</a>'
+            )
+            gr.HTML(get, visible=bool(keys), elem_id="get-key", apply_default_css=False)
             take = gr.Button("Use this key", elem_id="take")
             self.forget = gr.Button("Forget this key", visible=False, elem_id="forget")
         outputs = [self.key, self.says, self.box, self.forget, self.service]
@@ -248,13 +256,12 @@ class OrderForm:
         }  # fmt: skip
 
         outputs = [self.photo, self.preflight]
+        sampled = [*outputs, self.link, self.by_link, self.prompt]
         # Not `input`, which still carries the photo that has just been taken away.
         self.photo.change(self.inspect, self.photo, outputs, **UNOPENED)
         crop.click(partial(self.inspect, crop=True), self.photo, outputs, **UNOPENED)
         for button, (_, file, scenes) in zip(samples, SAMPLES, strict=True):
-            button.click(
-                partial(self.sample, PORTRAITS / file, scenes[0]), self.prompt, [*outputs, self.prompt], **AT_ONCE
-            )
+            button.click(partial(self.sample, PORTRAITS / file, scenes[0]), self.prompt, sampled, **AT_ONCE)
         counted = f"(text) => s2v.count(text, {PROMPT_CHARACTERS}, {PROMPT_WORDS})"
         gr.on([page.load, self.prompt.change], None, self.prompt, js=counted, **PRIVATE)
         gr.on([page.load, self.photo.change], None, self.photo, js="(photo) => s2v.backdrop(photo)", **PRIVATE)
@@ -269,8 +276,11 @@ class OrderForm:
     async def sample(self, portrait: Path, scene: str, prompt: str) -> Update:
         """With a scene, unless somebody has written one."""
         path, said = await orders.show(portrait)
-        keeps = prompt.strip() and prompt not in SCENES
-        return {self.photo: path, self.preflight: said} | ({} if keeps else {self.prompt: scene})
+        bare = prompt.strip()
+        for _, phrase in (chip for pair in CHIPS for chip in pair):
+            bare = bare.replace(f", {phrase}", "")
+        update = {self.photo: path, self.preflight: said, self.link: "", self.by_link: gr.Accordion(open=False)}
+        return update | ({self.prompt: scene} if not bare or bare in SCENES else {})
 
     async def use_example(self, event: gr.EventData) -> Update:
         """Its portrait and its scene."""
@@ -283,6 +293,8 @@ class OrderForm:
     async def filled_update(self, ticket: str) -> Update:
         """A job's photo, scene and switch, as they were."""
         job, said, photo, link = await orders.again(ticket)
+        # With the time, so that the browser sees the same job come twice.
+        said |= {"job": ticket, "at": time.time()}
         return {
             self.photo: photo, self.preflight: said, self.link: link, self.prompt: job.prompt,
             self.optimizer: job.prompt_optimizer, self.by_link: gr.Accordion(open=bool(link)),
@@ -312,7 +324,9 @@ class Result:
                 self.again = gr.Button("Use again", elem_id="again")
                 self.download = gr.DownloadButton("Download", visible=False, elem_id="download")
                 self.delete = gr.Button("Delete", elem_id="delete")
-            self.examples = component("examples", {"examples": SHOWN, **shared(settings)})
+            self.examples = component(
+                "examples", {"examples": SHOWN, **shared(settings, os.environ.get("GRADIO_ROOT_PATH", ""))}
+            )
         self.outputs = [self.status, self.clip, self.stop, self.download]
 
     def running_update(self, job: Job) -> Update:
@@ -372,7 +386,7 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
             job = view.made = await orders.order(wanted)
         finally:
             view.ordering = False
-        return keep(job, view) | await job_update(job, view)
+        return keep(job, view) | {session.tickets: kept(job, form=True)} | await job_update(job, view)
 
     async def open_page(view: View, request: gr.Request, event: gr.EventData) -> Update:
         """What the browser keeps: on opening, and when another page of it has kept or forgotten a ticket."""
@@ -407,8 +421,9 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
         view.know([job.ticket, *view.known])
         return {session.tickets: kept(job), session.wish: view.want(job.ticket)}
 
-    def kept(job: Job) -> dict[str, Any]:
-        return {"keep": [job.ticket, not job.simulated]}
+    def kept(job: Job, *, form: bool = False) -> dict[str, Any]:
+        """For the browser to keep; and whether the form is about this job."""
+        return {"keep": [job.ticket, not job.simulated], "form": job.ticket if form else ""}
 
     async def open_card(view: View, event: gr.EventData) -> Update:
         return {session.wish: view.want(str(event.ticket))}
@@ -455,7 +470,7 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
         """What a page has not heard of something under way: it may have no stream, or have lost a word."""
         update: Update = {history: await gallery.news(view, seen=event.at) or gr.skip()}
         if view.made:
-            update[session.tickets] = kept(view.made)
+            update[session.tickets] = kept(view.made, form=True)
         with suppress(DatabaseUnavailable, UnknownTicket):
             if event.running and (ticket := view.next or event.ticket):
                 job = await studio.job(ticket)
@@ -523,7 +538,9 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
     removed = [result.clip, result.download, result.likeness, session.tickets, history]
     result.delete.click(remove_shown, session.view, removed, **AT_ONCE)
     history.remove(remove_card, session.view, removed, **AT_ONCE)
-    result.examples.use(order.use_example, None, [order.photo, order.preflight, order.prompt], **AT_ONCE)
+    result.examples.use(
+        order.use_example, None, [order.photo, order.preflight, order.link, order.by_link, order.prompt], **AT_ONCE
+    )
     result.again.click(order.use_again, session.view, order.filled, **AT_ONCE)
     present.click(None, None, None, js="() => s2v.present(true)", **PRIVATE)
     services.service.change(order.price_update, [services.service, session.view], order.consent, **AT_ONCE)

@@ -63,11 +63,13 @@ window.s2v = {
     input.files = files.files;
     input.dispatchEvent(new Event("change", { bubbles: true }));
   },
+  photo: (files) => [...files].find((file) => file.type.startsWith("image/")),
   // What the order still lacks, and where it is entered.
   lacks() {
     const find = (selector) => document.querySelector(selector), consent = find("#consent input");
     const link = find("#link :is(input, textarea)");
     if (!find("#subject .image-frame") && !link?.value.trim()) return ["Choose a portrait", "#subject input[type=file]"];
+    if (find("#preflight [data-crop=true]")) return ["Crop to fit", "#crop"];
     if (find("#preflight [data-state=rejected]")) return ["Choose another portrait", "#subject [aria-label='Remove Image']"];
     if (find("#prompt")?.dataset.long === "stop") return ["Shorten the scene", "#prompt textarea"];
     if (!find("#prompt textarea")?.value.trim()) return ["Write the scene", "#prompt textarea"];
@@ -87,6 +89,23 @@ window.s2v = {
     s2v.unanswered = false;
     return [{ ...fresh, at: card.at }, { prompt }];
   },
+  // The tickets of those jobs of which somebody asked to be told.
+  awaited: new Set(),
+  announce(ticket, scene, ready) {
+    if (!s2v.awaited.delete(ticket)) return;
+    if (ready) s2v.chime();
+    // A phone shows none from a page without a service worker, and throws.
+    try {
+      new Notification(ready ? "Your clip is ready" : "No clip came of it", { body: scene, icon: document.querySelector("link[rel~=icon]")?.href });
+    } catch {}
+  },
+  // The form with what a job was made of; whether it has come to that.
+  async fill(ticket) {
+    if (s2v.form === ticket) return true;
+    document.querySelector("#again").click();
+    for (let tenths = 0; tenths < 100 && s2v.form !== ticket; tenths++) await new Promise((go) => setTimeout(go, 100));
+    return s2v.form === ticket;
+  },
   // Two soft tones, for who asked to be told.
   chime() {
     const audio = new AudioContext(), now = audio.currentTime;
@@ -98,6 +117,7 @@ window.s2v = {
       source.connect(loud).connect(audio.destination);
       source.start(now + at);
       source.stop(now + at + 0.7);
+      source.onended = () => at && audio.close();
     }
   },
 };
@@ -149,7 +169,7 @@ function nameParts() {
 s2v.wrong = (selector, sentence) => {
   for (const old of document.querySelectorAll(".wrong")) old.remove();
   const field = selector.startsWith("#") && sentence && document.querySelector(selector.split(/[ :]/)[0]);
-  if (field && field.closest("#order")) field.append(Object.assign(document.createElement("p"), { className: "wrong", textContent: sentence }));
+  if (field && !field.matches("button") && field.closest("#order")) field.append(Object.assign(document.createElement("p"), { className: "wrong", textContent: sentence }));
 };
 
 for (const kind of ["input", "change"]) addEventListener(kind, nameLack);
@@ -174,7 +194,7 @@ addEventListener("keydown", (event) => {
 });
 
 const within = (event) => event.target.closest?.("#subject .upload-container");
-const photoOf = (data) => [...data.files].find((file) => file.type.startsWith("image/"));
+const photoOf = (data) => s2v.photo(data.files);
 addEventListener("dragover", (event) => event.dataTransfer.types.includes("Files") && event.preventDefault());
 addEventListener("drop", (event) => {
   if (!event.dataTransfer.types.includes("Files")) return;

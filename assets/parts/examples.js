@@ -3,14 +3,15 @@ const find = (selector) => element.querySelector(selector);
 const { examples, address, code } = props.value;
 // These leave this part for the stage.
 const playing = find(".playing"), video = find("video"), inset = find(".inset"), sentence = find(".sentence"), played = find(".played");
-const shared = find(".shared");
+const shared = find(".shared"), pause = find(".pause");
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 // Milliseconds on the wall: until it rests, and for each clip while it does.
 const rest = 60_000, each = 12_000;
-let chosen = -1, active = performance.now(), changed = 0, turn = 0;
+let chosen = -1, paused = false, active = performance.now(), changed = 0, turn = 0;
 
 function play(number) {
   const example = examples[(chosen = number)];
+  paused = false;
   video.poster = example.poster;
   inset.src = example.portrait;
   sentence.textContent = example.scene;
@@ -25,7 +26,7 @@ const onStage = () => document.querySelector("#status .card").dataset.state === 
 
 // Nothing moves that nobody sees, or that somebody asked not to move.
 function go() {
-  onStage() && !still.matches ? video.play().catch(() => {}) : video.pause();
+  onStage() && !still.matches && !paused ? video.play().catch(() => {}) : video.pause();
 }
 
 function item(example, number) {
@@ -41,6 +42,11 @@ function item(example, number) {
 }
 
 find(".use").onclick = () => trigger("use", { name: examples[chosen].name });
+pause.onclick = () => {
+  paused = !video.paused;
+  video.paused ? video.play() : video.pause();
+};
+video.onplay = video.onpause = () => (pause.textContent = video.paused ? "Play" : "Pause");
 video.ontimeupdate = () => played.style.setProperty("--part", video.currentTime / video.duration || 0);
 
 function begin() {
@@ -71,7 +77,10 @@ for (const kind of ["pointermove", "pointerdown", "keydown"]) addEventListener(k
 
 function resting() {
   const card = document.querySelector("#status [data-running]"), now = performance.now();
-  if (card.dataset.running === "true" || !document.body.classList.contains("presenting")) active = now;
+  const running = document.querySelector("#history li:has(.running) .open"), wall = document.body.classList.contains("presenting");
+  if (card.dataset.running === "true" || running || !wall) active = now;
+  // A job that began while another clip had its turn.
+  if (wall && running && card.dataset.running !== "true" && document.body.dataset.idle === "true") running.click();
   if (now - active < rest) document.body.dataset.resting = document.body.dataset.idle = false;
   else if (now - changed > each) next(now);
 }

@@ -21,6 +21,13 @@ function button(text, name, label, act) {
   return node;
 }
 
+// Which clip is heard by who does not see beside what it stands.
+function remove({ ticket, prompt }) {
+  const node = button("Delete", "remove", null, () => s2v.asks(node) || trigger("remove", { ticket }));
+  node.append(Object.assign(document.createElement("span"), { className: "heard", textContent: `: ${prompt}` }));
+  return node;
+}
+
 // How far it is: Prepare, Send, Queue, Render, Save.
 function bar(begun) {
   const node = Object.assign(document.createElement("span"), { className: "bar" });
@@ -33,7 +40,7 @@ function bar(begun) {
 function card(job) {
   const item = document.createElement("li");
   item.dataset.ticket = job.ticket;
-  const open = button("", "open", `Open: ${job.prompt}`, () => trigger("open", { ticket: job.ticket }));
+  const open = button("", "open", null, () => trigger("open", { ticket: job.ticket }));
   open.dataset.plays = job.plays;
   const picture = document.createElement("span");
   picture.className = "poster";
@@ -52,7 +59,7 @@ function card(job) {
   if (job.running) open.append(bar(job.stages));
   item.append(open);
   if (!job.running) {
-    item.append(button("Delete", "remove", "", (node) => s2v.asks(node) || trigger("remove", { ticket: job.ticket })));
+    item.append(remove(job));
   }
   return item;
 }
@@ -72,6 +79,10 @@ function show() {
     const node = old?.said === said ? old.node : card(job);
     if (old && old.node !== node) old.node.replaceWith(node);
     drawn.set(job.ticket, { said, node });
+  }
+  // Here, where jobs are that are not on show, too.
+  for (const { ticket, running, state, prompt } of clips) {
+    if (!running) window.s2v?.announce(ticket, prompt, ["", "simulated"].includes(state));
   }
   const nodes = [...drawn.values()].map(({ node }) => node);
   for (const node of [...list.children]) nodes.includes(node) || node.remove();

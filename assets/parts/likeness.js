@@ -9,10 +9,8 @@ function show() {
   element.dataset.shown = Boolean(stills || portrait);
   reference.hidden = !portrait;
   find(".arrow").hidden = !portrait || !stills;
-  if (portrait && portrait !== photo.src) {
-    photo.src = portrait;
-    compare(false);
-  }
+  if (portrait !== photo.getAttribute("src")) compare(false);
+  if (portrait && portrait !== photo.src) photo.src = portrait;
   // The portrait of the job on show, where it is known, is what the stage is made of.
   status().style.setProperty("--portrait", portrait ? `url(${JSON.stringify(portrait)})` : "");
   find(".caption").textContent = prompt ?? "";
@@ -21,6 +19,8 @@ function show() {
   if (!stills) return;
   const strip = new Image();
   strip.onload = () => {
+    // Another clip may be on show by now.
+    if (stills !== props.value?.stills) return;
     const ratio = strip.naturalWidth / 5 / strip.naturalHeight;
     row.replaceChildren(...[0, 1, 2, 3, 4].map((number) => still(number, stills, ratio)));
   };

@@ -11,7 +11,9 @@ function make(tag, text, name = "") {
 }
 
 function show() {
-  const { facts, warnings, rejected, crop } = props.value ?? {};
+  const { facts, warnings, rejected, crop, job } = props.value ?? {};
+  // The form has been filled in with what this job was made of.
+  if (job) s2v.form = job;
   const state = facts ? (warnings.length ? "careful" : "ready") : rejected ? "rejected" : "";
   element.querySelector("div").dataset.state = state;
   element.dataset.crop = Boolean(crop);
@@ -25,9 +27,11 @@ function show() {
 
 function tell(text, { refused = false, share = "" } = {}) {
   news.dataset.refused = refused;
-  news.replaceChildren(text, share && make("span", share));
-  // Said once, and not at each step.
-  news.querySelector("span")?.setAttribute("aria-hidden", true);
+  // The words are said once, and not at each step.
+  if (news.firstChild?.data !== text) news.replaceChildren(text, make("span", ""));
+  const part = news.querySelector("span");
+  part.ariaHidden = true;
+  part.textContent = share;
 }
 
 // Empty if the file may be the portrait.
@@ -35,7 +39,7 @@ function refusal({ name, size, type }) {
   // Browsers have no type for some pictures, and odd ones for others.
   const kind = /^(image\/|$)/.test(type) && (name.match(/\.(\w+)$/)?.[1] ?? type.slice(6));
   // The camera's has a name alone.
-  const named = type || `image/${name.split(".").pop().toLowerCase().replace("jpg", "jpeg")}`;
+  const named = (type || `image/${name.split(".").pop().toLowerCase()}`).replace(/\/p?jpg$|\/pjpeg$/, "/jpeg");
   if (!takes.types.includes(named)) return kind ? takes.kind.replace("{kind}", kind.toUpperCase()) : takes.no_picture;
   return size > takes.bytes ? takes.size.replace("{given}", Math.ceil(size / 1e5) / 10) : "";
 }
@@ -46,7 +50,8 @@ function look(event) {
   const text = event.clipboardData?.types.includes("text/plain") && event.target.closest?.("textarea, input");
   if (text) return;
   const chosen = event.target.matches?.("#subject input[type=file]") ? event.target : undefined;
-  const [file] = (event.type === "change" ? chosen : event.dataTransfer ?? event.clipboardData)?.files ?? [];
+  const files = (event.type === "change" ? chosen : event.dataTransfer ?? event.clipboardData)?.files ?? [];
+  const file = s2v.photo(files) ?? files[0];
   const why = file && refusal(file);
   if (!why) return;
   event.preventDefault();

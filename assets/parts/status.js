@@ -20,7 +20,7 @@ function write(node, text) {
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
 // What is shown last, the moment at which it was true, and the one at which anything was heard.
-let now = props.value, since = performance.now(), heard = since, last = "", ended = "", awaited = "";
+let now = props.value, since = performance.now(), heard = since, last = "", ended = "";
 
 const late = () => (now.running ? (performance.now() - since) / 1000 : 0);
 const shown = () => total(now.seconds) + late();
@@ -61,7 +61,7 @@ function show() {
   element.dataset.over = Boolean(now.ending.length);
   const ready = now.state === "done" && !now.ending.length;
   bell.hidden = !now.running || !now.ticket || "Notification" in window === false;
-  if (awaited && now.ticket === awaited && !now.running) announce(ready);
+  tellBell();
   document.title = `${ready ? "✓ Ready · " : now.running ? `${now.title} · ` : ""}S2V Studio`;
   const over = JSON.stringify([now.ending, now.actions]);
   if (over !== ended) {
@@ -110,7 +110,12 @@ function link(label, url) {
 function press(label, selector) {
   const node = make("button", label, "action");
   node.type = "button";
-  node.onclick = () => s2v.lead(selector);
+  node.onclick = async () => {
+    // What is done about a job is done with its portrait and its scene, and the form may hold others by now.
+    const form = now.ticket && !now.gone && document.querySelector(selector.split(/[ :]/)[0])?.closest("#order");
+    if (form && !(await s2v.fill(now.ticket))) return;
+    s2v.lead(selector);
+  };
   return node;
 }
 
@@ -158,20 +163,16 @@ function measure() {
 
 // One click asks to be told of this job; the next takes it back.
 bell.onclick = async () => {
-  awaited = awaited !== now.ticket && (await Notification.requestPermission()) === "granted" ? now.ticket : "";
-  bell.ariaPressed = Boolean(awaited);
-  write(bell, awaited ? "You will be told" : Notification.permission === "denied" ? "This browser tells nothing" : "Tell me when it is ready");
+  const { ticket } = now, granted = (await Notification.requestPermission()) === "granted";
+  s2v.awaited.delete(ticket) || (granted && s2v.awaited.add(ticket));
+  tellBell();
 };
 
-function announce(ready) {
-  awaited = "";
-  bell.ariaPressed = false;
-  write(bell, "Tell me when it is ready");
-  if (ready) s2v.chime();
-  // A phone shows none from a page without a service worker, and throws.
-  try {
-    new Notification(now.title, { body: "S2V Studio", icon: document.querySelector("link[rel~=icon]")?.href });
-  } catch {}
+function tellBell() {
+  const on = Boolean(window.s2v?.awaited.has(now.ticket));
+  bell.ariaPressed = on;
+  const denied = window.Notification?.permission === "denied";
+  write(bell, on ? "You will be told" : denied ? "This browser tells nothing" : "Tell me when it is ready");
 }
 
 const player = (event) => event.target.closest?.("#clip video");

@@ -24,7 +24,8 @@ function write(kept) {
 }
 
 function change() {
-  const { keep, forget } = props.value ?? {};
+  const { keep, forget, form } = props.value ?? {};
+  if (form) s2v.form = form;
   if (!keep && !forget) return;
   const others = read().filter(([ticket]) => ticket !== keep?.[0] && ticket !== forget);
   let free = 0;

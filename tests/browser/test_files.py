@@ -23,7 +23,7 @@ DROP = """([where, name, type]) => {
 SAID = f"""() => {{
   const news = document.querySelector("{NEWS}");
   window.said = [];
-  new MutationObserver(() => window.said.push(news.textContent)).observe(news, {{ childList: true }});
+  new MutationObserver(() => window.said.push(news.textContent)).observe(news, {{ childList: true, subtree: true }});
 }}"""
 
 
@@ -100,6 +100,13 @@ def test_a_wrong_file_is_refused_at_the_portrait_before_it_is_uploaded(
     page.locator(".sample").first.click()
     expect(page.locator("#preflight")).to_contain_text("✓ Ready")
     expect(page.locator(NEWS)).to_be_empty()
+
+
+def test_an_odd_name_of_a_type_keeps_no_jpeg_out(simulated: str, open_page: Callable[..., Page]) -> None:
+    page = open_page(simulated)
+    jpeg = {"name": "me.jpg", "mimeType": "image/jpg", "buffer": PORTRAIT.read_bytes()}
+    page.locator(FIELD).set_input_files(jpeg)  # type: ignore[arg-type]
+    expect(page.locator("#preflight")).to_contain_text("✓ Ready")
 
 
 def test_a_wrong_file_that_is_dropped_takes_no_portrait_away(simulated: str, open_page: Callable[..., Page]) -> None:

@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from ..support.pages import PHONE, WIDE, click, expect_playing, expect_state, say, served, start
 from ..support.service import FILE, PROMPT, Service, task
+from ..support.waiting import wait_until
 
 pytestmark = pytest.mark.long
 
@@ -260,3 +261,81 @@ def test_what_is_wrong_stands_at_its_field(live: str, service: Service, open_pag
     expect(page.locator("#prompt .wrong")).to_be_visible()
     say(page, "She smiles.")
     expect(page.locator(".wrong")).to_have_count(0)
+
+
+def test_what_is_advised_about_an_older_clip_is_done_with_its_own_scene(
+    live: str, service: Service, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(live)
+    service.query = [task("Fail")]
+    start(page, "The older.")
+    expect_state(page, "failed")
+    service.query = [task("Success", file_id=FILE)]
+    say(page, "The newer.")
+    click(page)
+    expect_state(page, "done")
+    older = page.locator("#history li").nth(1).locator(".open")
+    for button in ("Change the scene", "Make it again"):
+        older.click()
+        expect_state(page, "failed")
+        page.get_by_role("button", name=button).click()
+        expect(page.locator("#prompt textarea")).to_have_value("The older.")
+        if button == "Change the scene":
+            expect(page.locator("#prompt textarea")).to_be_focused()
+            say(page, "The newer.")
+            page.evaluate("s2v.form = ''")
+    wait_until(lambda: len(service.calls("submit")) == 3, "it is made again")
+    assert [call.json["prompt"] for call in service.calls("submit")] == ["The older.", "The newer.", "The older."]
+
+
+def test_a_photo_of_a_wrong_shape_is_cropped_by_the_main_button(
+    simulated: str, open_page: Callable[..., Page], tmp_path: Path
+) -> None:
+    page = open_page(simulated)
+    Image.new("RGB", (1200, 400), "red").save(tmp_path / "wide.png")
+    page.locator("#subject input[type=file]").set_input_files(tmp_path / "wide.png")
+    expect(page.locator("#generate")).to_have_accessible_name("Crop to fit")
+    click(page)
+    expect(page.locator("#preflight")).to_contain_text("cropped")
+    expect(page.locator("#generate")).to_have_accessible_name("Write the scene")
+
+
+def test_a_sample_takes_the_place_of_a_link(simulated: str, open_page: Callable[..., Page]) -> None:
+    page = open_page(simulated)
+    page.locator("#by-link .label-wrap").click()
+    page.locator("#link :is(input, textarea)").fill("https://a.example/b.jpg")
+    page.locator(".sample").first.click()
+    expect(page.locator("#preflight")).to_contain_text("Ready")
+    expect(page.locator("#by-link .label-wrap.open")).to_have_count(0)
+    click(page)
+    expect_state(page, "done")
+
+
+def test_who_leaves_a_job_is_still_told_of_it(live: str, service: Service, open_page: Callable[..., Page]) -> None:
+    page = open_page(live)
+    page.evaluate(
+        """() => {
+          window.told = [];
+          window.Notification = class { constructor(title, { body }) { told.push(title, body) } };
+          Notification.requestPermission = async () => "granted";
+        }"""
+    )
+    service.query = [task("Processing")]
+    start(page, "It goes on.")
+    expect_state(page, "rendering")
+    page.locator("#status .tell").click()
+    page.locator("#stop").click()
+    expect(page.locator("#status h2")).to_have_text("Running in the background")
+    service.query = [task("Success", file_id=FILE)]
+    page.wait_for_function("window.told.length")
+    assert page.evaluate("window.told") == ["Your clip is ready", "It goes on."]
+
+
+def test_what_plays_can_be_stopped(moving: Callable[..., Page]) -> None:
+    page = moving()
+    page.wait_for_function(PLAYS)
+    page.locator(".playing .pause").click()
+    expect(page.locator(".playing .pause")).to_have_text("Play")
+    assert page.evaluate("document.querySelector('.playing video').paused")
+    page.locator(".playing .pause").click()
+    page.wait_for_function(PLAYS)
