@@ -118,9 +118,12 @@ class Guard:
                     await self._app(scope, await _read(receive, self._limits), send)
                 case "file":
                     try:
-                        await self._app(scope, receive, send)
-                    # Between a look at it and its opening: an upload goes when its JPEG is made.
-                    except FileNotFoundError:
+                        await self._app(scope, receive, _with_first_bytes(send))
+                    # Between two looks at it, or one and its opening: an upload goes when its JPEG is made.
+                    except (FileNotFoundError, RuntimeError) as error:
+                        # Starlette makes a RuntimeError of what the second look finds.
+                        if not any(isinstance(each, FileNotFoundError) for each in (error, error.__context__)):
+                            raise
                         raise HttpRefusal(404, "This file is no longer here.") from None
                 case _:
                     await self._app(scope, receive, send)
@@ -149,6 +152,21 @@ def _told(kind: str, refusal: HttpRefusal) -> Response:
     if kind == "call":
         return JSONResponse({"detail": str(refusal)}, refusal.status)
     return PlainTextResponse(str(refusal), refusal.status)
+
+
+def _with_first_bytes(send: Send) -> Send:
+    """Holds the head of an answer back until its body begins: a file is opened between the two."""
+    head: list[Message] = []
+
+    async def hold(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            head.append(message)
+            return
+        if head:
+            await send(head.pop())
+        await send(message)
+
+    return hold
 
 
 async def _read(receive: Receive, limits: ServerLimits) -> Receive:

@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from starlette.datastructures import Headers
-from starlette.responses import PlainTextResponse
-from starlette.types import Message, Receive, Scope, Send
+from starlette.responses import FileResponse, PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from s2v_core.server.guard import Guard
 from s2v_core.server.hosts import visitor
@@ -699,20 +699,37 @@ async def unable(*_: object) -> None:
     raise ZeroDivisionError
 
 
-async def test_a_file_that_goes_while_it_is_opened_is_not_there() -> None:
+async def never() -> Message:
+    return await asyncio.Future()
+
+
+async def gone(*_: object) -> None:
+    raise FileNotFoundError
+
+
+LATE = FileResponse("/nowhere/me.jpg", stat_result=os.stat(__file__))
+
+
+@pytest.mark.parametrize(
+    "opens", [gone, FileResponse("/nowhere/me.jpg"), LATE], ids=["opened", "looked at", "opened after a look"]
+)
+async def test_a_file_that_goes_while_it_is_opened_is_not_there(opens: ASGIApp) -> None:
     behind = Behind()
+    behind.guard._app = opens
+    assert (await behind.ask("/gradio_api/file=/tmp/me.jpg", receive=never)).status_code == 404
 
-    async def gone(*_: object) -> None:
-        raise FileNotFoundError
 
-    behind.guard._app = gone
-    assert (await behind.ask("/gradio_api/file=/tmp/me.jpg")).status_code == 404
+async def test_another_failure_of_a_file_is_one() -> None:
+    async def fails(*_: object) -> None:
+        raise RuntimeError
+
+    behind = Behind()
+    behind.guard._app = fails
+    with pytest.raises(RuntimeError):
+        await behind.ask("/gradio_api/file=/tmp/me.jpg")
 
 
 async def test_a_call_that_dawdles_is_ended() -> None:
-    async def never() -> Message:
-        return await asyncio.Future()
-
     answer = await Behind(limits=ServerLimits(call_seconds=0.01)).ask("/gradio_api/queue/join", receive=never)
     assert (answer.status_code, answer.json()) == (408, {"detail": "The request took longer than 0.01 seconds."})
 
