@@ -37,6 +37,8 @@ function still(number, stills, ratio) {
   frame.style.setProperty("--place", `${25 * number}%`);
   frame.onclick = () => {
     const clip = video();
+    // Until that frame is there.
+    save.hidden = true;
     clip.pause();
     clip.currentTime = (clip.duration * (number + 0.5)) / 5;
   };
@@ -62,8 +64,10 @@ save.onclick = () => {
     setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
   });
 };
-for (const kind of ["play", "pause", "emptied"]) {
-  status().addEventListener(kind, (event) => event.target.closest("#clip") && (save.hidden = kind !== "pause"), true);
+for (const kind of ["play", "pause", "seeking", "seeked", "emptied"]) {
+  status().addEventListener(kind, ({ target: clip }) => {
+    if (clip.closest("#clip")) save.hidden = !clip.paused || clip.seeking || clip.readyState < 2;
+  }, true);
 }
 
 watch("value", show);
