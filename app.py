@@ -154,7 +154,8 @@ class Services:
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        self.service = gr.Radio(orders.services(studio.per_day), value=FIRST, label="Next clip with", elem_id="service")
+        self.first = orders.services(studio.per_day)
+        self.service = gr.Radio(self.first, value=FIRST, label="Next clip with", elem_id="service")
         with gr.Accordion("Use your key", open=False, elem_id="own-key") as self.box:
             self.key = gr.Textbox(
                 label=f"Your {studio.services.live.label} key",
@@ -188,17 +189,19 @@ class Services:
         return {self.key: ""} | await self.key_update(view, request, key)
 
     async def key_update(self, view: View, request: gr.Request, key: Key | None = None) -> Update:
-        view.key = key
+        view.key, view.choices = key, await orders.choices(visitor_of(request), key)
         return {
             self.says: "",
             self.box: gr.Accordion(label=key.mask if key else "Use your key", open=False),
             self.forget: gr.Button(visible=bool(key)),
-            self.service: gr.Radio(await orders.choices(visitor_of(request), key), value="own" if key else FIRST),
+            self.service: gr.Radio(view.choices, value="own" if key else FIRST),
         }
 
     async def services_update(self, view: View, request: gr.Request) -> Update:
-        """With what is left today."""
-        return {self.service: gr.Radio(await orders.choices(visitor_of(request), view.key))}
+        """With what is left today, where that has changed."""
+        choices = await orders.choices(visitor_of(request), view.key)
+        changed, view.choices = choices != (view.choices or self.first), choices
+        return {self.service: gr.Radio(choices) if changed else gr.skip()}
 
 
 class OrderForm:
@@ -294,15 +297,19 @@ class OrderForm:
         """A job's photo, scene and switch, as they were."""
         job, said, photo, link = await orders.again(ticket)
         # With the time, so that the browser sees the same job come twice.
-        said |= {"job": ticket, "at": time.time()}
+        said = said | {"job": ticket, "at": time.time()}
         return {
             self.photo: photo, self.preflight: said, self.link: link, self.prompt: job.prompt,
             self.optimizer: job.prompt_optimizer, self.by_link: gr.Accordion(open=bool(link)),
         }  # fmt: skip
 
     def price_update(self, service: str, view: View) -> Update:
+        paid, paid_before = service != "simulator", (view.service or FIRST) != "simulator"
         view.service = service
-        return {self.consent: gr.Checkbox(visible=service != "simulator")} | self.button_update(view)
+        # Where nothing changes the box is left alone: it may be being ticked.
+        return {self.consent: gr.Checkbox(visible=paid) if paid != paid_before else gr.skip()} | self.button_update(
+            view
+        )
 
     def button_update(self, view: View) -> Update:
         """From when the service has taken a job, another can be made beside it."""
@@ -361,7 +368,10 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
     session = Session()
     with gr.Row(elem_id="header"):
         component("brand")
-        services = Services(session)
+        # On a phone, a sheet that the pill opens.
+        with gr.Column(elem_id="makers"):
+            component("sheet")
+            services = Services(session)
         present = gr.Button("Present", elem_id="present")
     with gr.Row(elem_id="columns"):
         with gr.Column(elem_id="order"):

@@ -44,7 +44,8 @@ window.s2v = {
   },
   // Brings a person to what a button is about: a field gets the focus, a button or a file chooser is clicked.
   async lead(selector) {
-    const found = await s2v.mounted(selector);
+    const found = await s2v.mounted(selector), sheet = document.querySelector("#makers[popover]:not(:popover-open)");
+    if (sheet?.contains(found)) sheet.showPopover();
     // What is done by now leads on to the main button.
     if (found?.type !== "file" && !found?.checkVisibility()) return document.querySelector("#generate").focus();
     const behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth";
@@ -141,7 +142,7 @@ for (const kind of ["pointermove", "pointerdown", "keydown"]) {
 // Escape and a click elsewhere leave what lies over the page.
 function leave(event) {
   const box = document.querySelector("#own-key"), label = box?.querySelector(".label-wrap.open");
-  if (label && (event.type === "keydown" || !box.contains(event.target))) {
+  if (label && (event.type === "keydown" || !document.querySelector("#makers").contains(event.target))) {
     label.click();
     if (box.contains(document.activeElement)) label.focus();
   }
@@ -149,6 +150,15 @@ function leave(event) {
 }
 addEventListener("keydown", (event) => event.key === "Escape" && leave(event));
 addEventListener("pointerdown", leave);
+
+// On a phone, who makes the clip is chosen on a sheet; the pill names what is chosen.
+const narrow = matchMedia("(max-width: 820px)");
+narrow.onchange = () => (document.querySelector("#makers").popover = narrow.matches ? "auto" : null);
+narrow.onchange();
+function namePill() {
+  const pill = document.querySelector(".pill span"), chosen = document.querySelector("#service label:has(:checked)")?.textContent.trim();
+  if (pill && chosen && pill.textContent !== chosen) pill.textContent = chosen;
+}
 
 // The main button names what is missing, and leads there.
 function nameLack() {
@@ -172,9 +182,9 @@ s2v.wrong = (selector, sentence) => {
   if (field && !field.matches("button") && field.closest("#order")) field.append(Object.assign(document.createElement("p"), { className: "wrong", textContent: sentence }));
 };
 
-for (const kind of ["input", "change"]) addEventListener(kind, nameLack);
+for (const kind of ["input", "change"]) addEventListener(kind, () => (nameLack(), namePill()));
 for (const kind of ["input", "change"]) addEventListener(kind, () => s2v.wrong("", ""));
-new MutationObserver(() => (nameLack(), nameParts())).observe(document.body, { subtree: true, childList: true, attributeFilter: ["class", "style"] });
+new MutationObserver(() => (nameLack(), nameParts(), namePill())).observe(document.body, { subtree: true, childList: true, attributeFilter: ["class", "style"] });
 
 addEventListener("click", (event) => {
   const button = event.target.closest?.("#delete, #generate, .sample");

@@ -32,6 +32,7 @@ function go() {
 function item(example, number) {
   const button = document.createElement("button"), poster = new Image(), words = document.createElement("span");
   button.type = "button";
+  button.ariaLabel = example.scene;
   poster.alt = "";
   words.textContent = example.scene;
   button.append(poster, words);

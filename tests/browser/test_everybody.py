@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from ..support.pages import WIDE, click, expect_playing, expect_state, say, start
+from ..support.pages import PHONE, WIDE, click, expect_playing, expect_state, say, start
 from ..support.service import FILE, TASK, Answer, Service, gateway, good, task
 
 pytestmark = pytest.mark.long
@@ -28,16 +28,25 @@ def violations(page: Page) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(("theme", "viewport"), [("light", WIDE), ("dark", WIDE), ("light", PHONE), ("dark", PHONE)])
 def test_nothing_serious_bars_anybody_in_any_state(
-    theme: str, live: str, service: Service, open_page: Callable[..., Page]
+    theme: str, viewport: dict[str, int], live: str, service: Service, open_page: Callable[..., Page]
 ) -> None:
-    page = open_page(live, WIDE, theme)
+    page = open_page(live, viewport, theme)
     assert violations(page) == []
+    if viewport is PHONE:
+        page.locator(".pill").click()
     page.locator("#own-key .label-wrap").click()
     expect(page.locator("#key input")).to_be_visible()
     assert violations(page) == []
-    page.locator("#own-key .label-wrap").click()
+    for _ in range(2):
+        page.keyboard.press("Escape")
+    expect(page.locator("#key input")).to_be_hidden()
+    page.locator("#by-link .label-wrap").click()
+    page.locator("#recovery .label-wrap").click()
+    expect(page.locator("#ticket :is(input, textarea)")).to_be_visible()
+    assert violations(page) == []
+    page.locator("#by-link .label-wrap").click()
     states: list[tuple[str, dict[str, Any]]] = [
         ("rendering", {"query": [task("Processing")]}),
         ("done", {"query": [task("Success", file_id=FILE)]}),
@@ -55,9 +64,25 @@ def test_nothing_serious_bars_anybody_in_any_state(
             click(page)
         expect_state(page, state)
         assert violations(page) == [], state
-    page.goto(live + "?present=1")
-    expect_state(page, "failed")
-    assert violations(page) == []
+        if state == "done":
+            page.locator("#likeness .reference").click()
+            page.locator("#delete").click()
+            assert violations(page) == [], "side by side, and asked whether to delete"
+    if viewport is PHONE:
+        return
+    page.evaluate("s2v.present(true)")
+    assert violations(page) == [], "an ending on the wall"
+    for number, state in ((3, "done"), (4, "rendering")):
+        service.query = [task("Processing")]
+        page.evaluate("s2v.present(false)")
+        if state == "done":
+            page.locator("#history .open").nth(number).click()
+        else:
+            say(page, "She is on the wall.")
+            click(page)
+        expect_state(page, state)
+        page.evaluate("s2v.present(true)")
+        assert violations(page) == [], f"{state} on the wall"
 
 
 def test_the_whole_job_is_done_with_the_keyboard_alone(

@@ -339,3 +339,32 @@ def test_what_plays_can_be_stopped(moving: Callable[..., Page]) -> None:
     assert page.evaluate("document.querySelector('.playing video').paused")
     page.locator(".playing .pause").click()
     page.wait_for_function(PLAYS)
+
+
+def test_on_a_phone_a_pill_opens_a_sheet_with_who_makes_the_clip(live: str, open_page: Callable[..., Page]) -> None:
+    page = open_page(live, PHONE)
+    pill, sheet = page.locator(".pill"), page.locator("#makers")
+    expect(pill).to_contain_text("left today")
+    expect(sheet).to_be_hidden()
+    pill.click()
+    expect(sheet).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(sheet).to_be_hidden()
+    expect(pill).to_be_focused()
+    pill.click()
+    page.locator("#service label", has_text="Simulator").click()
+    page.locator("#own-key .label-wrap").click()
+    expect(page.locator("#take")).to_be_in_viewport()
+    heights = page.locator("#makers :is(button, label:has(input[type=radio]), #key input)").evaluate_all(
+        "all => all.filter((each) => each.checkVisibility()).map((each) => each.getBoundingClientRect().height)"
+    )
+    assert min(heights) >= 44
+    page.get_by_label("Close").click()
+    expect(sheet).to_be_hidden()
+    expect(pill).to_have_text("Simulator · free")
+    pill.click()
+    expect(sheet).to_be_visible()
+    page.get_by_label("Close").click()
+    page.set_viewport_size(WIDE)
+    expect(page.locator("#service")).to_be_visible()
+    expect(pill).to_be_hidden()
