@@ -22,6 +22,7 @@ class Rates:
         self._places = {
             "stream": (limits.streams, "clips are being watched"),
             "heartbeat": (limits.heartbeats, "pages are open"),
+            "call": (limits.concurrent_calls, "calls are running"),
             "upload": (limits.uploads, "photos are being uploaded"),
         }
         self._others = (limits.requests, "requests are open")

@@ -27,7 +27,7 @@ from s2v_core.server.limits import ServerLimits
 from ..support.pages import heard, kept_uploads, served
 from ..support.photos import PORTRAIT
 from ..support.service import PROMPT
-from ..support.waiting import wait_until
+from ..support.waiting import until, wait_until
 
 RANDOM = re.compile(r"[0-9a-f]{32}(\.jpg|\.jpeg|\.png|\.webp)?")
 # The limits of a page whose ends a test can reach.
@@ -498,7 +498,7 @@ class Behind:
     ) -> httpx.Response:
         given = {"host": "localhost"} | {name.replace("_", "-"): value for name, value in headers.items()}
         raw = [(name.encode(), value.encode()) for name, value in given.items() if value is not None]
-        method = "POST" if path.endswith(("join", "submit", "upload")) else "GET"
+        method = "POST" if path.endswith(("join", "predict", "submit", "upload")) else "GET"
         scope = {"type": "http", "method": method, "path": path, "query_string": b"", "headers": raw}
         said: list[Message] = []
 
@@ -686,6 +686,27 @@ async def test_a_visitor_has_50_calls_under_way() -> None:
     assert (await behind.ask("/gradio_api/queue/join")).status_code == 429
     assert (await behind.ask("/gradio_api/queue/join", who="192.0.2.2")).status_code == 200
     assert (await behind.ask("/")).status_code == 200
+
+
+async def test_a_visitor_waits_for_50_answers_at_once() -> None:
+    behind, answers = Behind(), asyncio.Event()
+    usual = behind.guard._app
+
+    waiting: list[object] = []
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        waiting.append(scope)
+        await answers.wait()
+        await usual(scope, receive, send)
+
+    behind.guard._app = slow
+    asked = [asyncio.create_task(behind.ask("/gradio_api/run/predict")) for _ in range(50)]
+    await until(lambda: len(waiting) == 50, "all are under way")
+    refused = await behind.ask("/gradio_api/run/predict")
+    assert (refused.status_code, refused.json()["detail"][:20]) == (429, "50 calls are running")
+    answers.set()
+    assert {answer.status_code for answer in await asyncio.gather(*asked)} == {200}
+    assert (await behind.ask("/gradio_api/run/predict")).status_code == 200
 
 
 async def test_of_what_fails_the_log_has_twenty_a_minute() -> None:
