@@ -138,6 +138,7 @@ async def test_the_newest_twelve_are_shown_and_then_all(gallery: Gallery, studio
 
 async def test_a_page_that_missed_a_word_is_told_again(gallery: Gallery, studio: Studio) -> None:
     ended, view = await done(gallery, studio), View()
+    await gallery.pictures(ended)
     view.know([ended.ticket])
     first = await told(gallery, view)
     assert await gallery.news(view, seen=first["at"]) is None
