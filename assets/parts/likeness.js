@@ -37,6 +37,7 @@ function still(number, stills, ratio) {
   frame.style.setProperty("--place", `${25 * number}%`);
   frame.onclick = () => {
     const clip = video();
+    if (!clip?.duration) return;
     // Until that frame is there.
     save.hidden = true;
     clip.pause();

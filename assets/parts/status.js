@@ -175,7 +175,8 @@ function tellBell() {
   write(bell, on ? "You will be told" : denied ? "This browser tells nothing" : "Tell me when it is ready");
 }
 
-const player = (event) => event.target.closest?.("#clip video");
+// Its captions, of which there are none, fail by themselves.
+const player = ({ target }) => target.matches?.("#clip video");
 
 element.addEventListener("loadedmetadata", (event) => {
   measure();
@@ -186,13 +187,12 @@ element.addEventListener("loadedmetadata", (event) => {
 let tries = 0;
 element.addEventListener("playing", () => (tries = 0), true);
 element.addEventListener("error", (event) => {
-  const video = player(event);
-  if (video && tries++ < 10) setTimeout(() => video.load(), 1000 * tries);
+  if (player(event) && tries++ < 10) setTimeout(() => event.target.error && event.target.load(), 1000 * tries);
 }, true);
 // A page that hears nothing of what is under way asks: it may have no stream, or have lost a word.
 async function ask() {
   const history = document.querySelector("#history [data-empty]");
-  if (!(now.running || history.querySelector(".running")) || performance.now() - heard < 4000) return;
+  if (!(now.running || document.querySelector(".clips .running")) || performance.now() - heard < 4000) return;
   heard = performance.now();
   try {
     // An event that fails puts its message on the page. Another start of the server may know other events.
