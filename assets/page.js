@@ -50,7 +50,7 @@ window.s2v = {
     if (found?.type !== "file" && !found?.checkVisibility()) return document.querySelector("#generate").focus();
     const behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth";
     // What a card of the history opens is shown where one is.
-    if (!found.closest("#history")) found.scrollIntoView({ block: "center", behavior });
+    if (!found.closest(".clips")) found.scrollIntoView({ block: "center", behavior });
     found.matches("textarea, input:not([type=checkbox], [type=radio], [type=file])") ? found.focus() : found.click();
   },
   // A photo that is dropped or pasted anywhere on the page takes the place of the one before.

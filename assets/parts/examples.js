@@ -78,7 +78,7 @@ for (const kind of ["pointermove", "pointerdown", "keydown"]) addEventListener(k
 
 function resting() {
   const card = document.querySelector("#status [data-running]"), now = performance.now();
-  const running = document.querySelector("#history li:has(.running) .open"), wall = document.body.classList.contains("presenting");
+  const running = document.querySelector(".clips li:has(.running) .open"), wall = document.body.classList.contains("presenting");
   if (card.dataset.running === "true" || running || !wall) active = now;
   // A job that began while another clip had its turn.
   if (wall && running && card.dataset.running !== "true" && document.body.dataset.idle === "true") running.click();

@@ -1,5 +1,5 @@
 // This browser's clips, newest first. The server knows them by their tickets alone.
-const list = element.querySelector(".clips");
+const beside = element.querySelector(".under-way"), list = element.querySelector(".mine");
 const spans = [[60, "second"], [60, "minute"], [24, "hour"], [Infinity, "day"]];
 const words = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
 
@@ -71,7 +71,6 @@ function show() {
   const { clips, more, at } = props.value;
   if (at < latest) return;
   latest = element.dataset.at = at;
-  element.dataset.empty = !clips.length && !more;
   const before = drawn;
   drawn = new Map();
   for (const job of clips) {
@@ -84,17 +83,36 @@ function show() {
   for (const { ticket, running, state, prompt } of clips) {
     if (!running) window.s2v?.announce(ticket, prompt, ["", "simulated"].includes(state));
   }
-  const nodes = [...drawn.values()].map(({ node }) => node);
-  for (const node of [...list.children]) nodes.includes(node) || node.remove();
-  nodes.forEach((node, place) => list.children[place] === node || list.insertBefore(node, list.children[place] ?? null));
   all.hidden = !more;
   all.textContent = `Show ${more} more`;
+  place();
 }
 
-element.querySelector("small").textContent = props.value.kept;
+// Those that are under way stand under the stage; the one that is on it has its card among the others.
+function place() {
+  const stage = document.querySelector("#status .card"), columns = document.querySelector("#columns");
+  // There is nothing yet when this part is mounted.
+  if (columns && beside.parentElement !== columns) {
+    columns.append(beside);
+    new MutationObserver(place).observe(stage, { attributeFilter: ["data-ticket"] });
+  }
+  const { clips, more } = props.value, away = clips.filter(({ ticket, running }) => running && ticket !== stage?.dataset.ticket);
+  fill(beside.querySelector("ul"), away);
+  fill(list, clips.filter((job) => !away.includes(job)));
+  beside.hidden = !away.length;
+  element.dataset.empty = away.length === clips.length && !more;
+}
+
+function fill(row, clips) {
+  const nodes = clips.map(({ ticket }) => drawn.get(ticket).node);
+  for (const node of [...row.children]) nodes.includes(node) || node.remove();
+  nodes.forEach((node, at) => row.children[at] === node || row.insertBefore(node, row.children[at] ?? null));
+}
+
+element.querySelector(".kept").textContent = props.value.kept;
 
 const all = element.querySelector(".all");
 all.onclick = () => trigger("all");
 watch("value", show);
 show();
-setInterval(() => [...list.children].forEach((item) => item.tick()), 1000);
+setInterval(() => [...drawn.values()].forEach(({ node }) => node.tick()), 1000);

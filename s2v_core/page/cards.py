@@ -137,7 +137,7 @@ def _beside(title: str, what: str, to_do: str, ticket: str) -> dict[str, Any]:
         ("Ticket", ticket),
         ("What to do", to_do),
     ]
-    again = ("Look again", f'#history [data-ticket="{ticket}"] .open')
+    again = ("Look again", f'.clips [data-ticket="{ticket}"] .open')
     return card(State.UNKNOWN, title, charge=Charge.UNKNOWN, ending=ending, actions=[again], ticket=ticket, gone=True)
 
 

@@ -76,7 +76,7 @@ def test_nothing_serious_bars_anybody_in_any_state(
         service.query = [task("Processing")]
         page.evaluate("s2v.present(false)")
         if state == "done":
-            page.locator("#history .open").nth(number).click()
+            page.locator(".clips .open").nth(number).click()
         else:
             say(page, "She is on the wall.")
             click(page)

@@ -132,7 +132,7 @@ app.run()
         page.locator("#older").click()
         expect(page.locator("#prompt textarea")).to_have_value("It came.")
         expect_state(page, "done")
-        expect(page.locator("#history li")).to_have_count(1)
+        expect(page.locator(".clips li")).to_have_count(1)
 
 
 def test_wrong_input_gets_its_sentence_sends_nothing_and_stays(

@@ -67,7 +67,7 @@ def test_a_showing_survives_a_second_clip_a_lost_line_and_a_killed_server(
         click(page)
         expect(page.locator("#likeness .caption")).to_have_text("The second.")
         expect(wall.locator("#likeness .caption")).to_have_text("The second.")
-        expect(page.locator("#history li")).to_have_count(2)
+        expect(page.locator(".clips li")).to_have_count(2)
         wait_until(lambda: len(service.calls("submit")) == 2, "both are paid")
         visitor.set_offline(True)
         page.wait_for_timeout(6000)
@@ -98,7 +98,7 @@ def test_a_showing_survives_a_second_clip_a_lost_line_and_a_killed_server(
         expect(page.locator("#delete")).to_have_text("Delete for good?")
         page.locator("#delete").click()
         expect(page.locator("#status h2")).to_have_text("Deleted")
-        expect(page.locator("#history li")).to_have_count(1)
+        expect(page.locator(".clips li")).to_have_count(1)
         assert tickets(page) == made[1:]
     assert len(service.calls("submit")) == 2
     assert complaints == []

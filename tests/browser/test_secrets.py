@@ -171,7 +171,7 @@ def test_text_from_outside_is_text_everywhere(
     page.on("dialog", lambda dialog: pytest.fail(dialog.message))
     start(page, HOSTILE)
     expect_state(page, "done")
-    expect(page.locator("#history li .words")).to_contain_text("<img src=x onerror=alert(1)> {{value}} ${1+1}")
+    expect(page.locator(".clips li .words")).to_contain_text("<img src=x onerror=alert(1)> {{value}} ${1+1}")
     expect(page.locator("#likeness .caption")).to_contain_text("<img src=x")
     assert page.locator("#history img, #status .card img").count() == 0
     service.query = [code(1026, HOSTILE + "x" * 500_000)]

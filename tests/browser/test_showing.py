@@ -135,7 +135,7 @@ def test_a_reload_finds_the_job_in_the_stage_where_it_is(
     page = open_page(live)
     start(page, f"She is {stage}.")
     expect_state(page, stage)
-    expect(page.locator("#history li b").first).to_have_text(stage)
+    expect(page.locator(".clips li b").first).to_have_text(stage)
     begun = page.locator("#status .clock").inner_text()
     expect(page.locator("#status .clock")).not_to_have_text(begun)
     page.reload()
@@ -144,7 +144,7 @@ def test_a_reload_finds_the_job_in_the_stage_where_it_is(
     assert page.title() != "S2V Studio"
     answer.stall, service.query = 0.0, [task("Success", file_id=FILE)]
     expect_state(page, "done")
-    expect(page.locator("#history li b")).to_have_count(0)
+    expect(page.locator(".clips li b")).to_have_count(0)
     assert page.title() == "✓ Ready · S2V Studio"
     assert len(service.calls("submit")) == 1
 
@@ -189,8 +189,8 @@ def test_the_clips_of_a_browser_are_opened_and_deleted_by_their_cards(
     for prompt in ("The first canary.", "The second canary."):
         start(page, prompt) if prompt.startswith("The first") else (say(page, prompt), click(page))
         expect_state(page, "done")
-        expect(page.locator("#history li").first).to_contain_text(prompt)
-    cards = page.locator("#history li")
+        expect(page.locator(".clips li").first).to_contain_text(prompt)
+    cards = page.locator(".clips li")
     expect(cards).to_have_count(2)
     assert "data:image/jpeg" in str(cards.first.locator(".poster").get_attribute("style"))
     page.reload()
@@ -226,7 +226,7 @@ def test_another_clip_can_be_opened_while_one_renders_and_stays_open(
     say(page, "The one that renders.")
     click(page)
     expect_state(page, "rendering")
-    cards = page.locator("#history li")
+    cards = page.locator(".clips li")
     expect(cards).to_have_count(2)
     for number, state in ((1, "done"), (0, "rendering"), (1, "done"), (0, "rendering"), (1, "done")):
         cards.nth(number).locator(".open").click()
@@ -359,7 +359,7 @@ def test_an_own_key_is_taken_into_memory_pays_and_is_forgotten(
     expect(page.locator("#service")).not_to_contain_text("your key")
     say(page, "The owner pays.")
     click(page)
-    expect(page.locator("#history li").first).to_contain_text("The owner pays.")
+    expect(page.locator(".clips li").first).to_contain_text("The owner pays.")
     expect_state(page, "done")
     assert service.calls("submit")[-1].headers["authorization"] == f"Bearer {KEY}"
 
@@ -372,7 +372,7 @@ def test_a_key_that_is_not_accepted_gets_three_steps(
     for number, answer in enumerate(answers):
         service.submit = [answer]
         start(page) if number == 0 else click(page)
-        expect(page.locator("#history li")).to_have_count(number + 1)
+        expect(page.locator(".clips li")).to_have_count(number + 1)
         expect_state(page, "refused")
         expect(page.locator("#status .ending")).to_contain_text("does not accept this key")
         expect(page.locator("#status .ending ol li")).to_have_count(3)

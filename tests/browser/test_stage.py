@@ -274,7 +274,7 @@ def test_what_is_advised_about_an_older_clip_is_done_with_its_own_scene(
     say(page, "The newer.")
     click(page)
     expect_state(page, "done")
-    older = page.locator("#history li").nth(1).locator(".open")
+    older = page.locator(".clips li").nth(1).locator(".open")
     for button in ("Change the scene", "Make it again"):
         older.click()
         expect_state(page, "failed")

@@ -14,6 +14,7 @@ from s2v_core.server.limits import ServerLimits
 from ..support.pages import click, expect_playing, expect_state, say, served, start
 from ..support.photos import PORTRAIT
 from ..support.service import FILE, Service, task
+from ..support.waiting import wait_until
 
 pytestmark = pytest.mark.long
 
@@ -46,14 +47,15 @@ def kept(page: Page) -> list[str]:
 
 
 def cards(page: Page) -> list[str]:
-    return page.locator("#history li").evaluate_all("cards => cards.map((card) => card.dataset.ticket)")
+    return page.locator(".clips li").evaluate_all("cards => cards.map((card) => card.dataset.ticket)")
 
 
 def make(page: Page, prompt: str) -> str:
     say(page, prompt)
     click(page)
-    expect(page.locator("#history li").first).to_contain_text(prompt)
-    return cards(page)[0]
+    made = page.locator(".clips li", has_text=prompt)
+    expect(made).to_have_count(1)
+    return str(made.get_attribute("data-ticket"))
 
 
 def test_two_tabs_keep_each_others_tickets_and_see_each_others_cards(
@@ -68,11 +70,11 @@ def test_two_tabs_keep_each_others_tickets_and_see_each_others_cards(
     expect(tab.locator("#prompt textarea")).to_have_value("The first.")
     tab.locator("#consent input").check()
     paid = make(tab, "Paid in the second tab.")
-    expect(page.locator("#history li")).to_have_count(2)
-    expect(page.locator("#history li b")).to_have_count(0)
+    expect(page.locator(".clips li")).to_have_count(2)
+    expect(page.locator(".clips li b")).to_have_count(0)
     expect(page.locator("#status .ticket code")).to_have_attribute("title", cards(page)[1])
     mine = make(page, "Paid in the first tab.")
-    expect(tab.locator("#history li")).to_have_count(3)
+    expect(tab.locator(".clips li")).to_have_count(3)
     assert kept(page) == kept(tab) == cards(page) == cards(tab)
     assert kept(page)[:2] == [mine, paid]
     expect_state(page, "done")
@@ -80,10 +82,10 @@ def test_two_tabs_keep_each_others_tickets_and_see_each_others_cards(
     expect(page.locator("#delete")).to_have_text("Delete for good?")
     page.locator("#delete").click()
     expect(page.locator("#status h2")).to_have_text("Deleted")
-    expect(tab.locator("#history li")).to_have_count(2)
+    expect(tab.locator(".clips li")).to_have_count(2)
     assert paid in kept(page)
     page.reload()
-    expect(page.locator("#history li").first).to_contain_text("Paid in the second tab.")
+    expect(page.locator(".clips li").first).to_contain_text("Paid in the second tab.")
 
 
 def test_a_presenters_window_goes_on_to_the_newest_job_of_the_browser(
@@ -109,15 +111,16 @@ def test_a_clip_can_be_made_while_another_renders_and_both_cards_follow_their_jo
     expect(page.locator("#generate")).to_contain_text("Make another · ")
     make(page, "The second.")
     expect_state(page, "rendering")
-    expect(page.locator("#history li b")).to_have_text(["rendering", "rendering"])
-    expect(page.locator("#history .quiet").last).to_contain_text(re.compile(r"^0:\d\d"))
+    expect(page.locator(".clips li b")).to_have_text(["rendering", "rendering"])
+    expect(page.locator(".under-way li .words")).to_have_text("The first.")
+    expect(page.locator(".clips .quiet").last).to_contain_text(re.compile(r"^0:\d\d"))
     page.locator("#stop").click()
     expect(page.locator("#status h2")).to_have_text("Running in the background")
     expect(page.locator("#delete")).to_be_hidden()
     expect(page.locator("#generate")).to_contain_text("Make the clip · ")
     service.query = [task("Success", file_id=FILE)]
-    expect(page.locator("#history li b")).to_have_count(0)
-    assert "data:image/jpeg" in str(page.locator("#history .poster").first.get_attribute("style"))
+    expect(page.locator(".clips li b")).to_have_count(0)
+    assert "data:image/jpeg" in str(page.locator(".clips .poster").first.get_attribute("style"))
     expect(page.locator("#status h2")).to_have_text("Running in the background")
     assert len(service.calls("submit")) == 2
 
@@ -141,7 +144,7 @@ def test_without_storage_a_page_keeps_its_tickets_as_long_as_it_is_open(
     expect_state(page, "done")
     make(page, "The second.")
     expect_state(page, "done")
-    expect(page.locator("#history li")).to_have_count(2)
+    expect(page.locator(".clips li")).to_have_count(2)
 
 
 def test_a_full_storage_takes_no_ticket_away(live: str, service: Service, open_page: Callable[..., Page]) -> None:
@@ -151,7 +154,7 @@ def test_a_full_storage_takes_no_ticket_away(live: str, service: Service, open_p
     page.evaluate("() => (Storage.prototype.setItem = () => { throw Error('full') })")
     make(page, "The second.")
     expect_state(page, "done")
-    expect(page.locator("#history li")).to_have_count(2)
+    expect(page.locator(".clips li")).to_have_count(2)
 
 
 def test_what_was_asked_about_one_clip_is_not_done_to_another(
@@ -164,11 +167,11 @@ def test_what_was_asked_about_one_clip_is_not_done_to_another(
     expect_state(page, "done")
     page.locator("#delete").click()
     expect(page.locator("#delete")).to_have_text("Delete for good?")
-    page.locator("#history li .open").last.evaluate("(button) => button.click()")
+    page.locator(".clips li .open").last.evaluate("(button) => button.click()")
     expect(page.locator("#delete")).to_have_text("Delete")
     page.locator("#delete").click()
     expect(page.locator("#delete")).to_have_text("Delete for good?")
-    expect(page.locator("#history li b")).to_have_count(0)
+    expect(page.locator(".clips li b")).to_have_count(0)
 
 
 def test_a_job_made_of_a_link_comes_back_with_its_link(
@@ -176,7 +179,14 @@ def test_a_job_made_of_a_link_comes_back_with_its_link(
 ) -> None:
     page = open_page(live)
     page.locator("#by-link .label-wrap").click()
-    page.locator("#link :is(input, textarea)").fill("https://photos.example/face.jpg")
+    link, button = page.locator("#link :is(input, textarea)"), page.locator("#generate")
+
+    def entered() -> bool:
+        # Gradio empties a field that is filled in the moment in which it is mounted.
+        link.fill("https://photos.example/face.jpg")
+        return button.get_attribute("data-lacks") == "Write the scene"
+
+    wait_until(entered, "the page knows the link")
     page.locator("#consent input").check()
     make(page, "By a link.")
     expect_state(page, "done")
@@ -299,4 +309,4 @@ def test_a_page_whose_server_was_started_anew_goes_on_with_its_job(
     with served(tmp_path, port=urlsplit(url).port, S2V_SIMULATOR_SECONDS="8"):
         expect_state(page, "done")
         assert page.locator("#status .card").get_attribute("data-ticket") == ticket
-        expect(page.locator("#history li")).to_have_count(1)
+        expect(page.locator(".clips li")).to_have_count(1)

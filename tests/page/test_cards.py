@@ -185,7 +185,7 @@ def test_an_error_that_nobody_foresaw_is_told_with_what_is_known_of_the_charge()
     assert dict(before["ending"])["Charged?"] == "Nothing was charged."
     assert [term for term, _ in after["ending"]] == ["What happened", "Charged?", "Ticket", "What to do"]
     assert before["actions"]
-    assert after["actions"] == [("Look again", '#history [data-ticket="s2v_x"] .open')]
+    assert after["actions"] == [("Look again", '.clips [data-ticket="s2v_x"] .open')]
 
 
 def test_a_refusal_that_knows_more_of_the_charge_says_it() -> None:
