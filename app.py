@@ -244,7 +244,7 @@ class OrderForm:
         self.optimizer = gr.Checkbox(
             True,
             label="Improve my scene",
-            info=f"{studio.services.live.label} rewrites it; off = taken literally",
+            info=f"{studio.services.live.label} rewrites it; the simulator does not",
             elem_id="optimizer",
         )
         self.consent = gr.Checkbox(

@@ -80,7 +80,7 @@ window.s2v = {
   // The view for a wall: P or the button, and Escape to leave it.
   present(on) {
     document.body.classList.toggle("presenting", on);
-    document.body.dataset.leave = "Esc";
+    document.body.dataset.leave = "Press Esc to leave";
     const url = new URL(location);
     on ? url.searchParams.set("present", 1) : url.searchParams.delete("present");
     history.replaceState(null, "", url);

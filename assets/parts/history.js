@@ -40,7 +40,10 @@ function bar(begun) {
 function card(job) {
   const item = document.createElement("li");
   item.dataset.ticket = job.ticket;
-  const open = button("", "open", null, () => trigger("open", { ticket: job.ticket }));
+  const open = button("", "open", null, () => {
+    trigger("open", { ticket: job.ticket });
+    document.querySelector("#status").scrollIntoView({ block: "nearest" });
+  });
   open.dataset.plays = job.plays;
   const picture = document.createElement("span");
   picture.className = "poster";
@@ -100,6 +103,7 @@ function place() {
   fill(beside.querySelector("ul"), away);
   fill(list, clips.filter((job) => !away.includes(job)));
   beside.hidden = !away.length;
+  for (const [ticket, { node }] of drawn) node.querySelector(".open").ariaCurrent = ticket === stage?.dataset.ticket;
   element.dataset.empty = away.length === clips.length && !more;
 }
 

@@ -52,7 +52,8 @@ function show() {
   write(find(".line"), now.line);
   write(find(".stage strong"), now.stage[0]);
   write(find(".stage span"), now.stage[1]);
-  find(".stages").hidden = !now.seconds.length;
+  // How long it took is of no use without the clip.
+  find(".stages").hidden = clock.hidden = !now.seconds.length || now.gone;
   element.dataset.running = now.running;
   // Until there is a ticket there is nothing to leave.
   element.dataset.ordered = Boolean(now.running && now.ticket);
