@@ -129,6 +129,16 @@ addEventListener("keydown", (event) => {
   if (event.key.toLowerCase() === "p" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) s2v.present(true);
 });
 
+// What had the focus can go by what it did: then the card has it, or on the wall the stage. What was only moved gets it back.
+let focused;
+addEventListener("pointerdown", ({ target }) => focused?.contains(target) || (focused = undefined), true);
+addEventListener("focusin", ({ target }) => (focused = target));
+setInterval(() => {
+  if (!focused || document.activeElement !== document.body) return;
+  const places = [focused, ...document.querySelectorAll("#status h2, #status .stage")];
+  places.find((each) => each.isConnected && each.checkVisibility())?.focus({ preventScroll: true });
+}, 200);
+
 // On the wall, what nobody touches goes after two seconds.
 let hiding = 0;
 for (const kind of ["pointermove", "pointerdown", "keydown"]) {

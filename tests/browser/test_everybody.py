@@ -157,3 +157,55 @@ def test_the_config_and_the_browsers_storage_hold_tickets_and_nothing_else_of_a_
     config = page.request.get(live + "config").text()
     assert "canary" not in config
     assert "s2v_" not in config.replace("s2v_…", "")
+
+
+def test_in_forced_colours_stages_switch_and_button_can_be_seen(
+    live: str, service: Service, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(live)
+    page.emulate_media(forced_colors="active")
+    service.query = [task("Processing")]
+    start(page)
+    expect_state(page, "rendering")
+    expect(page.locator("#status .stages .now")).to_have_attribute("data-stage", "Render")
+    bars = page.locator("#status .stages li").evaluate_all(
+        "stages => stages.map((stage) => getComputedStyle(stage, '::before').backgroundColor)"
+    )
+    assert (len(set(bars[:3])), len(set(bars))) == (1, 3)
+    switch, knob, button = page.evaluate(
+        """() => {
+          const switched = document.querySelector("#optimizer input"), style = getComputedStyle(switched);
+          const button = getComputedStyle(document.querySelector("#generate"));
+          const knob = getComputedStyle(switched, "::after").backgroundColor;
+          return [style.backgroundColor, knob, [button.borderTopWidth, button.borderTopStyle]];
+        }"""
+    )
+    assert knob != switch
+    assert button == ["2px", "solid"]
+
+
+def test_the_focus_is_lost_by_no_click(live: str, service: Service, open_page: Callable[..., Page]) -> None:
+    page = open_page(live)
+    service.query = [task("Processing")]
+
+    def click_on(selector: str, then: str = "") -> None:
+        page.locator(selector).first.click()
+        if then:
+            expect_state(page, then)
+        # What the click does may come a moment later.
+        page.wait_for_timeout(500)
+        page.wait_for_function("document.activeElement !== document.body", timeout=5000)
+
+    click_on("#examples li button")
+    click_on("#examples .use")
+    page.locator("#consent input").check()
+    click_on("#generate", "rendering")
+    click_on("#stop", "idle")
+    click_on(".clips .open", "rendering")
+    service.query = [task("Success", file_id=FILE)]
+    expect_state(page, "done")
+    for selector in ("#likeness .reference", "#likeness .stills button", "#again", "#delete", "#delete"):
+        click_on(selector)
+    click_on("#present")
+    page.keyboard.press("Escape")
+    page.wait_for_function("document.activeElement !== document.body")
