@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -236,12 +237,23 @@ def test_a_player_whose_line_was_cut_plays_when_it_is_back(
 # What a page hears
 
 
+@pytest.mark.parametrize(
+    ("call", "answer"),
+    [
+        ("data", {"status": 429, "body": "4 clips are being watched already."}),
+        ("data", {"body": 'data: {"msg":"unexpected_error","session_not_found":true}\n\n'}),
+        ("join", {"status": 502, "content_type": "text/html", "body": "<h1>502 Bad Gateway</h1>"}),
+        ("join", None),
+    ],
+)
 def test_a_page_that_gets_no_stream_keeps_its_ticket_and_follows_its_job(
-    live: str, service: Service, open_page: Callable[..., Page]
+    call: str, answer: dict[str, Any] | None, live: str, service: Service, open_page: Callable[..., Page]
 ) -> None:
     page = open_page(live)
-    page.route("**/queue/data*", lambda route: route.fulfill(status=429, body="4 clips are being watched already."))
+    page.route(f"**/queue/{call}*", lambda route: route.fulfill(**answer) if answer else route.abort())
     service.query = [task("Processing")]
+    # What goes when a page loads itself anew.
+    page.evaluate("window.opened = true")
     start(page, "Nobody watches.")
     expect_state(page, "rendering")
     ticket = page.locator("#status .card").get_attribute("data-ticket")
@@ -250,6 +262,7 @@ def test_a_page_that_gets_no_stream_keeps_its_ticket_and_follows_its_job(
     expect_state(page, "done")
     expect_playing(page, 64)
     expect(page.locator("#likeness .stills button")).to_have_count(5)
+    assert page.evaluate("window.opened")
     assert len(service.calls("submit")) == 1
 
 
