@@ -24,6 +24,11 @@ if hasattr(signal, "SIGHUP"):
 # How long it takes is measured in tests/bench: here a page has all the time that a busy machine needs.
 expect.set_options(timeout=30_000)
 
+SHOWN = """(html) => {
+  const [{ type, duration }] = performance.getEntriesByType("navigation");
+  return `${type} in ${duration} ms; ${html.innerText.slice(0, 3000)}`;
+}"""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest first, for which the other workers would wait at the end: what waits most, then the page's walks."""
@@ -33,6 +38,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             "context" not in getattr(item, "fixturenames", ()),
         )
     )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """With a test that failed, what each of its pages shows."""
+    report = yield
+    if report.failed and isinstance(browser := getattr(item, "funcargs", {}).get("browser"), Browser):
+        for page in (page for context in browser.contexts for page in context.pages):
+            try:
+                shown = page.locator("html").evaluate(SHOWN, timeout=3000)
+            except Error as error:
+                shown = f"It does not answer: {error}"
+            report.sections.append((f"page {page.url}", shown))
+    return report
 
 
 @pytest.fixture(scope="session")
