@@ -393,10 +393,12 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
         view.job, view.ordering = None, True
         try:
             wanted = Order(photo=path_of(photo), service=service, key=view.key, visitor=visitor_of(request), **fields)
-            job = view.made = await orders.order(wanted)
+            job = view.job = view.made = await orders.order(wanted)
         finally:
             view.ordering = False
-        return keep(job, view) | {session.tickets: kept(job, form=True)} | await job_update(job, view)
+        # From here on nothing may fail: it would be told as an order that was not made.
+        card = {result.status: gallery.card(job)} | result.running_update(job)
+        return keep(job, view, form=True) | card | order.button_update(view)
 
     async def open_page(view: View, request: gr.Request, event: gr.EventData) -> Update:
         """What the browser keeps: on opening, and when another page of it has kept or forgotten a ticket."""
@@ -427,9 +429,9 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
             return {ticket_says: str(error)}
         return keep(job, view) | {ticket_box: "", ticket_says: ""}
 
-    def keep(job: Job, view: View) -> Update:
+    def keep(job: Job, view: View, *, form: bool = False) -> Update:
         view.know([job.ticket, *view.known])
-        return {session.tickets: kept(job), session.wish: view.want(job.ticket)}
+        return {session.tickets: kept(job, form=form), session.wish: view.want(job.ticket)}
 
     def kept(job: Job, *, form: bool = False) -> dict[str, Any]:
         """For the browser to keep; and whether the form is about this job."""
