@@ -193,7 +193,8 @@ element.addEventListener("error", (event) => {
 // A page that hears nothing of what is under way asks: it may have no stream, or have lost a word.
 async function ask() {
   const history = document.querySelector("#history [data-empty]");
-  if (!(now.running || document.querySelector(".clips .running")) || performance.now() - heard < 4000) return;
+  const wanted = Boolean(now.running || s2v.unheard), running = document.querySelector(".clips .running");
+  if (!(wanted || running) || performance.now() - heard < 4000) return;
   heard = performance.now();
   try {
     // An event that fails puts its message on the page. Another start of the server may know other events.
@@ -203,7 +204,8 @@ async function ask() {
     return;
   }
   const lost = Boolean(s2v.unanswered), again = Boolean(s2v.cut);
-  trigger("look", { running: now.running, ticket: now.ticket, lost, again, at: Number(history.dataset.at) });
+  s2v.unheard = false;
+  trigger("look", { running: wanted, ticket: now.ticket, lost, again, at: Number(history.dataset.at) });
 }
 
 watch("value", show);

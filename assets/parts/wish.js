@@ -25,7 +25,7 @@ function unbroken(body) {
       const forgotten = text.includes(FORGOTTEN);
       if (!forgotten) controller.enqueue(whole);
       if (!done && !forgotten) return;
-      s2v.cut = !closed;
+      s2v.cut = s2v.unheard = !closed;
       if (!closed) controller.enqueue(END);
       controller.close();
     },
@@ -38,11 +38,12 @@ const ways = Object.assign((window.ways ??= {}), {
   async "queue/data"(asked, options) {
     const { ok, body, headers } = await usual(asked, options).catch(() => ({}));
     s2v.cut = !ok && !headers;
+    s2v.unheard = !ok;
     return new Response(ok ? unbroken(body) : END, { headers: { "Content-Type": "text/event-stream" } });
   },
   async "queue/join"(asked, options) {
     const answer = await usual(asked, options).then(understood).catch(lost);
-    s2v.cut ||= !answer.ok;
+    if (!answer.ok) s2v.cut = s2v.unheard = true;
     return answer;
   },
   "run/predict": (asked, options) => usual(asked, options).then(understood).catch(lost),

@@ -266,6 +266,21 @@ def test_a_page_that_gets_no_stream_keeps_its_ticket_and_follows_its_job(
     assert len(service.calls("submit")) == 1
 
 
+def test_a_page_that_gets_no_stream_opens_another_clip(
+    live: str, service: Service, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(live)
+    page.route("**/queue/data*", lambda route: route.fulfill(status=429, body="4 clips are being watched already."))
+    start(page, "The first.")
+    expect_state(page, "done")
+    make(page, "The second.")
+    expect(page.locator("#likeness .caption")).to_have_text("The second.")
+    expect_state(page, "done")
+    page.locator(".clips .open", has_text="The first.").click()
+    expect(page.locator("#likeness .caption")).to_have_text("The first.")
+    expect_playing(page, 64)
+
+
 def test_more_pages_than_streams_at_one_address_each_keep_what_they_paid_for(
     tmp_path: Path, service: Service, open_page: Callable[..., Page], second: Callable[..., Page]
 ) -> None:
