@@ -1,5 +1,7 @@
 // The line to the server, as Gradio is to see it. To Gradio an event whose stream is refused, cut or forgotten is a reason
 // to load the page anew, which loses what was typed. Here it ends without a word, and the page asks how its jobs are.
+// The page's own script may come later.
+const s2v = (window.s2v ??= {});
 const bytes = (text) => new TextEncoder().encode(text);
 const END = bytes('data: {"msg":"unexpected_error","message":[],"success":false}\n\ndata: {"msg":"close_stream"}\n\n');
 const LOST = { error: "The server did not answer. Check your connection." };
