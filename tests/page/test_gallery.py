@@ -117,6 +117,7 @@ async def test_a_shelf_tells_what_changed_and_reads_what_has_ended_once(gallery:
     assert first["clips"][1]["poster"]
     async for _ in gallery.watch(job.ticket):
         pass
+    await gallery.pictures(await studio.job(job.ticket))
     news = await gallery.news(view)
     assert news
     assert [card["running"] for card in news["clips"]] == [False, False]
