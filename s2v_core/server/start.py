@@ -48,6 +48,8 @@ def start() -> Settings:
 
 def _start() -> Settings:
     fill_standard_streams()
+    # Gradio imports numpy, whose threads would wait for each other: as in `photo/face.py`.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     settings = Settings.from_environment()
     check_gradio()
     try:
