@@ -70,6 +70,8 @@ class Reason(StrEnum):
     PHOTO_SIDE = "photo_side"
     PHOTO_RATIO = "photo_ratio"
     PHOTO_LARGE_TO_CROP = "photo_large_to_crop"
+    NO_FACE = "no_face"
+    STRICT = "strict"
     PHOTO_PIXELS = "photo_pixels"
     PHOTO_PIXELS_JPEG = "photo_pixels_jpeg"
     PHOTO_PIECES = "photo_pieces"
@@ -209,6 +211,8 @@ _WORDS: Mapping[Reason, tuple[str, str]] = {
         "The photo is {width} × {height} px, a ratio of {across}:{down}; it must be between 2:5 and 5:2.",
         "Crop it.",
     ),
+    Reason.NO_FACE: ("No face was found in the photo.", "Use it as it is, or choose another."),
+    Reason.STRICT: ("There is a warning about the photo.", "Mend it, or leave out `--strict`."),
     Reason.PHOTO_LARGE_TO_CROP: (
         "The photo is {width} × {height} px, too large to be cropped here.",
         "Crop it first, or save it smaller.",

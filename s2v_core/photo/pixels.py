@@ -6,6 +6,7 @@ import struct
 import zlib
 from io import BytesIO
 from pathlib import Path
+from typing import TypeAlias
 
 from PIL import Image, ImageChops, ImageCms, ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
@@ -31,6 +32,9 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }  # fmt: skip
 _ON_THE_SIDE = {5, 6, 7, 8}
+# The orientation of a picture that is turned by a quarter more.
+_CLOCKWISE = {1: 6, 6: 3, 3: 8, 8: 1, 2: 7, 7: 4, 4: 5, 5: 2}
+Window: TypeAlias = tuple[float, float, float, float]
 # What Pillow raises over damaged files.
 DAMAGE = (
     OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, MemoryError, EOFError, RuntimeError,
@@ -38,17 +42,26 @@ DAMAGE = (
 )  # fmt: skip
 
 
-def render(parts: StrippedPhoto, kind: Kind) -> tuple[bytes, tuple[str, ...]]:
-    """The JPEG, cropped where it is too wide or too tall, and what was changed. Raises `ImageRejected`."""
+def render(
+    parts: StrippedPhoto, kind: Kind, *, turn: int = 0, window: Window | None = None
+) -> tuple[bytes, tuple[str, ...]]:
+    """The JPEG, cropped where it is too wide or too tall, and what was changed. Raises `ImageRejected`.
+
+    It is turned by so many degrees clockwise, in quarters, from how it is meant to be seen; then only the `window` of
+    it is kept, as shares of its width and height.
+    """
+    orientation, _ = orientation_and_location(parts.exif)
+    for _ in range(turn // 90):
+        orientation = _CLOCKWISE.get(orientation, 6)
     try:
         seen = b""
         if parts.broken_off:
-            with _decoded(parts.closed_otherwise(), kind, parts) as image:
+            with _decoded(parts.closed_otherwise(), kind, parts, orientation, window) as image:
                 seen = _digest(image)
-        with _decoded(parts.pixels, kind, parts) as image:
+        with _decoded(parts.pixels, kind, parts, orientation, window) as image:
             if seen and seen != _digest(image):
                 raise ImageRejected(Reason.PHOTO_DAMAGED)
-            return _made(image, parts)
+            return _made(image, parts, orientation, window)
     except DAMAGE:
         raise ImageRejected(Reason.PHOTO_DAMAGED) from None
 
@@ -60,13 +73,15 @@ def thumbnail(jpeg: Path, side: int = 320) -> bytes:
         return _encode(image)
 
 
-def _decoded(data: bytes, kind: Kind, parts: StrippedPhoto) -> ImageFile.ImageFile:
+def _decoded(
+    data: bytes, kind: Kind, parts: StrippedPhoto, orientation: int, window: Window | None
+) -> ImageFile.ImageFile:
     image = _READERS[kind](BytesIO(data))
     if image.size != (parts.width, parts.height):
         raise ImageRejected(Reason.PHOTO_DAMAGED)
     if isinstance(image, JpegImageFile):
         # The decoder halves while it decodes, as long as 1600 px are left: a quarter of the time and memory.
-        left, top, right, bottom = _window(image.size, 1)
+        left, top, right, bottom = _kept(image.size, orientation, window)
         image.draft(None, _fit(image.size, 1600 * max(image.size) // max(right - left, bottom - top)))
         if math.prod(image.size) > PIXELS["PNG"]:
             raise ImageRejected(Reason.PHOTO_LARGE_TO_CROP, {"width": parts.width, "height": parts.height})
@@ -83,10 +98,12 @@ def _digest(image: Image.Image) -> bytes:
     return digest.digest()
 
 
-def _made(image: Image.Image, parts: StrippedPhoto) -> tuple[bytes, tuple[str, ...]]:
-    orientation, location = orientation_and_location(parts.exif)
+def _made(
+    image: Image.Image, parts: StrippedPhoto, orientation: int, window: Window | None
+) -> tuple[bytes, tuple[str, ...]]:
+    meant, location = orientation_and_location(parts.exif)
     whole = parts.width, parts.height
-    left, top, right, bottom = _window(whole, orientation)
+    left, top, right, bottom = _kept(whole, orientation, window)
     original = right - left, bottom - top
     changes = []
 
@@ -94,16 +111,17 @@ def _made(image: Image.Image, parts: StrippedPhoto) -> tuple[bytes, tuple[str, .
     if picture.has_transparency_data and _put_on_white(picture):
         changes.append("transparency put on white")
     # Of what was decoded, which may be a half or a quarter of the whole.
-    box = left, top, right, bottom = _window(picture.size, orientation)
+    box = left, top, right, bottom = _kept(picture.size, orientation, window)
     picture = _shrink(picture, _fit(original, min(LONG_SIDE, max(right - left, bottom - top))), box)
     if original != whole:
-        changes.append("cropped to fit")
+        changes.append("cropped to the face" if window else "cropped to fit")
     if parts.profile and (converted := _to_srgb(picture, parts.profile)):
         picture = converted
         changes.append("colours converted to sRGB")
     if orientation in _TURNS:
         picture = picture.transpose(_TURNS[orientation])
-        changes.append("turned upright")
+    if orientation != 1 or meant in _TURNS:
+        changes.append("turned upright" if orientation == meant else "turned")
 
     jpeg, long_side = _small_enough(picture)
     if long_side < max(original):
@@ -133,6 +151,23 @@ def _put_on_white(picture: Image.Image) -> bool:
             picture.paste("white", strip, ImageChops.invert(alpha))
             found = True
     return found
+
+
+def _kept(size: tuple[int, int], orientation: int, window: Window | None) -> tuple[int, int, int, int]:
+    """What is used of the picture as it is stored."""
+    if not window:
+        return _window(size, orientation)
+    left, top, right, bottom = window
+    # Back through `_TURNS`: each mirrors, and then some swap the two directions.
+    across, down = (left, right), (top, bottom)
+    if orientation in _ON_THE_SIDE:
+        across, down = down, across
+    if orientation in {2, 3, 7, 8}:
+        across = 1 - across[1], 1 - across[0]
+    if orientation in {3, 4, 6, 7}:
+        down = 1 - down[1], 1 - down[0]
+    (width, height), ((left, right), (top, bottom)) = size, (across, down)
+    return round(left * width), round(top * height), round(right * width), round(bottom * height)
 
 
 def _window(size: tuple[int, int], orientation: int) -> tuple[int, int, int, int]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from io import SEEK_END
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import BinaryIO, Literal, TypeAlias
 from urllib.parse import urlsplit, urlunsplit
 
 from .. import wire
@@ -23,6 +23,7 @@ from .container import PIXELS, Kind, StrippedPhoto, strip
 
 # A path, a data URL, or what is in the file.
 Source: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
+Crop: TypeAlias = Literal[False, True, "face"]
 
 # An ordinary progressive JPEG has ten; the decoder goes over the whole picture for each.
 SCANS = 100
@@ -73,23 +74,31 @@ def data_url(jpeg: bytes) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
 
 
-def prepare(source: Source, *, crop: bool = False) -> Photo:
+def prepare(source: Source, *, crop: Crop = False, turn: int = 0) -> Photo:
     """Upright, sRGB, on white, at most 2048 px, without metadata; of a path, bytes, a data URL or an open file.
 
-    With `crop`, one that is too wide loses both its sides, and one that is too tall most of all its lower part.
+    With `crop`, one that is too wide loses both its sides, and one that is too tall most of all its lower part; with
+    `crop="face"` a square around its tallest face is kept. `turn` is 90, 180 or 270 degrees clockwise.
     Raises `ImageRejected`, or its `RatioRejected` where `crop` would have helped.
     """
+    if turn not in {0, 90, 180, 270}:
+        raise ValueError("turn is 0, 90, 180 or 270")
     with _TWO:
         data = _read(source)
         kind = _kind(data)
         parts = strip(data, kind)
         if parts.width or parts.height:
-            _check_size(parts, kind, crop=crop)
+            _check_size(parts, kind, crop=bool(crop))
         _check_work(parts)
         # Only now: who sends a link, or follows a task, needs no Pillow.
         from .pixels import render
 
-        return Photo(*render(parts, kind))
+        photo = Photo(*render(parts, kind, turn=turn))
+        if crop != "face":
+            return photo
+        from .advice import face_of
+
+        return Photo(*render(parts, kind, turn=turn, window=face_of(photo)))
 
 
 def accept(source: Photo | Source) -> Photo | PublicLink:
@@ -109,9 +118,9 @@ async def accept_async(source: Photo | Source) -> Photo | PublicLink:
     return await asyncio.get_running_loop().run_in_executor(_THREADS, accept, source)
 
 
-async def prepare_async(source: Source, *, crop: bool = False) -> Photo:
+async def prepare_async(source: Source, *, crop: Crop = False, turn: int = 0) -> Photo:
     """`prepare`, in the same threads. Raises `ImageRejected`."""
-    return await asyncio.get_running_loop().run_in_executor(_THREADS, partial(prepare, source, crop=crop))
+    return await asyncio.get_running_loop().run_in_executor(_THREADS, partial(prepare, source, crop=crop, turn=turn))
 
 
 def is_link(text: str) -> bool:

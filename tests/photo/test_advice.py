@@ -4,9 +4,12 @@ import io
 from collections.abc import Callable
 
 import pytest
-from PIL import Image, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter
 
-from s2v_core.photo.advice import warnings
+from s2v_core import ImageRejected
+from s2v_core.photo import advice
+from s2v_core.photo.advice import BLURRED, BRIGHT, DARK, NO_FACE, ON_ITS_SIDE, UPSIDE_DOWN, advise, around
+from s2v_core.photo.face import Face
 from s2v_core.photo.prepare import Photo, prepare
 
 from ..support.photos import ASSETS, encoded
@@ -14,6 +17,7 @@ from ..support.photos import ASSETS, encoded
 pytestmark = pytest.mark.long
 
 PORTRAITS = sorted(path for path in (ASSETS / "portraits").iterdir() if path.suffix in {".jpg", ".png"})
+ASTRONAUT, GARDENER, HOPPER, SAILOR = PORTRAITS
 all_portraits = pytest.mark.parametrize("path", PORTRAITS, ids=lambda path: path.stem)
 
 
@@ -22,22 +26,188 @@ def portrait(change: Callable[[Image.Image], Image.Image], path: object = PORTRA
         return prepare(encoded(change(image.convert("RGB"))))
 
 
-@all_portraits
-def test_no_sample_portrait_gets_a_warning(path: object) -> None:
-    assert warnings(portrait(lambda image: image, path)) == ()
+def warnings(photo: Photo) -> tuple[str, ...]:
+    return advise(photo).warnings
+
+
+def same(image: Image.Image) -> Image.Image:
+    return image
+
+
+def blurred(percent: float) -> Callable[[Image.Image], Image.Image]:
+    return lambda image: image.filter(ImageFilter.GaussianBlur(max(image.size) * percent / 100))
+
+
+def light(scale: float, offset: float = 0.0) -> Callable[[Image.Image], Image.Image]:
+    return lambda image: image.point(lambda value: offset + value * scale)
+
+
+def turned(degrees: int) -> Callable[[Image.Image], Image.Image]:
+    """Lying so that it needs a turn of so many degrees."""
+    return lambda image: image.rotate(degrees, expand=True)
+
+
+def tilted(image: Image.Image) -> Image.Image:
+    return image.rotate(20, fillcolor="grey")
+
+
+def grey(image: Image.Image) -> Image.Image:
+    return image.convert("L").convert("RGB")
+
+
+def mirrored(image: Image.Image) -> Image.Image:
+    return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+
+
+def beside(others: int, share: float = 1.0) -> Callable[[Image.Image], Image.Image]:
+    """With the gardener so many times, as tall as a share of the picture, three in a row."""
+
+    def change(image: Image.Image) -> Image.Image:
+        with Image.open(GARDENER) as gardener:
+            other = gardener.resize((round(480 * share), round(600 * share)))
+        group = Image.new("RGB", (min(others + 1, 3) * 480, (others // 3 + 1) * 600), "grey")
+        group.paste(image.resize((480, 600)), (0, 0))
+        for number in range(1, others + 1):
+            group.paste(other, (number % 3 * 480, number // 3 * 600))
+        return group
+
+    return change
+
+
+def far(side: int) -> Callable[[Image.Image], Image.Image]:
+    def change(image: Image.Image) -> Image.Image:
+        large = Image.new("RGB", (2048, 2048), (120, 140, 160))
+        large.paste(image.resize((side, round(side * image.height / image.width))), (900, 900))
+        return large
+
+    return change
+
+
+def drawing(image: Image.Image) -> Image.Image:
+    return image.convert("L").filter(ImageFilter.SMOOTH).quantize(6).convert("RGB")
+
+
+def covered(image: Image.Image) -> Image.Image:
+    """Dark glasses over the eyes of the gardener."""
+    ImageDraw.Draw(image).rectangle((190, 240, 320, 290), fill="black")
+    return image
+
+
+def nobody(kind: str) -> Callable[[Image.Image], Image.Image]:
+    made = {
+        "noise": lambda: Image.effect_noise((800, 800), 60).convert("RGB"),
+        "grey": lambda: Image.new("RGB", (600, 600), "grey"),
+        "landscape": lambda: Image.merge("RGB", [Image.linear_gradient("L").resize((900, 600))] * 3),
+    }
+    return lambda _: made[kind]()
+
+
+TWO = "Two faces: the service may follow any of them."
+SIX = "Six faces: the service may follow any of them."
+# Each kind of picture, what is said of it, and by how much it is to be turned.
+KINDS = [
+    *[(f"as it is: {path.stem}", path, same, (), 0) for path in PORTRAITS],
+    *[(f"needs {degrees}°: {path.stem}", path, turned(degrees),
+       (UPSIDE_DOWN if degrees == 180 else ON_ITS_SIDE,), degrees)
+      for path in (ASTRONAUT, HOPPER, SAILOR) for degrees in (90, 180, 270)],
+    ("tilted by 20°", GARDENER, tilted, (), 0),
+    ("mirrored", HOPPER, mirrored, (), 0),
+    ("black and white", GARDENER, grey, (), 0),
+    ("a drawing", SAILOR, drawing, (), 0),
+    ("eyes covered", GARDENER, covered, (), 0),
+    ("two faces", HOPPER, beside(1), (TWO,), 0),
+    ("six faces", HOPPER, beside(5), (SIX,), 0),
+    ("somebody small behind", HOPPER, beside(1, 0.3), (), 0),
+    ("dark", GARDENER, light(0.2), (DARK,), 0),
+    ("bright", GARDENER, light(0.25, 190), (BRIGHT,), 0),
+    ("blurred", ASTRONAUT, blurred(0.6), (BLURRED,), 0),
+    ("blurred and on its side", HOPPER, lambda image: turned(90)(blurred(1)(image)), (ON_ITS_SIDE, BLURRED), 90),
+    *[(f"nobody: {kind}", GARDENER, nobody(kind), (NO_FACE, *also), 0)
+      for kind, also in {"noise": (), "grey": (BLURRED,), "landscape": (BLURRED,)}.items()],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("path", "change", "said", "turn"), [kind[1:] for kind in KINDS], ids=[kind[0] for kind in KINDS]
+)
+def test_each_kind_of_picture_gets_the_sentence_that_is_due_and_no_other(
+    path: object, change: Callable[[Image.Image], Image.Image], said: tuple[str, ...], turn: int
+) -> None:
+    found = advise(portrait(change, path))
+    assert found.warnings == said
+    assert found.turn == turn
+
+
+@pytest.mark.parametrize("side", [230, 420])
+def test_a_small_face_is_told_with_its_height_and_can_be_cropped_to(side: int) -> None:
+    photo = portrait(far(side))
+    found = advise(photo)
+    (said,) = found.warnings
+    height = int(said.removeprefix("The face is small (").split(" px")[0])
+    assert height == pytest.approx(111 * side / 512, abs=8)
+    assert found.crop
+    cropped = prepare(photo.jpeg, crop="face")
+    assert "cropped to the face" in cropped.changes
+    assert cropped.width == cropped.height == 301
+    again = advise(cropped)
+    # There are no more pixels of it, and nothing more to crop.
+    assert not again.crop
+    assert again.faces == 1
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("turn", [0, 90, 180, 270])
+def test_a_face_is_cut_out_of_a_photo_however_it_is_stored_and_turned(orientation: int, turn: int) -> None:
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    large = far(420)(Image.open(ASTRONAUT).convert("RGB"))
+    # As a camera stores what is upright after its turn and then ours.
+    stored = large.rotate(turn, expand=True)
+    steps = {1: None, 2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180,
+             4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_90,
+             7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_270}  # fmt: skip
+    if steps[orientation] is not None:
+        stored = stored.transpose(steps[orientation])
+    cropped = prepare(encoded(stored, "JPEG", exif=exif, quality=95), crop="face", turn=turn)
+    assert cropped.width == cropped.height == 301
+    with Image.open(io.BytesIO(cropped.jpeg)) as image:
+        (face,) = advice.faces_in(image)
+    assert face.score > 0.9
+    assert face.left + face.width / 2 == pytest.approx(150, abs=15)
+
+
+def test_no_face_can_be_cropped_to_where_there_is_none() -> None:
+    with pytest.raises(ImageRejected, match="No face was found"):
+        prepare(encoded(Image.new("RGB", (600, 600), "grey")), crop="face")
+
+
+@pytest.mark.parametrize("size", [(301, 301), (301, 752), (2048, 820), (5000, 2000)])
+def test_what_is_cut_around_a_face_can_be_sent(size: tuple[int, int]) -> None:
+    for left, top, height in ((0, 0, 5), (size[0] - 40, size[1] - 60, 60), (10, 10, 0.9 * size[1])):
+        box = around(Face(left, top, 0.8 * height, height, (), 1.0), size)
+        sides = [round((box[at + 2] - box[at]) * size[at]) for at in (0, 1)]
+        assert min(sides) > 300
+        assert max(sides) <= 2.5 * min(sides)
+        assert all(0 <= share <= 1 for share in box)
+
+
+def test_a_turn_is_by_quarters() -> None:
+    with pytest.raises(ValueError, match="turn"):
+        prepare(ASTRONAUT, turn=45)
 
 
 @all_portraits
 @pytest.mark.parametrize("percent", [0.6, 1, 3])
 def test_a_blurred_portrait_is_told(percent: float, path: object) -> None:
-    blurred = portrait(lambda image: image.filter(ImageFilter.GaussianBlur(max(image.size) * percent / 100)), path)
-    assert warnings(blurred) == ("Blurred: a sharp photo keeps the likeness better.",)
+    # So blurred that no face is found in it any more, it is blurred all the same.
+    said = warnings(portrait(blurred(percent), path))
+    assert [each for each in said if each != NO_FACE] == [BLURRED]
+    assert NO_FACE not in said or percent == 3
 
 
 @all_portraits
 def test_a_portrait_that_is_hardly_softer_is_not_told(path: object) -> None:
-    soft = portrait(lambda image: image.filter(ImageFilter.GaussianBlur(max(image.size) * 0.2 / 100)), path)
-    assert warnings(soft) == ()
+    assert warnings(portrait(blurred(0.2), path)) == ()
 
 
 def test_a_sharp_face_before_a_soft_background_is_not_blurred() -> None:
@@ -48,12 +218,6 @@ def test_a_sharp_face_before_a_soft_background_is_not_blurred() -> None:
         return soft
 
     assert warnings(portrait(soft_around_the_face)) == ()
-
-
-def test_a_photo_without_any_detail_is_blurred() -> None:
-    assert warnings(prepare(encoded(Image.new("RGB", (600, 600), "grey")))) == (
-        "Blurred: a sharp photo keeps the likeness better.",
-    )
 
 
 @all_portraits
