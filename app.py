@@ -220,6 +220,8 @@ class OrderForm:
         )
         with component("preflight", {}, takes=takes()) as self.preflight:
             crop = gr.Button("Crop to fit", elem_id="crop")
+            turn = gr.Button("Turn", elem_id="turn")
+            face = gr.Button("Crop to the face", elem_id="face")
         with gr.Row(elem_id="samples"):
             gr.HTML("Try", elem_id="try", apply_default_css=False)
             samples = [
@@ -262,18 +264,19 @@ class OrderForm:
         sampled = [*outputs, self.link, self.by_link, self.prompt]
         # Not `input`, which still carries the photo that has just been taken away.
         self.photo.change(self.inspect, self.photo, outputs, **UNOPENED)
-        crop.click(partial(self.inspect, crop=True), self.photo, outputs, **UNOPENED)
+        for button, change in ((crop, {"crop": True}), (turn, {"turn": True}), (face, {"crop": "face"})):
+            button.click(partial(self.inspect, **change), self.photo, outputs, **UNOPENED)
         for button, (_, file, scenes) in zip(samples, SAMPLES, strict=True):
             button.click(partial(self.sample, PORTRAITS / file, scenes[0]), self.prompt, sampled, **AT_ONCE)
         counted = f"(text) => s2v.count(text, {PROMPT_CHARACTERS}, {PROMPT_WORDS})"
         gr.on([page.load, self.prompt.change], None, self.prompt, js=counted, **PRIVATE)
         gr.on([page.load, self.photo.change], None, self.photo, js="(photo) => s2v.backdrop(photo)", **PRIVATE)
 
-    async def inspect(self, photo: Upload | None, *, crop: bool = False) -> Update:
+    async def inspect(self, photo: Upload | None, **change: Any) -> Update:
         path = path_of(photo)
-        if orders.made(path):
+        if orders.made(path) and not change:
             return {self.preflight: gr.skip()}
-        made, said = await orders.inspect(path, crop=crop) if path else ("", {})
+        made, said = await orders.inspect(path, **change) if path else ("", {})
         return {self.preflight: said} | ({self.photo: made} if made else {})
 
     async def sample(self, portrait: Path, scene: str, prompt: str) -> Update:
@@ -568,6 +571,8 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
     ) -> dict[str, Any]:
         """Make a clip of a portrait and a sentence; the answer's ticket is what /status and /clip take.
 
+        The answer's warnings say what should be known about the photo.
+
         Args:
             photo: a JPEG, PNG or WebP file with one clear human face.
             prompt: what the person does, and where; at most 2000 characters.
@@ -586,7 +591,8 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
             key=Key(key) if key else None,
             visitor=visitor_of(request),
         )
-        return cards.as_json(await orders.order(wanted))
+        warnings = await orders.warnings(wanted)
+        return cards.as_json(await orders.order(wanted)) | {"warnings": warnings}
 
     async def status(ticket: str) -> dict[str, Any]:
         """A job as it stands: its state, whether it was charged, the seconds since it began, and words for people.

@@ -11,18 +11,18 @@ function make(tag, text, name = "") {
 }
 
 function show() {
-  const { facts, warnings, rejected, crop, job } = props.value ?? {};
+  const { facts, warnings, rejected, crop, turn, face, seen, job } = props.value ?? {};
   // The form has been filled in with what this job was made of.
   if (job) s2v.form = job;
   const state = facts ? (warnings.length ? "careful" : "ready") : rejected ? "rejected" : "";
   element.querySelector("div").dataset.state = state;
-  element.dataset.crop = Boolean(crop);
+  Object.assign(element.dataset, { crop: Boolean(crop), turn: Boolean(turn), face: Boolean(face) });
   const word = { ready: "✓ Ready", careful: "Usable, but check", rejected: "Not accepted" }[state];
   verdict.replaceChildren(
     ...(word ? [make("strong", word), ` ${facts ? facts.join(" · ") : rejected}`] : []),
   );
   list.replaceChildren(...(warnings ?? []).map((warning) => make("li", warning)));
-  if (facts) list.append(make("li", "One clear human face? We cannot check that for you.", "quiet"));
+  if (seen && !warnings.length) list.append(make("li", "A face was found. Whether the service takes the photo is for the service to say.", "quiet"));
 }
 
 function tell(text, { refused = false, share = "" } = {}) {

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,8 @@ from .. import wire
 from ..errors import ImageRejected, InputRejected, RatioRejected
 from ..jobs.model import Job
 from ..jobs.studio import Studio
-from ..photo.advice import warnings
-from ..photo.prepare import Photo, PublicLink, prepare_async, public_link
+from ..photo.advice import advise
+from ..photo.prepare import Crop, Photo, PublicLink, prepare_async, public_link
 from ..providers import price_words
 from ..reasons import Reason
 from ..settings import Key, Settings
@@ -75,28 +76,40 @@ class Orders:
         """Whether this is a JPEG that was made here to be sent, and not an upload."""
         return photo in self._made and Path(photo).name == _MADE
 
-    async def inspect(self, photo: str, *, crop: bool = False) -> tuple[str, dict[str, Any]]:
+    async def inspect(self, photo: str, *, crop: Crop = False, turn: bool = False) -> tuple[str, dict[str, Any]]:
         """The JPEG that will be sent takes an upload's place; its path, and what is to be said of it.
 
-        The path is empty where the photo is not accepted: then the upload stays.
+        One that was made before is made anew if it is to be cropped, or turned as it was advised. The path is empty
+        where the photo is not accepted: then the upload stays.
         """
         try:
+            if (crop or turn) and self.made(photo):
+                return await self._remade(photo, crop=crop, turn=turn)
             return await self._prepared(photo, crop=crop)
         except ImageRejected as error:
             return "", {"rejected": str(error), "crop": isinstance(error, RatioRejected)}
 
-    async def show(self, photo: Path, *, crop: bool = False) -> tuple[str, dict[str, Any]]:
-        """As `inspect`, of a photo of ours, which stays. Raises `ImageRejected`."""
-        made = await prepare_async(photo, crop=crop)
+    async def show(
+        self, photo: Path, *, crop: Crop = False, turn: int = 0, before: Sequence[str] = ()
+    ) -> tuple[str, dict[str, Any]]:
+        """As `inspect`, of a photo of ours, which stays; what was changed `before` is told, too.
+
+        Raises `ImageRejected`.
+        """
+        made = await prepare_async(photo, crop=crop, turn=turn)
         path = self._cache / secrets.token_hex(16) / _MADE
         await asyncio.to_thread(_write, path, made.jpeg)
-        facts = [f"{made.width} × {made.height} px", f"{len(made.jpeg) / 1000:.0f} kB", *made.changes]
-        shown = str(path), {"facts": facts, "warnings": await asyncio.to_thread(warnings, made)}
+        changes = list(dict.fromkeys([*before, *made.changes]))
+        facts = [f"{made.width} × {made.height} px", f"{len(made.jpeg) / 1000:.0f} kB", *changes]
+        advice = await asyncio.to_thread(advise, made)
+        offers = {"turn": advice.turn, "face": advice.crop}
+        said = {"facts": facts, "warnings": advice.warnings, "seen": bool(advice.faces)} | offers
+        shown = str(path), said
         self._made[shown[0]] = asyncio.Future()
         self._made[shown[0]].set_result(shown)
         return shown
 
-    async def _prepared(self, photo: str, *, crop: bool = False) -> tuple[str, dict[str, Any]]:
+    async def _prepared(self, photo: str, *, crop: Crop = False) -> tuple[str, dict[str, Any]]:
         # Asked for by the page at the choice of a photo and by a click that may come before the first has ended:
         # whoever comes second gets the same JPEG, as the upload is gone by then.
         if photo not in self._made:
@@ -110,11 +123,23 @@ class Orders:
             if making.done() and (making.cancelled() or making.exception()):
                 self._made.pop(photo, None)
 
-    async def _make(self, photo: str, *, crop: bool) -> tuple[str, dict[str, Any]]:
+    async def _make(self, photo: str, *, crop: Crop) -> tuple[str, dict[str, Any]]:
         path = uploaded(photo, self._cache)
         shown = await self.show(path, crop=crop)
         await asyncio.to_thread(path.unlink, missing_ok=True)
         return shown
+
+    async def _remade(self, photo: str, *, crop: Crop, turn: bool) -> tuple[str, dict[str, Any]]:
+        path = uploaded(photo, self._cache)
+        _, said = await self._made[photo]
+        return await self.show(path, crop=crop, turn=said["turn"] if turn else 0, before=said["facts"][2:])
+
+    async def warnings(self, order: Order) -> tuple[str, ...]:
+        """What is to be said of its photo, which forbids nothing. Raises `ImageRejected`."""
+        if not order.photo:
+            return ()
+        _, said = await self._prepared(order.photo)
+        return tuple(said["warnings"])
 
     async def order(self, order: Order) -> Job:
         """Queue a job. Raises `InputRejected` before anything is sent."""

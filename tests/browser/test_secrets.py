@@ -157,6 +157,7 @@ def test_a_visitor_has_a_cap_whatever_address_is_claimed(public: str, service: S
     assert "You have used today's 2 clips" in states[2]["message"]
     other = visitor(public, 8)
     job = other.predict(handle_file(PORTRAIT), "She is another.", consent=True, api_name="/submit")
+    assert job["warnings"] == []
     assert ended(other, job["ticket"])["state"] == "done"
     assert len(service.calls("submit")) == 3
 

@@ -35,6 +35,32 @@ def phone_photo(path: Path) -> Path:
     return path
 
 
+def test_what_is_said_of_a_photo_can_be_mended_by_a_click(
+    live: str, open_page: Callable[..., Page], tmp_path: Path
+) -> None:
+    page, file = open_page(live), tmp_path / "aside.jpg"
+    with Image.open(PORTRAIT) as image:
+        # On its side, and with the person far away.
+        far = Image.new("RGB", (2048, 1500), (120, 140, 160))
+        far.paste(image.convert("RGB").resize((420, 420)), (900, 500))
+        far.rotate(90, expand=True).save(file)
+    upload(page, file)
+    said = page.locator("#preflight")
+    expect(said).to_contain_text("Usable, but check 1500 × 2048 px")
+    expect(said.locator(".warnings")).to_contain_text("The photo lies on its side: turn it.")
+    expect(page.locator("#face")).to_be_hidden()
+    page.locator("#turn").click()
+    expect(said).to_contain_text("Usable, but check 2048 × 1500 px")
+    expect(page.locator("#turn")).to_be_hidden()
+    expect(said.locator(".warnings")).to_contain_text("The face is small")
+    page.locator("#face").click()
+    expect(said).to_contain_text("301 × 301 px")
+    expect(page.locator("#turn")).to_be_hidden()
+    expect(said).to_contain_text("turned · cropped to the face")
+    expect(page.locator("#face")).to_be_hidden()
+    page.wait_for_function("document.querySelector('#subject img')?.naturalWidth === 301")
+
+
 def test_a_phone_photo_is_looked_over_turned_upright_and_becomes_a_clip(
     live: str, service: Service, open_page: Callable[..., Page], tmp_path: Path
 ) -> None:
@@ -44,7 +70,8 @@ def test_a_phone_photo_is_looked_over_turned_upright_and_becomes_a_clip(
     expect(said).to_contain_text("✓ Ready 1200 × 900 px")
     expect(said).to_contain_text("turned upright")
     expect(said).to_contain_text("location and camera data removed")
-    expect(said).to_contain_text("We cannot check that for you.")
+    expect(said).to_contain_text("A face was found.")
+    expect(said).to_contain_text("is for the service to say.")
     page.wait_for_function("document.querySelector('#subject img')?.naturalWidth === 1200")
     shown = page.request.get(page.locator("#subject img").get_attribute("src") or "").body()
     assert b"Canary" not in shown
