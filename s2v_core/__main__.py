@@ -26,7 +26,7 @@ from .errors import (
     UnknownTicket,
 )
 from .output import destination, is_stdout, put, standard_streams, write
-from .photo.prepare import is_link
+from .photo.prepare import Crop, Photo, is_link, prepare_async
 from .reasons import Reason
 from .server.signals import AWAITED, heard, interrupting
 from .settings import Settings
@@ -101,6 +101,9 @@ def _parser() -> argparse.ArgumentParser:
     generate.add_argument("-o", "--output", type=Path, metavar="clip.mp4", help="where to put it")
     generate.add_argument("--no-optimizer", action="store_true", help="take the prompt literally")
     generate.add_argument("--service", choices=["simulator", "live"], help="default: live where there is a key")
+    generate.add_argument("--turn", type=int, choices=[90, 180, 270], default=0, help="turn the photo clockwise")
+    generate.add_argument("--crop", choices=["fit", "face"], help="if it is too wide or too tall, or around the face")
+    generate.add_argument("--strict", action="store_true", help="send nothing if there is a warning about the photo")
     fetch = commands.add_parser("fetch", help="resume by ticket, also after a crash, and print the clip's path")
     fetch.add_argument("ticket", metavar="TICKET")
     fetch.add_argument("-o", "--output", type=Path, metavar="clip.mp4", help="where to put it")
@@ -202,12 +205,34 @@ async def _ask(studio: "Studio", arguments: argparse.Namespace) -> "Job":
         _say("A link is never opened here: it cannot be checked before it costs.")
     if service.price != 0 and (refused := await studio.refused()):
         _say(refused)
+    photo = await _checked(arguments)
     optimizer = not arguments.no_optimizer
     try:
-        return await studio.submit(arguments.photo, arguments.prompt, prompt_optimizer=optimizer, service=service.name)
+        return await studio.submit(photo, arguments.prompt, prompt_optimizer=optimizer, service=service.name)
     except DatabaseUnavailable as away:
         # It is in the ledger by now, or will be: what is not is `Refused`.
         raise ChargeUnknown(away.what, advice="`jobs` tells whether it was sent, as soon as they are there.") from None
+
+
+async def _checked(arguments: argparse.Namespace) -> "Photo | str":
+    """The photo as it will be sent, after what is to be said of it; a link as it is."""
+    if is_link(arguments.photo):
+        return str(arguments.photo)
+    from .photo.advice import advise
+
+    crop: Crop = "face" if arguments.crop == "face" else bool(arguments.crop)
+    photo = await prepare_async(arguments.photo, crop=crop, turn=arguments.turn)
+    advice = await asyncio.to_thread(advise, photo)
+    for warning in advice.warnings:
+        _say(warning)
+    if advice.turn:
+        turn = (arguments.turn + advice.turn) % 360
+        _say(f"`--turn {turn}` turns it." if turn else "It does not without `--turn`.")
+    if advice.crop:
+        _say("`--crop face` cuts around the face.")
+    if advice.warnings and arguments.strict:
+        raise InputRejected(Reason.STRICT)
+    return photo
 
 
 async def _follow(studio: "Studio", seen: "list[Job]") -> None:

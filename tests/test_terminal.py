@@ -18,6 +18,7 @@ from typing import TextIO
 from urllib.parse import urlsplit
 
 import pytest
+from PIL import Image
 
 from s2v_core import S2VError, UnknownTicket
 from s2v_core.__main__ import EXITS, main
@@ -297,6 +298,32 @@ async def test_a_folder_of_any_name_keeps_its_ledger_inside(environment: dict[st
 async def test_live_without_a_key_exits_with_2(environment: dict[str, str]) -> None:
     ended = await run(environment, "generate", str(PORTRAIT), PROMPT, "--service", "live")
     assert (ended.exit, ended.err) == (2, "S2V_API_KEY: the live service needs a key.\n")
+
+
+@pytest.fixture
+def aside(tmp_path: Path) -> str:
+    """A portrait that lies on its side."""
+    with Image.open(PORTRAIT) as image:
+        image.rotate(90, expand=True).save(tmp_path / "aside.png")
+    return str(tmp_path / "aside.png")
+
+
+async def test_what_is_said_of_a_photo_comes_before_it_is_paid(
+    live: dict[str, str], service: Service, aside: str
+) -> None:
+    strict = await run(live, "generate", aside, PROMPT, "--strict")
+    assert (strict.exit, strict.out) == (2, "")
+    assert strict.err.splitlines() == [
+        "The photo lies on its side: turn it.",
+        "`--turn 90` turns it.",
+        "There is a warning about the photo. Mend it, or leave out `--strict`.",
+    ]
+    assert service.calls("submit") == []
+    warned = await run(live, "generate", aside, PROMPT)
+    assert (warned.exit, warned.err.splitlines()[0]) == (0, "The photo lies on its side: turn it.")
+    mended = await run(live, "generate", aside, "She nods.", "--turn", "90", "--crop", "fit", "--strict")
+    assert (mended.exit, mended.err) == (0, "")
+    assert len(service.calls("submit")) == 2
 
 
 async def test_the_simulator_can_be_chosen_in_spite_of_a_key(live: dict[str, str], service: Service) -> None:
