@@ -1,8 +1,7 @@
 // What the page does on its own: counting, the soft backdrop of the stage, the presenter view.
 const OPENERS = { "#subject": "#subject [aria-label='Upload file']", "#link": "#by-link .label-wrap:not(.open)" };
 
-// Parts that are mounted before have written into it.
-window.s2v = Object.assign(window.s2v ?? {}, {
+window.s2v = {
   minutes: (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`,
   // Words as a dictionary sees them: Chinese and Japanese have no spaces to count.
   words: (text) => [...new Intl.Segmenter(undefined, { granularity: "word" }).segment(text)].filter((each) => each.isWordLike).length,
@@ -122,7 +121,7 @@ window.s2v = Object.assign(window.s2v ?? {}, {
       source.onended = () => at && audio.close();
     }
   },
-});
+};
 if (new URLSearchParams(location.search).get("present")) s2v.present(true);
 
 addEventListener("keydown", (event) => {

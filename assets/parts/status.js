@@ -193,7 +193,7 @@ element.addEventListener("error", (event) => {
 // A page that hears nothing of what is under way asks: it may have no stream, or have lost a word.
 async function ask() {
   const history = document.querySelector("#history [data-empty]");
-  const wanted = Boolean(now.running || s2v.unheard), running = document.querySelector(".clips .running");
+  const wanted = Boolean(now.running || line.unheard), running = document.querySelector(".clips .running");
   if (!(wanted || running) || performance.now() - heard < 4000) return;
   heard = performance.now();
   try {
@@ -203,8 +203,8 @@ async function ask() {
   } catch {
     return;
   }
-  const lost = Boolean(s2v.unanswered), again = Boolean(s2v.cut);
-  s2v.unheard = false;
+  const lost = Boolean(s2v.unanswered), again = line.cut;
+  line.unheard = false;
   trigger("look", { running: wanted, ticket: now.ticket, lost, again, at: Number(history.dataset.at) });
 }
 

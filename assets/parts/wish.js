@@ -1,7 +1,7 @@
 // The line to the server, as Gradio is to see it. To Gradio an event whose stream is refused, cut or forgotten is a reason
 // to load the page anew, which loses what was typed. Here it ends without a word, and the page asks how its jobs are.
-// The page's own script may come later.
-const s2v = (window.s2v ??= {});
+// What became of it; the page's own script, with all else that parts share, may come later.
+const line = (window.line = { cut: false, unheard: false });
 const bytes = (text) => new TextEncoder().encode(text);
 const END = bytes('data: {"msg":"unexpected_error","message":[],"success":false}\n\ndata: {"msg":"close_stream"}\n\n');
 const LOST = { error: "The server did not answer. Check your connection." };
@@ -27,7 +27,7 @@ function unbroken(body) {
       const forgotten = text.includes(FORGOTTEN);
       if (!forgotten) controller.enqueue(whole);
       if (!done && !forgotten) return;
-      s2v.cut = s2v.unheard = !closed;
+      line.cut = line.unheard = !closed;
       if (!closed) controller.enqueue(END);
       controller.close();
     },
@@ -39,13 +39,13 @@ function unbroken(body) {
 const ways = Object.assign((window.ways ??= {}), {
   async "queue/data"(asked, options) {
     const { ok, body, headers } = await usual(asked, options).catch(() => ({}));
-    s2v.cut = !ok && !headers;
-    s2v.unheard = !ok;
+    line.cut = !ok && !headers;
+    line.unheard = !ok;
     return new Response(ok ? unbroken(body) : END, { headers: { "Content-Type": "text/event-stream" } });
   },
   async "queue/join"(asked, options) {
     const answer = await usual(asked, options).then(understood).catch(lost);
-    if (!answer.ok) s2v.cut = s2v.unheard = true;
+    if (!answer.ok) line.cut = line.unheard = true;
     return answer;
   },
   "run/predict": (asked, options) => usual(asked, options).then(understood).catch(lost),
