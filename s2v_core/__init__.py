@@ -1,5 +1,7 @@
 """One portrait and one sentence become a six-second clip, with MiniMax S2V-01."""
 
+__version__ = "1.0.0"
+
 from .client import Client, Timing
 from .errors import (
     Busy,

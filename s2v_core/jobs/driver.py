@@ -111,7 +111,8 @@ class Driver:
             except NotDownloaded as error:
                 await self._wait(job, error)
                 return
-            now = await self._ledger.record_clip(job.ticket, name)
+            came, served = await asyncio.to_thread(self._store.mark, name, job)
+            now = await self._ledger.record_clip(job.ticket, name, came=came, served=served)
         if now and now.clip == name:
             self._fetched(now)
             if job.simulated:

@@ -110,11 +110,15 @@ class Ledger:
             self._set(connection, unsent, state=State.RENDERING, ended_at=None, **held)
             return self._one(connection, ticket)
 
-    def record_clip(self, ticket: str, clip: str) -> Job | None:
-        """A whole clip on the disk is a fact, too, whoever holds the job by now; the job, None without a row."""
+    def record_clip(self, ticket: str, clip: str, *, came: str = "", served: str = "") -> Job | None:
+        """A whole clip on the disk is a fact, too, whoever holds the job by now; the job, None without a row.
+
+        The sums are the file's as it `came` and as it is `served`.
+        """
         with self.database.write() as connection:
             wanted = sa.and_(JOBS.c.ticket == ticket, JOBS.c.state.in_(UNDER_WAY))
-            self._set(connection, wanted, state=State.DONE, clip=clip)
+            sums = {"came_sha256": came, "served_sha256": served}
+            self._set(connection, wanted, state=State.DONE, clip=clip, **sums)
             return self._one(connection, ticket)
 
     def miss_clip(self, ticket: str, clip: str, *, fetch: bool) -> None:
@@ -205,6 +209,12 @@ class Ledger:
     def job(self, ticket: str) -> Job | None:
         with self.database.read() as connection:
             return self._one(connection, ticket)
+
+    def of_file(self, sums: Collection[str]) -> Job | None:
+        """A job whose clip has one of these SHA-256 sums."""
+        with self.database.read() as connection:
+            known = sa.or_(JOBS.c.came_sha256.in_(sums), JOBS.c.served_sha256.in_(sums))
+            return next(iter(self._all(connection, known, limit=1)), None)
 
     def held(self, ticket: str, worker: str) -> Job | None:
         """The job, if it is under way and the worker's."""

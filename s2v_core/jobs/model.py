@@ -120,6 +120,7 @@ class TypicalDurations:
 class Job:
     """A job as it stands in its row; `now` is the database's time of the look, and times are epoch seconds.
 
+    The sums are of the clip's file as it came and as it is served; an earlier version's rows have none.
     The `reason` is why it ended so or, under way, what it waits for. A row of an earlier version has `words` instead:
     what happened, and what to do.
     """
@@ -139,6 +140,8 @@ class Job:
     task_id: str
     file_id: str
     clip: str
+    came_sha256: str = ""
+    served_sha256: str = ""
     reason: Reason | None
     facts: Facts
     words: tuple[str, str] = ("", "")

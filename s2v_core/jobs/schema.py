@@ -35,6 +35,9 @@ JOBS = sa.Table(
     sa.Column("task_id", sa.String(200), server_default=""),
     sa.Column("file_id", sa.String(200), server_default=""),
     sa.Column("clip", sa.Text, server_default=""),
+    # The clip's file as it came, and as it is served: the same where nothing was added to it.
+    sa.Column("came_sha256", sa.String(64), server_default="", index=True),
+    sa.Column("served_sha256", sa.String(64), server_default="", index=True),
     sa.Column("reason", sa.String(40), server_default=""),  # of an end; under way, of what it waits for
     sa.Column("facts", sa.Text, server_default=""),  # the reason's, as JSON
     # An earlier version's words in place of a reason.

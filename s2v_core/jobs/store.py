@@ -10,8 +10,10 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from .. import __version__, wire
 from ..atomic import atomic_write
-from ..clip import pictures
+from ..clip import marks, pictures
+from ..clip.boxes import NotWhole
 from ..errors import ImageRejected
 from ..photo.pixels import thumbnail
 from ..photo.prepare import Photo, data_url, is_link
@@ -105,14 +107,28 @@ class FileStore:
         """Whether all pictures of the clip were made."""
         return all(path.is_file() for path in pictures.pictures_of(self.path(job.clip)))
 
-    def publish(self, job: Job) -> Path:
-        """A copy of the clip that may be served, named as a person would; the ticket alone leads to it."""
-        kind = "simulated-" if job.simulated else ""
-        copy = self._public_dir_of(job.ticket) / f"s2v-{kind}{slug(job.prompt) or 'clip'}.mp4"
+    def mark(self, name: str, job: Job) -> tuple[str, str]:
+        """Say in a clip that nobody has seen yet who made it; the SHA-256 sums of its file before and after.
+
+        One that cannot be marked stays as it came.
+        """
+        path = self.path(name)
+        came = _sum(path)
+        return came, _sum(path) if _marked(path, job) else came
+
+    def publish(self, job: Job, *, scene: bool = False) -> Path:
+        """A copy of the clip that may be served, named as a person would; the ticket alone leads to it.
+
+        The `scene` is in it where that is asked for.
+        """
+        kind, folder = "simulated-" if job.simulated else "", self._public_dir_of(job.ticket)
+        copy = (folder / "scene" if scene else folder) / f"s2v-{kind}{slug(job.prompt) or 'clip'}.mp4"
         if not copy.is_file():
             copy.parent.mkdir(parents=True, exist_ok=True)
             with atomic_write(copy) as part:
                 shutil.copyfile(self.path(job.clip), part)
+                if scene:
+                    _marked(part, job, scene=True)
         return copy
 
     def remove(self, ticket: str, photo: str, clip: str) -> None:
@@ -194,6 +210,28 @@ class FileStore:
 
     def _public_dir_of(self, ticket: str) -> Path:
         return self._public_dir / hashlib.sha256(ticket.encode()).hexdigest()[:32]
+
+
+def _marked(path: Path, job: Job, *, scene: bool = False) -> bool:
+    fields = marks.made_here(
+        version="simulator" if job.simulated else __version__,
+        # No model made a simulated one.
+        system="" if job.simulated else f"MiniMax {wire.MODEL} through {job.provider}",
+        model=wire.MODEL,
+        made=job.ended,
+        scene=job.prompt if scene else "",
+        optimizer=job.prompt_optimizer,
+    )
+    try:
+        return marks.add(path, fields)
+    except (NotWhole, marks.NotXmp, OSError) as error:
+        _log.warning("%s is served as it came: %s", path.name, error)
+        return False
+
+
+def _sum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _small_of(photo: Path) -> Path:

@@ -160,7 +160,7 @@ def job_card(
         taken = "" if job.simulated else improved
         # The page fills the empty one in with what the clip says of itself.
         took = minutes(job.seconds.get(Stage.RENDER) or job.seconds.get(Stage.QUEUE, 0))
-        facts = [made_by(job), f"rendered in {took}", "", taken, cost, _kept(job, keep_hours)]
+        facts = [made_by(job), f"rendered in {took}", "", taken, cost, _served(job), _kept(job, keep_hours)]
     elif job.state in UNDER_WAY:
         title, line = _running(job, title, typical)
         facts = [made_by(job), *([job.status] if job.status else []), _spent(job)]
@@ -303,6 +303,11 @@ def key_steps(provider: str, space: str, *, own: bool) -> tuple[list[str], list[
     if space and not own:
         actions.append(("This Space's settings", f"https://huggingface.co/spaces/{space}/settings"))
     return steps, [*actions, OWN_KEY]
+
+
+def _served(job: Job) -> str:
+    """A clip that could not be marked, or may not be, says so."""
+    return "served as it came" if job.came_sha256 and job.came_sha256 == job.served_sha256 else ""
 
 
 def _kept(job: Job, keep_hours: float | None) -> str:

@@ -14,10 +14,12 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from s2v_core import Refused
+from s2v_core.clip.marks import without
 from s2v_core.jobs.model import UNDER_WAY, Limits, State
 
 from ..support.clips import small_clip
@@ -252,8 +254,10 @@ def count(report: Report, data: Path, service: PaidService, ended: dict[str, flo
     for row in jobs:
         if row["state"] not in ends:
             wrong.append(f"{row['prompt']} stayed {row['state']}: {row['reason']}")
-        if row["task_id"] and (row["state"] != "done" or (data / row["clip"]).read_bytes() != clip):
+        if row["task_id"] and (row["state"] != "done" or without(data / row["clip"]) != clip):
             wrong.append(f"{row['prompt']} has a task id and no clip")
+        elif row["task_id"] and row["served_sha256"] != sha256((data / row["clip"]).read_bytes()).hexdigest():
+            wrong.append(f"{row['prompt']} has another clip than its row says")
     wrong += [f"left: {part.name}" for part in data.rglob("*.part")]
     # A clip and its pictures share all that stands before the first dot.
     named = {row[column].partition(".")[0] for row in jobs for column in ("photo", "clip")}
