@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import hashlib
 import os
 import sys
 import time
@@ -30,7 +31,7 @@ from .photo.prepare import Crop, Photo, is_link, prepare_async
 from .reasons import Reason
 from .server.signals import AWAITED, heard, interrupting
 from .settings import Settings
-from .text import is_slug, slug
+from .text import is_slug, plain, slug
 
 # The rest is imported where it is used, so that --help answers at once.
 if TYPE_CHECKING:
@@ -41,6 +42,11 @@ if TYPE_CHECKING:
 EXITS = {
     DatabaseUnavailable: 1, PollFailed: 1, SettingsError: 2, InputRejected: 2, UnknownTicket: 2, Refused: 3, Failed: 4,
     ChargeUnknown: 5, NotDownloaded: 6, DownloadFailed: 6,
+}  # fmt: skip
+# What `show` tells of a file, by the fields of its XMP.
+_SAID = {
+    "tool": "xmp:CreatorTool", "made by": "Iptc4xmpExt:AISystemUsed", "made": "xmp:CreateDate",
+    "source": "Iptc4xmpExt:DigitalSourceType", "scene": "s2v:Scene", "improved": "s2v:ImproveScene",
 }  # fmt: skip
 _ENDS = {"refused": 3, "cancelled": 3, "failed": 4, "unknown": 5}
 _UNCLEAR, _UNDER_WAY = 5, 6
@@ -75,6 +81,8 @@ def _run(arguments: argparse.Namespace) -> int:
             return _jobs(settings, arguments)
         case "pin":
             return _pin(settings, arguments)
+        case "show":
+            return _show_file(settings, arguments.clip)
         case "simulate":
             return _simulate(settings, arguments)
         case _:
@@ -113,6 +121,8 @@ def _parser() -> argparse.ArgumentParser:
     pin.add_argument("ticket", metavar="TICKET")
     pin.add_argument("--name", help="of the example's folder, such as sea-wind; default: the scene's first words")
     pin.add_argument("--folder", type=Path, help="where examples lie; default: assets/examples, which the page shows")
+    show = commands.add_parser("show", help="what a clip's file says of itself, and whether it is from here")
+    show.add_argument("clip", metavar="clip.mp4", type=Path)
     simulate = commands.add_parser("simulate", help="serve the simulator over HTTP, on this machine alone")
     simulate.add_argument("--port", type=_port, default=8302)
     commands.add_parser("check", help="which service is used, is the key accepted (a free call), what is left today")
@@ -335,7 +345,8 @@ def _line(job: "Job") -> str:
 
 
 def _pin(settings: Settings, arguments: argparse.Namespace) -> int:
-    from .clip import example
+    from .clip import example, marks
+    from .clip.boxes import NotWhole
     from .clip.pictures import NotAClip
     from .page.cards import made_by
 
@@ -350,13 +361,58 @@ def _pin(settings: Settings, arguments: argparse.Namespace) -> int:
     date = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     facts = {"scene": job.prompt, "made_by": made_by(job), "simulated": job.simulated, "date": date}
     try:
-        example.make(folder, clip=clip, portrait=portrait, facts=facts)
-    except NotAClip:
+        said = marks.box(marks.read(clip).fields)
+        example.make(folder, clip=clip, portrait=portrait, facts=facts, marks=said)
+    except (NotAClip, NotWhole):
         raise InputRejected(f"No example can be made of this clip. Ticket {job.ticket}.") from None
     except FileExistsError:
         raise _taken(folder.name) from None
     _tell(str(folder))
     return 0
+
+
+def _show_file(settings: Settings, path: Path) -> int:
+    from .clip import marks
+    from .clip.boxes import NotWhole
+    from .clip.pictures import NotAClip, size
+
+    try:
+        said, bare = marks.read(path), marks.without(path)
+    except NotWhole as error:
+        raise InputRejected(f"{path.name} is no whole MP4: {error}.") from None
+    lines = [(name, plain(said.fields.get(field, ""), 2100)) for name, field in _SAID.items()]
+    kinds = {"XMP": bool(said.fields), "C2PA": said.c2pa, "AIGC": said.aigc}
+    lines.append(("marks", ", ".join(name for name, there in kinds.items() if there) or "none"))
+    if said.unread:
+        lines.append(("not read", f"its XMP: {said.unread}"))
+    try:
+        width, height, seconds = asyncio.run(size(path))
+        lines.append(("video", f"{width} × {height}, {seconds:.1f} s"))
+    except NotAClip:
+        lines.append(("video", "none that can be shown"))
+    lines.append(("bytes", _known(settings, path, bare)))
+    for name, text in lines:
+        if text:
+            _tell(f"{name + ':':12}{text}")
+    return 0
+
+
+def _known(settings: Settings, path: Path, bare: bytes) -> str:
+    """Whether a file is one from here, by its bytes and by those without a mark of ours."""
+    from .jobs.ledger import Ledger
+
+    ledger, sums = Ledger(settings.ledger_url), [hashlib.sha256(data).hexdigest() for data in (path.read_bytes(), bare)]
+    try:
+        job = ledger.of_file(sums)
+    finally:
+        ledger.close()
+    if job is None:
+        return "of no clip that is known here"
+    if job.came_sha256 == sums[0]:
+        return "those that were downloaded here"
+    return (
+        "those that were downloaded here, with our mark" if job.came_sha256 == sums[1] else "those that are served here"
+    )
 
 
 def _check_files(job: "Job", clip: Path, portrait: Path) -> None:

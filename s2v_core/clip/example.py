@@ -21,9 +21,15 @@ EXAMPLES = _ROOT / "assets" / "examples"
 
 
 def make(
-    folder: Path, *, clip: Path, portrait: Path, facts: Mapping[str, object], timeout_seconds: float = 120.0
+    folder: Path,
+    *,
+    clip: Path,
+    portrait: Path,
+    facts: Mapping[str, object],
+    marks: bytes = b"",
+    timeout_seconds: float = 120.0,
 ) -> None:
-    """Make the folder, all of it or nothing; the clip's length joins the `facts` as `seconds`.
+    """Make the folder, all of it or nothing; the clip's length joins the `facts` as `seconds`, its `marks` the clip.
 
     The clip is decoded in a process of its own, with bounds. Raises `NotAClip`, `FileExistsError` if the folder is
     there, and `OSError` if it cannot be written or the portrait cannot be read.
@@ -37,7 +43,7 @@ def make(
     except (TimeoutError, ValueError) as error:
         raise NotAClip(f"{clip.name} gives no example ({type(error).__name__}).") from None
     words = json.dumps(told, indent=2, ensure_ascii=False) + "\n"
-    parts = {CLIP: small, POSTER: poster, PORTRAIT: _portrait(portrait), FACTS: words.encode()}
+    parts = {CLIP: small + marks, POSTER: poster, PORTRAIT: _portrait(portrait), FACTS: words.encode()}
     folder.parent.mkdir(parents=True, exist_ok=True)
     _place(folder, parts)
 

@@ -47,6 +47,15 @@ async def pictures(path: Path, *, seconds: float = 20.0) -> list[Path]:
             raise NotAClip(f"{path.name} gives no pictures ({type(error).__name__}).") from None
 
 
+async def size(path: Path, *, seconds: float = 20.0) -> tuple[int, int, float]:
+    """Width and height in pixels, and the seconds of a clip, as its own process sees it. Raises `NotAClip`."""
+    try:
+        width, height, lasts = await printed("-P", _STILLS, "--size", path, lines=3, most_bytes=100, seconds=seconds)
+        return int(width), int(height), float(lasts)
+    except (OSError, ValueError) as error:
+        raise NotAClip(f"{path.name} shows nothing ({type(error).__name__}).") from None
+
+
 async def printed(
     *arguments: str | Path, lines: int, most_bytes: int, seconds: float, folder: Path | None = None
 ) -> list[bytes]:

@@ -1,7 +1,8 @@
 """What shows a clip where it does not play, made by a process of its own: `python s2v_core/clip/stills.py CLIP`.
 
-It prints two JPEGs, each a line of base64: the poster, and `STILLS` of the clip's frames in a row. Whatever else
-happens ends it. It imports nothing of the house: it starts at once, and has nothing that could get out.
+It prints two JPEGs, each a line of base64: the poster, and `STILLS` of the clip's frames in a row; or, after `--size`,
+width, height and seconds. Whatever else happens ends it. It imports nothing of the house: it starts at once, and has
+nothing that could get out.
 """
 
 import os
@@ -89,10 +90,21 @@ def in_a_row(pictures: list[Image.Image]) -> Image.Image:
     return row
 
 
+def size(path: str) -> tuple[int, int, float]:
+    """Width and height in pixels, and the seconds of it, of a clip that can be opened."""
+    with opened(path) as (video, decoded):
+        next(decoded)
+        return video.width, video.height, float((video.duration or 0) * (video.time_base or 0))
+
+
 def main() -> None:
     limit()
     # A path that looks like a URL is none.
-    pictures = frames(os.path.abspath(sys.argv[1]))
+    path = os.path.abspath(sys.argv[-1])
+    if sys.argv[1] == "--size":
+        print(*(b64encode(str(each).encode()).decode() for each in size(path)), sep="\n")
+        return
+    pictures = frames(path)
     for picture in (pictures[STILLS // 2], in_a_row(pictures)):
         out = BytesIO()
         picture.save(out, "JPEG", quality=84)
