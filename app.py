@@ -22,13 +22,14 @@ import gradio as gr
 from gradio.data_classes import FileData
 from gradio.utils import get_upload_folder
 
-from s2v_core.errors import DatabaseUnavailable, InputRejected, S2VError, SettingsError, UnknownTicket
+from s2v_core.clip.marks import OPTIMIZER, SCENE
+from s2v_core.errors import DatabaseUnavailable, InputRejected, PromptRejected, S2VError, SettingsError, UnknownTicket
 from s2v_core.jobs.model import UNDER_WAY, Job, State
 from s2v_core.jobs.studio import Studio
 from s2v_core.page import cards
 from s2v_core.page.examples import examples
 from s2v_core.page.gallery import Gallery
-from s2v_core.page.orders import Order, Orders, limit, path_of, promise, stays, takes, text_of
+from s2v_core.page.orders import Order, Orders, limit, path_of, promise, said_by, stays, takes, text_of
 from s2v_core.page.share import shared
 from s2v_core.page.view import View
 from s2v_core.providers import console, price_of_a_clip
@@ -39,7 +40,7 @@ from s2v_core.server.launch import serve
 from s2v_core.server.limits import USUAL, ServerLimits
 from s2v_core.settings import Key
 from s2v_core.simulator.service import Simulator
-from s2v_core.text import PROMPT_CHARACTERS, PROMPT_WORDS
+from s2v_core.text import PROMPT_CHARACTERS, PROMPT_WORDS, check_prompt
 
 ASSETS, UPLOADS = Path(__file__).parent / "assets", Path(get_upload_folder())
 PORTRAITS, SCRIPTS = ASSETS / "portraits", Path(gr.__file__).parent / "templates" / "frontend" / "assets"
@@ -268,6 +269,8 @@ class OrderForm:
             button.click(partial(self.inspect, **change), self.photo, outputs, **UNOPENED)
         for button, (_, file, scenes) in zip(samples, SAMPLES, strict=True):
             button.click(partial(self.sample, PORTRAITS / file, scenes[0]), self.prompt, sampled, **AT_ONCE)
+        dropped = [self.preflight, self.prompt, self.optimizer]
+        self.preflight.clip(self.clip_dropped, [self.prompt, self.preflight], dropped, **AT_ONCE)
         counted = f"(text) => s2v.count(text, {PROMPT_CHARACTERS}, {PROMPT_WORDS})"
         gr.on([page.load, self.prompt.change], None, self.prompt, js=counted, **PRIVATE)
         gr.on([page.load, self.photo.change], None, self.photo, js="(photo) => s2v.backdrop(photo)", **PRIVATE)
@@ -287,6 +290,23 @@ class OrderForm:
             bare = bare.replace(f", {phrase}", "")
         update = {self.photo: path, self.preflight: said, self.link: "", self.by_link: gr.Accordion(open=False)}
         return update | ({self.prompt: scene} if not bare or bare in SCENES else {})
+
+    async def clip_dropped(self, prompt: str, said: dict[str, Any], event: gr.EventData) -> Update:
+        """What a clip says of itself; its scene and its switch, unless somebody has written a scene."""
+        fields, sentence = said_by(str(event.packet))
+        update, scene = {}, fields.get(SCENE, "")
+        try:
+            scene = check_prompt(scene) if scene else ""
+        except PromptRejected:
+            scene = ""
+        if scene and (not prompt.strip() or prompt.strip() in SCENES):
+            update = {self.prompt: scene, self.optimizer: fields.get(OPTIMIZER) != "False"}
+            sentence += " Its scene is filled in."
+        elif scene:
+            sentence += f" Your scene was left as it is; the clip's is: “{scene}”"
+        elif fields:
+            sentence += " It does not keep its scene."
+        return update | {self.preflight: (said or {}) | {"clip": sentence, "at": time.time()}}
 
     async def use_example(self, event: gr.EventData) -> Update:
         """Its portrait and its scene."""
@@ -333,18 +353,25 @@ class Result:
                 self.stop = gr.Button("Leave it running", elem_id="stop")
                 self.again = gr.Button("Use again", elem_id="again")
                 self.download = gr.DownloadButton("Download", visible=False, elem_id="download")
+                self.scene = gr.Checkbox(False, label="Keep the scene in the file", elem_id="keep-scene")
                 self.delete = gr.Button("Delete", elem_id="delete")
             self.examples = component(
                 "examples", {"examples": SHOWN, **shared(settings, os.environ.get("GRADIO_ROOT_PATH", ""))}
             )
-        self.outputs = [self.status, self.clip, self.stop, self.download]
+        self.player = [self.clip, self.download, self.scene]
+        self.outputs = [self.status, self.stop, *self.player]
 
     def running_update(self, job: Job) -> Update:
         label = "Cancel, free of charge" if job.state is State.QUEUED else "Leave it running"
         return {self.stop: label} | self.player_update(None)
 
     def player_update(self, file: str | None) -> Update:
-        return {self.clip: gr.Video(file, visible=True), self.download: gr.DownloadButton(value=file, visible=True)}
+        download = gr.DownloadButton(value=file, visible=True)
+        return {self.clip: gr.Video(file, visible=True), self.download: download, self.scene: False}
+
+    async def download_update(self, scene: bool, view: View) -> Update:
+        file = await gallery.clip(view.job, scene=scene) if view.job else None
+        return {self.download: gr.DownloadButton(value=file)}
 
     async def deleted_update(self, ticket: str, view: View) -> Update:
         """The job loses all but its row, and its card says so if it is on show."""
@@ -550,7 +577,8 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
     session.wish.change(watch, session.view, [*shown, *around], trigger_mode="always_last", **STREAMED)
     result.status.look(look, session.view, [*shown, *around, *wanted], **AT_ONCE)
     result.stop.click(leave_running, session.view, [session.wish, result.likeness], **AT_ONCE)
-    removed = [result.clip, result.download, result.likeness, session.tickets, history]
+    result.scene.input(result.download_update, [result.scene, session.view], result.download, **AT_ONCE)
+    removed = [*result.player, result.likeness, session.tickets, history]
     result.delete.click(remove_shown, session.view, removed, **AT_ONCE)
     history.remove(remove_card, session.view, removed, **AT_ONCE)
     result.examples.use(

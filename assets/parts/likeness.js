@@ -5,7 +5,8 @@ const status = () => document.querySelector("#status"), video = () => status().q
 
 function show() {
   const { reference: portrait, stills, prompt, made, simulated } = props.value ?? {};
-  element.dataset.simulated = Boolean(simulated);
+  // A simulated clip says in its pictures what it is.
+  element.dataset.generated = Boolean(made && !simulated);
   element.dataset.shown = Boolean(stills || portrait);
   reference.hidden = !portrait;
   find(".arrow").hidden = !portrait || !stills;

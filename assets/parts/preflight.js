@@ -44,6 +44,24 @@ function refusal({ name, size, type }) {
   return size > takes.bytes ? takes.size.replace("{given}", Math.ceil(size / 1e5) / 10) : "";
 }
 
+// The XMP of an MP4, as it stands in the file: no more than this leaves the browser. Empty if there is none.
+async function xmpOf(file) {
+  const read = async (start, size) => new DataView(await file.slice(start, start + size).arrayBuffer());
+  for (let start = 0, count = 0; start + 8 <= file.size && count < 1000; count++) {
+    const head = await read(start, 24);
+    let size = head.getUint32(0);
+    const kind = String.fromCharCode(...new Uint8Array(head.buffer, 4, 4));
+    if (size === 1) size = Number(head.getBigUint64(8));
+    if (size === 0) size = file.size - start;
+    if (size < 8 || start + size > file.size) return "";
+    const name = kind === "uuid" && [...new Uint8Array(head.buffer, 8, 16)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+    if (name === takes.xmp && size - 24 > takes.most) throw Error("large");
+    if (name === takes.xmp) return String.fromCharCode(...new Uint8Array((await read(start + 24, size - 24)).buffer));
+    start += size;
+  }
+  return "";
+}
+
 // Before Gradio hears of the file, and before the page takes the portrait away for it.
 function look(event) {
   // Word and Excel paste their text as a picture, too.
@@ -52,11 +70,13 @@ function look(event) {
   const chosen = event.target.matches?.("#subject input[type=file]") ? event.target : undefined;
   const files = (event.type === "change" ? chosen : event.dataTransfer ?? event.clipboardData)?.files ?? [];
   const file = s2v.photo(files) ?? files[0];
-  const why = file && refusal(file);
+  const clip = file && (file.type === "video/mp4" || /\.mp4$/i.test(file.name));
+  const why = clip ? "Reading what the clip says of itself." : file && refusal(file);
+  if (clip) xmpOf(file).then((packet) => trigger("clip", { packet: btoa(packet) }), () => tell(takes.large, { refused: true }));
   if (!why) return;
   event.preventDefault();
   event.stopImmediatePropagation();
-  tell(why, { refused: true });
+  tell(why, { refused: !clip });
   // Gradio goes on to show where to drop.
   event.target.closest?.("#subject .upload-container")?.dispatchEvent(new DragEvent("dragleave"));
 }
@@ -101,7 +121,7 @@ for (const kind of ["change", "drop", "paste"]) addEventListener(kind, look, tru
 new MutationObserver(narrow).observe(document.body, { subtree: true, childList: true });
 narrow();
 watch("value", () => {
-  tell("");
+  tell(props.value?.clip ?? "");
   show();
 });
 show();

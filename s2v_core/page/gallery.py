@@ -38,10 +38,10 @@ class Gallery:
         facts = {"prompt": job.prompt, "made": cards.made_by(job), "simulated": job.simulated}
         return await _decoration(self._studio.pictures(job, wait=wait)) | facts
 
-    async def clip(self, job: Job) -> str | None:
-        """Where a browser may fetch the clip, if there is one, and its file."""
+    async def clip(self, job: Job, *, scene: bool = False) -> str | None:
+        """Where a browser may fetch the clip, if there is one, and its file; with its `scene` in it, or without."""
         with suppress(FileNotFoundError):
-            return str(await asyncio.to_thread(self._studio.store.publish, job)) if job.clip else None
+            return str(await asyncio.to_thread(self._studio.store.publish, job, scene=scene)) if job.clip else None
         return None
 
     async def newest(self, tickets: Iterable[str]) -> str:

@@ -1,6 +1,7 @@
 """What a page or a program asks for: the photo, the service, the order; checked before anything is sent."""
 
 import asyncio
+import base64
 import secrets
 from collections.abc import Sequence
 from contextlib import suppress
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import wire
+from ..clip import marks
 from ..errors import ImageRejected, InputRejected, RatioRejected
 from ..jobs.model import Job
 from ..jobs.studio import Studio
@@ -17,10 +19,12 @@ from ..photo.prepare import Crop, Photo, PublicLink, prepare_async, public_link
 from ..providers import price_words
 from ..reasons import Reason
 from ..settings import Key, Settings
-from ..text import meant
+from ..text import meant, plain
 
 _MADE = "portrait.jpg"
 _REMEMBERED = 500
+# Of what a clip says of itself: as base64 it fits into a call.
+_PACKET_BYTES = 40_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,11 +233,32 @@ def limit() -> str:
     return f"one clear human face\nJPEG, PNG or WebP, under {wire.PHOTO_BYTES // 1_000_000} MB"
 
 
+def said_by(packet: str) -> tuple[dict[str, str], str]:
+    """What the XMP of a dropped clip has, which a browser sends as base64, and the sentence for that."""
+    try:
+        data = base64.b64decode(packet, validate=True)
+        fields = marks.parse(data) if data else {}
+    except ValueError:
+        return {}, "This clip's description could not be read."
+    except marks.NotXmp as error:
+        return {}, f"This clip's description was not read: {error}."
+    if not fields:
+        return {}, "This clip says nothing of itself."
+    names = (plain(fields.get(name, ""), 100) for name in (marks.SYSTEM, marks.TOOL, marks.MADE))
+    system, tool, made = names
+    maker = " with ".join(filter(None, (system, tool))) or "It does not say by whom"
+    when = f", {made[:10]}" if made else ""
+    return fields, f"This clip says: made by {maker}{when}."
+
+
 def takes() -> dict[str, Any]:
     """What a browser needs to refuse a file before it is uploaded, and the sentences for that."""
     return {
         "types": ["image/jpeg", "image/png", "image/webp"],
         "bytes": wire.PHOTO_BYTES,
+        "xmp": marks.XMP.hex(),
+        "most": _PACKET_BYTES,
+        "large": f"This clip's description was not read: it is over {_PACKET_BYTES // 1000} kB.",
         "no_picture": str(ImageRejected(Reason.PHOTO_NO_PICTURE)),
         "kind": str(ImageRejected(Reason.PHOTO_KIND, {"kind": "{kind}"})),
         "size": str(ImageRejected(Reason.PHOTO_MEGABYTES, {"given": "{given}", "most": wire.PHOTO_BYTES // 1_000_000})),

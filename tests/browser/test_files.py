@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Response, Route, expect
 
+from s2v_core.clip import marks
+
 from ..support.lines import narrow_line
 from ..support.pages import upload
 from ..support.photos import PORTRAIT
@@ -16,6 +18,12 @@ PDF = "The file is not a picture; the service takes JPEG, PNG and WebP. Choose o
 DROP = """([where, name, type]) => {
   const given = new DataTransfer();
   given.items.add(new File(["x"], name, { type }));
+  const event = new DragEvent("drop", { bubbles: true, cancelable: true, dataTransfer: given });
+  document.querySelector(where).dispatchEvent(event);
+}"""
+DROP_CLIP = """([where, bytes]) => {
+  const given = new DataTransfer();
+  given.items.add(new File([new Uint8Array(bytes)], "clip.mp4", { type: "video/mp4" }));
   const event = new DragEvent("drop", { bubbles: true, cancelable: true, dataTransfer: given });
   document.querySelector(where).dispatchEvent(event);
 }"""
@@ -166,3 +174,64 @@ def test_an_upload_that_fails_says_so_at_the_portrait_and_can_be_tried_again(
     upload(page, PORTRAIT)
     expect(page.locator("#preflight")).to_contain_text("✓ Ready")
     expect(page.locator(NEWS)).to_be_empty()
+
+
+def dropped(page: Page, clip: bytes, where: str = "body") -> None:
+    page.evaluate(DROP_CLIP, [where, list(clip)])
+
+
+def ours(scene: str = "") -> bytes:
+    made = marks.made_here(
+        version="1.0.0", system="MiniMax S2V-01 through 302.AI", made=0.0, scene=scene, optimizer=False
+    )
+    return marks.box(made)
+
+
+def test_a_clip_that_is_dropped_fills_in_its_scene_and_its_switch(
+    simulated: str, open_page: Callable[..., Page], clip: bytes, complaints: list[str]
+) -> None:
+    page = open_page(simulated)
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(f"{request.url} {len(request.post_data_buffer or b'')}"))
+    dropped(page, clip + ours("She nods.\n“<b>née</b>”"), "#subject .upload-container")
+    by = "made by MiniMax S2V-01 through 302.AI with S2V Studio 1.0.0, 1970-01-01."
+    expect(page.locator(NEWS)).to_have_text(f"This clip says: {by} Its scene is filled in.")
+    expect(page.locator("#prompt textarea")).to_have_value("She nods.\n“<b>née</b>”")
+    expect(page.locator("#optimizer input")).not_to_be_checked()
+    # No more of the clip than its description leaves the browser.
+    assert all("/upload" not in request and int(request.split()[-1]) < 5000 for request in sent)
+    assert complaints == []
+
+
+def test_a_clip_that_is_dropped_takes_nothing_away_that_was_typed(
+    simulated: str, open_page: Callable[..., Page], clip: bytes
+) -> None:
+    page = open_page(simulated)
+    page.locator(".sample").first.click()
+    expect(page.locator("#preflight .verdict")).to_contain_text("Ready")
+    page.locator("#prompt textarea").fill("Mine.")
+    dropped(page, clip + ours("She nods."))
+    expect(page.locator(NEWS)).to_contain_text("Your scene was left as it is; the clip's is: “She nods.”")
+    expect(page.locator("#prompt textarea")).to_have_value("Mine.")
+    expect(page.locator("#preflight .verdict")).to_contain_text("Ready")
+    expect(page.locator("#subject img")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (b"", "This clip says nothing of itself."),
+        (ours(), "It does not keep its scene."),
+        (b"\0\0\0\x2auuid" + marks.XMP + b"<!DOCTYPE a><script>", "was not read: it declares entities."),
+        ((24 + 70_000).to_bytes(4) + b"uuid" + marks.XMP + b" " * 70_000, "was not read: it is over 40 kB."),
+        (b"\0\0\0\x1cuuid" + marks.XMP + b"\xff\xfe\0<", "was not read: it is not UTF-8."),
+    ],
+)
+def test_what_a_clip_says_is_told_and_does_nothing(
+    more: bytes, says: str, simulated: str, open_page: Callable[..., Page], clip: bytes, complaints: list[str]
+) -> None:
+    page = open_page(simulated)
+    dropped(page, clip + more)
+    expect(page.locator(NEWS)).to_contain_text(says)
+    expect(page.locator("#prompt textarea")).to_have_value("")
+    assert complaints == []

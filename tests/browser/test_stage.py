@@ -9,8 +9,10 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from s2v_core.clip import marks
+
 from ..support.pages import PHONE, WIDE, click, expect_playing, expect_state, say, served, start
-from ..support.service import FILE, PROMPT, Service, task
+from ..support.service import FILE, PROMPT, Answer, Service, task
 from ..support.waiting import wait_until
 
 pytestmark = pytest.mark.long
@@ -368,3 +370,69 @@ def test_on_a_phone_a_pill_opens_a_sheet_with_who_makes_the_clip(live: str, open
     page.set_viewport_size(WIDE)
     expect(page.locator("#service")).to_be_visible()
     expect(pill).to_be_hidden()
+
+
+def test_a_clip_says_that_it_is_generated_and_keeps_its_scene_if_that_is_wanted(
+    live: str, service: Service, open_page: Callable[..., Page], clip: bytes, tmp_path: Path
+) -> None:
+    page = open_page(live)
+    label = page.locator("#likeness .generated")
+    expect(label).to_be_hidden()
+    start(page, "She nods.")
+    expect_state(page, "done")
+    expect(label).to_be_visible()
+    expect(label).to_have_text("AI GENERATED")
+    box, stage = label.bounding_box(), page.locator("#status .stage").bounding_box()
+    assert box
+    assert stage
+    assert (stage["x"] + stage["width"] - box["x"] - box["width"], box["y"] - stage["y"]) == pytest.approx(
+        (16, 16), abs=1
+    )
+    kept = page.locator("#keep-scene input")
+    expect(kept).not_to_be_checked()
+    plain = saved(page, tmp_path / "plain.mp4")
+    assert plain.fields[marks.SOURCE_TYPE] == marks.TRAINED
+    assert marks.SCENE not in plain.fields
+    with page.expect_response("**/run/predict*"):
+        kept.check()
+    told = saved(page, tmp_path / "told.mp4")
+    assert (told.fields[marks.SCENE], told.fields[marks.OPTIMIZER]) == ("She nods.", "True")
+    for name in ("plain.mp4", "told.mp4"):
+        assert marks.without(tmp_path / name) == clip
+        assert b"s2v_" not in (tmp_path / name).read_bytes()
+    page.keyboard.press("p")
+    expect(label).to_be_visible()
+    expect(kept).to_be_hidden()
+
+
+def saved(page: Page, path: Path) -> marks.Marks:
+    with page.expect_download() as download:
+        page.locator("#download").click()
+    download.value.save_as(path)
+    return marks.read(path)
+
+
+def test_a_simulated_clip_says_nothing_of_a_model(
+    simulated: str, open_page: Callable[..., Page], tmp_path: Path
+) -> None:
+    page = open_page(simulated)
+    start(page, "She nods.")
+    expect_state(page, "done")
+    expect(page.locator("#download")).to_be_visible()
+    expect(page.locator("#likeness .generated")).to_be_hidden()
+    assert saved(page, tmp_path / "clip.mp4").fields[marks.TOOL] == "S2V Studio simulator"
+
+
+def test_a_signed_clip_is_served_as_it_came_and_says_so(
+    live: str, service: Service, open_page: Callable[..., Page], clip: bytes, tmp_path: Path
+) -> None:
+    signed = clip + (28).to_bytes(4) + b"uuid" + marks.C2PA + b"sign"
+    service.file = [Answer(signed, headers={"Content-Type": "video/mp4"})]
+    page = open_page(live)
+    start(page, "She nods.")
+    expect_state(page, "done")
+    expect(page.locator("#status .facts")).to_contain_text("served as it came")
+    with page.expect_response("**/run/predict*"):
+        page.locator("#keep-scene input").check()
+    assert saved(page, tmp_path / "clip.mp4").c2pa
+    assert (tmp_path / "clip.mp4").read_bytes() == signed
