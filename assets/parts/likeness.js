@@ -1,10 +1,11 @@
-// The portrait beside five frames of the clip, and the sentence; on the stage while there is no clip yet.
+// The portrait's face beside the clip's, or beside five frames of one without; the sentence. They are on the stage while
+// there is no clip yet.
 const find = (selector) => element.querySelector(selector);
 const reference = find(".reference"), photo = find("img"), row = find(".stills"), save = find(".save");
 const status = () => document.querySelector("#status"), video = () => status().querySelector("#clip video");
 
 function show() {
-  const { reference: portrait, stills, prompt, made, simulated } = props.value ?? {};
+  const { reference: portrait, stills, faces, seen, said, prompt, made, simulated } = props.value ?? {};
   // A simulated clip says in its pictures what it is.
   element.dataset.generated = Boolean(made && !simulated);
   element.dataset.shown = Boolean(stills || portrait);
@@ -16,6 +17,11 @@ function show() {
   status().style.setProperty("--portrait", portrait ? `url(${JSON.stringify(portrait)})` : "");
   find(".caption").textContent = prompt ?? "";
   find(".made").textContent = made ?? "";
+  find(".said").textContent = said ?? "";
+  // Large it is the whole portrait.
+  element.dataset.aligned = Boolean(faces && seen.reference);
+  element.style.setProperty("--faces", faces ? `url(${JSON.stringify(faces)})` : "");
+  if (faces) return row.replaceChildren(...seen.frames.map(face));
   row.replaceChildren();
   if (!stills) return;
   const strip = new Image();
@@ -28,23 +34,36 @@ function show() {
   strip.src = stills;
 }
 
-// Leads to its place in the clip, and stops there.
+// The first of them is the portrait's.
+function face([seconds, found], number) {
+  const at = `${seconds.toFixed(1)} s`, node = place(found ? `Face at ${at}` : `No face at ${at}`, () => seconds);
+  node.dataset.found = found;
+  node.style.setProperty("--place", `${(100 * (number + 1)) / props.value.seen.frames.length}%`);
+  return node;
+}
+
 function still(number, stills, ratio) {
-  const frame = document.createElement("button");
-  frame.type = "button";
-  frame.ariaLabel = `Frame ${number + 1} of 5`;
+  const frame = place(`Frame ${number + 1} of 5`, (clip) => (clip.duration * (number + 0.5)) / 5);
   frame.style.aspectRatio = ratio;
   frame.style.setProperty("--strip", `url(${JSON.stringify(stills)})`);
   frame.style.setProperty("--place", `${25 * number}%`);
-  frame.onclick = () => {
+  return frame;
+}
+
+// Leads to its place in the clip, and stops there.
+function place(label, second) {
+  const node = document.createElement("button");
+  node.type = "button";
+  node.ariaLabel = label;
+  node.onclick = () => {
     const clip = video();
     if (!clip?.duration) return;
     // Until that frame is there.
     save.hidden = true;
     clip.pause();
-    clip.currentTime = (clip.duration * (number + 0.5)) / 5;
+    clip.currentTime = second(clip);
   };
-  return frame;
+  return node;
 }
 
 function compare(large) {

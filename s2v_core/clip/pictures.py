@@ -34,15 +34,17 @@ class NotAClip(Exception):
     """No picture can be made of the file; says which file."""
 
 
-async def pictures(path: Path, *, seconds: float = 20.0) -> list[Path]:
-    """What shows a clip where it does not play, beside it: its poster, and some of its frames in a row.
+async def pictures(path: Path, photo: Path | None = None, *, seconds: float = 20.0) -> list[Path]:
+    """What shows a clip where it does not play, beside it: its poster, some of its frames, and the faces in them.
 
-    A clip from outside is decoded in a process of its own, with bounds. Raises `NotAClip`.
+    With a `photo`, its face is the first. A clip from outside is decoded in a process of its own, with bounds.
+    Raises `NotAClip`.
     """
     async with _rooms.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(2)):
         try:
-            jpegs = await printed("-P", _STILLS, path, lines=2, most_bytes=_PICTURE_BYTES, seconds=seconds)
-            return await asyncio.to_thread(_keep, path, jpegs)
+            command = "-P", _STILLS, path, photo or ""
+            made = await printed(*command, lines=4, most_bytes=_PICTURE_BYTES, seconds=seconds)
+            return await asyncio.to_thread(_keep, path, made)
         except (OSError, ValueError) as error:
             raise NotAClip(f"{path.name} gives no pictures ({type(error).__name__}).") from None
 
@@ -50,7 +52,9 @@ async def pictures(path: Path, *, seconds: float = 20.0) -> list[Path]:
 async def size(path: Path, *, seconds: float = 20.0) -> tuple[int, int, float]:
     """Width and height in pixels, and the seconds of a clip, as its own process sees it. Raises `NotAClip`."""
     try:
-        width, height, lasts = await printed("-P", _STILLS, "--size", path, lines=3, most_bytes=100, seconds=seconds)
+        width, height, lasts = await printed(
+            "-P", _STILLS, "--size", path, "", lines=3, most_bytes=100, seconds=seconds
+        )
         return int(width), int(height), float(lasts)
     except (OSError, ValueError) as error:
         raise NotAClip(f"{path.name} shows nothing ({type(error).__name__}).") from None
@@ -86,12 +90,12 @@ async def printed(
         await asyncio.wait({asyncio.create_task(process.communicate())}, timeout=2.0)
 
 
-def _keep(path: Path, jpegs: list[bytes]) -> list[Path]:
+def _keep(path: Path, printed: list[bytes]) -> list[Path]:
     made = pictures_of(path)
     try:
-        for file, jpeg in zip(made, jpegs, strict=True):
+        for file, data in zip(made, printed, strict=True):
             with atomic_write(file) as part:
-                part.write_bytes(jpeg)
+                part.write_bytes(data)
         # Deleted meanwhile? Then its pictures go too.
         path.stat()
     except OSError:
@@ -102,5 +106,5 @@ def _keep(path: Path, jpegs: list[bytes]) -> list[Path]:
 
 
 def pictures_of(path: Path) -> list[Path]:
-    """Where the poster and the row of frames of a clip lie."""
-    return [path.with_suffix(".poster.jpg"), path.with_suffix(".stills.jpg")]
+    """Where the poster, the row of frames, that of faces and what was found of those lie; the last two may be empty."""
+    return [path.with_suffix(f".{name}") for name in ("poster.jpg", "stills.jpg", "faces.jpg", "faces.json")]

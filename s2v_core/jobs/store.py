@@ -92,15 +92,19 @@ class FileStore:
         return path.is_file()
 
     def pictures(self, job: Job) -> dict[str, str]:
-        """Data URLs of the `reference`, small, and of the clip's `poster` and `stills`, as far as they are here."""
+        """Data URLs of the `reference`, small, and of the clip's `poster`, `stills` and `faces`, if they are here.
+
+        With `faces`, `seen` is the JSON that `clip/stills.py` writes of them.
+        """
         made: dict[str, str] = {}
         with suppress(OSError):
             if job.photo and not is_link(job.photo):
                 made["reference"] = data_url(self._small(self.path(job.photo)))
         shown = pictures.pictures_of(self.path(job.clip)) if job.clip else []
-        for name, path in zip(("poster", "stills"), shown, strict=False):
+        for name, path in zip(("poster", "stills", "faces", "seen"), shown, strict=False):
             with suppress(OSError):
-                made[name] = data_url(path.read_bytes())
+                if data := path.read_bytes():
+                    made[name] = data.decode() if name == "seen" else data_url(data)
         return made
 
     def is_pictured(self, job: Job) -> bool:

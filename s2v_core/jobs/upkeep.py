@@ -6,6 +6,7 @@ import time
 from itertools import accumulate
 
 from ..clip import pictures
+from ..photo.prepare import is_link
 from .async_ledger import AsyncLedger
 from .model import Job
 from .store import FileStore
@@ -71,7 +72,8 @@ class Upkeep:
     async def _make_pictures(self, job: Job) -> None:
         # One of which no frame can be shown here is still what was paid for.
         try:
-            await pictures.pictures(self._store.path(job.clip))
+            photo = None if is_link(job.photo) else self._store.path(job.photo)
+            await pictures.pictures(self._store.path(job.clip), photo)
             return
         except pictures.NotAClip as error:
             _log.info("%s", error)

@@ -78,6 +78,12 @@ def made_by(job: Job) -> str:
     return "Simulator" if job.simulated else f"{job.provider} · {wire.MODEL}"
 
 
+def seen(found: int, of: int) -> str:
+    """In how many of the frames that were looked at there is a face."""
+    frames = f"{found} of {of} frames" if found < of else f"all {of} frames that were looked at"
+    return f"A face was found in {frames}. Whether it is the same person is for you to judge."
+
+
 def idle_card() -> dict[str, Any]:
     """The card before the first click. How long a clip takes depends on the service, which can still be chosen."""
     stage = ("Your clip plays here", f"{wire.CLIP_SIZE[0]} × {wire.CLIP_SIZE[1]}, six seconds")

@@ -1,6 +1,7 @@
 """What there is, in words and pictures: jobs as cards, clips as files that a browser may fetch."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Iterable
 from contextlib import suppress
@@ -34,9 +35,12 @@ class Gallery:
         return cards.job_card(job, keep_hours=self._settings.keep_hours, space=self._settings.space, **more)
 
     async def pictures(self, job: Job, *, wait: bool = True) -> dict[str, Any]:
-        """What stands beside a clip: the reference, five frames, the sentence, who made it; or what there is by now."""
+        """What stands beside a clip: the reference, frames or faces, the sentence, its maker; or what there is."""
         facts = {"prompt": job.prompt, "made": cards.made_by(job), "simulated": job.simulated}
-        return await _decoration(self._studio.pictures(job, wait=wait)) | facts
+        pictures = await _decoration(self._studio.pictures(job, wait=wait))
+        seen = json.loads(pictures.pop("seen", "{}"))
+        said = cards.seen(seen["found"], seen["of"]) if seen else ""
+        return pictures | facts | {"seen": seen, "said": said}
 
     async def clip(self, job: Job, *, scene: bool = False) -> str | None:
         """Where a browser may fetch the clip, if there is one, and its file; with its `scene` in it, or without."""

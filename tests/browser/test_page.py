@@ -63,7 +63,7 @@ def test_a_sample_becomes_a_clip_with_its_stages_on_the_way(
     expect(page.locator("#generate")).to_be_enabled()
     for fact in ("1280 × 720 · 6.0 s", "Simulator", "free"):
         expect(page.locator("#status .facts")).to_contain_text(fact)
-    expect(page.locator("#likeness .stills button")).to_have_count(5)
+    expect(page.locator("#likeness .stills button")).to_have_count(12)
     assert list(dict.fromkeys(page.evaluate("window.beside")))[-2:] == ["done false", "done true"]
     with page.expect_download() as download:
         page.locator("#download").click()

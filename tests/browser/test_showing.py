@@ -234,8 +234,8 @@ def test_the_clips_of_a_browser_are_opened_and_deleted_by_their_cards(
     expect(page.locator("#status .ending")).to_contain_text("The clip was deleted here.")
     expect(page.locator("#clip video")).to_have_count(0)
     gone = files - set(live_folder.rglob("*"))
-    # The photo, large and small, clip, poster and frames, and the copy that was served.
-    assert sorted(path.suffix for path in gone) == [".jpg", ".jpg", ".jpg", ".jpg", ".mp4", ".mp4"]
+    # The photo, large and small, clip, poster, frames and faces, and the copy that was served.
+    assert sorted(path.suffix for path in gone) == [*[".jpg"] * 5, ".mp4", ".mp4"]
     page.reload()
     expect(cards).to_have_count(1)
     for _ in range(2):

@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from s2v_core.clip import marks
 
+from ..support.clips import with_faces
 from ..support.pages import PHONE, WIDE, click, expect_playing, expect_state, say, served, start
 from ..support.service import FILE, PROMPT, Answer, Service, task
 from ..support.waiting import wait_until
@@ -162,7 +163,7 @@ def test_the_clip_stands_beside_its_portrait_and_a_frame_of_it_can_be_kept(
     with page.expect_download() as download:
         save.click()
     name = download.value.suggested_filename
-    assert re.fullmatch(r"s2v-simulated-.*-3\.0\ds\.png", name), name
+    assert re.fullmatch(r"s2v-simulated-.*-1\.3\ds\.png", name), name
     with Image.open(BytesIO(Path(str(download.value.path())).read_bytes())) as frame:
         assert frame.size == (1280, 720)
     reference.click()
@@ -370,6 +371,36 @@ def test_on_a_phone_a_pill_opens_a_sheet_with_who_makes_the_clip(live: str, open
     page.set_viewport_size(WIDE)
     expect(page.locator("#service")).to_be_visible()
     expect(pill).to_be_hidden()
+
+
+def test_the_faces_of_a_clip_stand_beside_that_of_its_portrait_and_lead_into_it(
+    live: str, service: Service, open_page: Callable[..., Page], tmp_path: Path
+) -> None:
+    # Nobody is there in the second half.
+    with_faces(tmp_path / "clip.mp4", lambda number: number < 26)
+    service.file = [Answer((tmp_path / "clip.mp4").read_bytes(), headers={"Content-Type": "video/mp4"})]
+    page = open_page(live)
+    start(page, "She leaves.")
+    expect_state(page, "done")
+    faces = page.locator("#likeness .stills button")
+    expect(faces).to_have_count(12)
+    expect(page.locator("#likeness .said")).to_have_text(
+        "A face was found in 13 of 25 frames. Whether it is the same person is for you to judge."
+    )
+    assert faces.evaluate_all("faces => faces.map((face) => face.ariaLabel.split(' at')[0])") == [
+        *["Face"] * 6, *["No face"] * 6
+    ]  # fmt: skip
+    assert faces.last.evaluate("face => getComputedStyle(face).borderStyle") == "dashed"
+    faces.nth(4).click()
+    second = float(str(faces.nth(4).get_attribute("aria-label")).split()[-2])
+    page.wait_for_function("!document.querySelector('#clip video').seeking")
+    assert page.evaluate("document.querySelector('#clip video').currentTime") == pytest.approx(second, abs=0.05)
+    assert page.evaluate("document.querySelector('#clip video').paused")
+    reference = page.locator("#likeness .reference")
+    assert reference.locator("img").evaluate("image => getComputedStyle(image).opacity") == "0"
+    reference.click()
+    # Large it is the portrait, and not its face alone.
+    assert reference.locator("img").evaluate("image => getComputedStyle(image).opacity") == "1"
 
 
 def test_a_clip_says_that_it_is_generated_and_keeps_its_scene_if_that_is_wanted(

@@ -1,6 +1,7 @@
 """What is said about an MP4 on disk, and what shows it."""
 
 import asyncio
+import json
 import os
 import random
 import re
@@ -15,12 +16,15 @@ import av
 import pytest
 from PIL import Image
 
+from s2v_core import Photo
 from s2v_core.clip import stills
 from s2v_core.clip.encode import write
 from s2v_core.clip.pictures import NotAClip, pictures, pictures_of
 from s2v_core.clip.stills import STILLS
+from s2v_core.photo.face import find_faces
 
-from ..support.clips import Clip, describe, drawn
+from ..support.clips import Clip, describe, drawn, with_faces
+from ..support.photos import ASSETS
 from ..support.waiting import until
 
 
@@ -83,7 +87,9 @@ async def test_a_clip_is_shown_by_a_poster_and_by_five_frames_in_a_row(tmp_path:
     write(drawn(), path)
     made = await pictures(path)
     assert made == pictures_of(path)
-    poster, stills = (Image.open(file).convert("RGB") for file in made)
+    poster, stills = (Image.open(file).convert("RGB") for file in made[:2])
+    # A disc has no face.
+    assert [file.read_bytes() for file in made[2:]] == [b"", b""]
     assert max(poster.size) == 480
     assert stills.size == (STILLS * 240, 135)
     # The blue disc goes from the left to the right.
@@ -96,15 +102,51 @@ async def test_a_clip_is_shown_by_a_poster_and_by_five_frames_in_a_row(tmp_path:
 
 async def test_a_tall_clip_keeps_its_shape(tmp_path: Path) -> None:
     write((Image.new("RGB", (90, 160), (number, 0, 0)) for number in range(3)), tmp_path / "clip.mp4")
-    poster, stills = (Image.open(made).convert("L") for made in await pictures(tmp_path / "clip.mp4"))
+    poster, stills = (Image.open(made).convert("L") for made in (await pictures(tmp_path / "clip.mp4"))[:2])
     assert poster.size == (270, 480)
     assert stills.size == (STILLS * 76, 135)
 
 
 async def test_a_clip_of_one_frame_shows_it_everywhere(tmp_path: Path) -> None:
     write(drawn(1), tmp_path / "clip.mp4")
-    poster, stills = (Image.open(made).convert("L") for made in await pictures(tmp_path / "clip.mp4"))
+    poster, stills = (Image.open(made).convert("L") for made in (await pictures(tmp_path / "clip.mp4"))[:2])
     assert (poster.size, stills.size) == ((480, 270), (STILLS * 240, 135))
+
+
+async def test_the_faces_of_photo_and_clip_stand_in_a_row_with_their_eyes_on_one_line(
+    photo: Photo, tmp_path: Path
+) -> None:
+    with_faces(tmp_path / "clip.mp4", lambda number: number < 26, ASSETS / "portraits" / "gardener.jpg")
+    (tmp_path / "photo.jpg").write_bytes(photo.jpeg)
+    _, _, row, told = await pictures(tmp_path / "clip.mp4", tmp_path / "photo.jpg")
+    seen = json.loads(told.read_text())
+    assert (seen["found"], seen["of"], seen["reference"]) == (13, 25, True)
+    seconds = [second for second, _ in seen["frames"]]
+    assert seconds == sorted(set(seconds))
+    assert [found for _, found in seen["frames"]] == [second < 1.04 for second in seconds]
+    with Image.open(row) as image:
+        assert image.size == (13 * 104, 104)
+        cells = [image.crop((104 * place, 0, 104 * (place + 1), 104)) for place in range(13)]
+    for cell, found in zip(cells, [True, *(found for _, found in seen["frames"])], strict=True):
+        if not found:
+            # Of its neighbours nothing but what JPEG lets over.
+            assert max(high for _, high in cell.crop((8, 8, 96, 96)).getextrema()) < 12
+            continue
+        # Among more of a picture a face fills less of it, and is found more surely.
+        around = Image.new("RGB", (208, 208), "grey")
+        around.paste(cell, (52, 52))
+        (face,) = find_faces(around)
+        (right, right_down), (left, left_down), *_ = face.landmarks
+        assert (right_down + left_down) / 2 == pytest.approx(52 + 0.44 * 104, abs=6)
+        assert (right + left) / 2 == pytest.approx(104, abs=5)
+        assert left - right == pytest.approx(0.3 * 104, abs=6)
+
+
+async def test_without_a_photo_the_first_face_is_left_out(tmp_path: Path) -> None:
+    with_faces(tmp_path / "clip.mp4", lambda number: True)
+    _, _, _, told = await pictures(tmp_path / "clip.mp4")
+    seen = json.loads(told.read_text())
+    assert (seen["found"], seen["reference"]) == (25, False)
 
 
 def joined(path: Path, *parts: tuple[tuple[int, int], int], codec: str = "libx264", second: bool = False) -> None:
@@ -198,7 +240,7 @@ TRIES = """if True:
     import resource, subprocess, sys
     made = subprocess.run(sys.argv[1:], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    print(made.returncode == 0, len(made.stdout.split()), used.ru_maxrss // 1024, used.ru_utime + used.ru_stime)
+    print(made.returncode == 0, len(made.stdout.splitlines()), used.ru_maxrss // 1024, used.ru_utime + used.ru_stime)
 """
 
 
@@ -221,9 +263,9 @@ TRIES = """if True:
 def test_the_pictures_of_a_clip_cost_at_most_300_mb_and_5_seconds(make, shown: bool, tmp_path: Path) -> None:
     make(tmp_path / "clip.mp4")
     # Not a child of this process, whose own memory would be counted with it.
-    command = [sys.executable, "-c", TRIES, sys.executable, "-P", stills.__file__, str(tmp_path / "clip.mp4")]
+    command = [sys.executable, "-c", TRIES, sys.executable, "-P", stills.__file__, str(tmp_path / "clip.mp4"), ""]
     verdict, lines, megabytes, cpu_seconds = subprocess.run(command, stdout=subprocess.PIPE).stdout.split()
-    assert (verdict == b"True", int(lines)) == (shown, 2 * shown)
+    assert (verdict == b"True", int(lines)) == (shown, 4 * shown)
     assert float(megabytes) <= 300
     assert float(cpu_seconds) <= 5
 
@@ -298,7 +340,7 @@ async def test_a_child_knows_no_key_and_has_its_limits(tmp_path: Path, monkeypat
     making.cancel()
     await asyncio.wait([making])
     assert {name: {int(soft), int(hard)} for name, soft, hard in limits} == {
-        "cpu time": {5}, "file size": {0}, "core file size": {0}, "address space": {300_000_000},
+        "cpu time": {5}, "file size": {0}, "core file size": {0}, "address space": {300_000_000, 700_000_000},
     }  # fmt: skip
     assert b"PATH=" in environment
     assert b"CANARY" not in environment

@@ -274,8 +274,9 @@ async def test_what_is_deleted_leaves_the_disk_at_once_and_its_row_stays(
     await studio.pictures(job)
     studio.store.publish(job)
     there = [path.name for path in tmp_path.rglob("*") if path.is_file() and "ledger." not in path.name]
-    # The JPEG that was sent, small too, clip, poster, frames, and the copy that is served; nothing in the simulator.
-    assert len(there) == 6
+    # The JPEG that was sent, small too, clip, poster, frames, faces and what was found of them, and the copy that is
+    # served; nothing in the simulator.
+    assert len(there) == 8
     deleted = await studio.delete(job.ticket)
     assert (deleted.state, deleted.clip, deleted.photo, deleted.prompt) == (State.DONE, "", "", "")
     assert [path for path in tmp_path.rglob("*") if path.is_file() and "ledger." not in path.name] == []

@@ -1,7 +1,7 @@
 """Clips as files."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +9,8 @@ import av
 from PIL import Image, ImageDraw
 
 from s2v_core.clip.encode import write
+
+from .photos import PORTRAIT
 
 
 def drawn(number: int = 25) -> Iterator[Image.Image]:
@@ -24,6 +26,21 @@ def small_clip() -> bytes:
         path = Path(folder) / "clip.mp4"
         write((Image.new("RGB", (64, 36), (number * 20, 40, 90)) for number in range(10)), path)
         return path.read_bytes()
+
+
+def with_faces(path: Path, shown: Callable[[int], bool], portrait: Path = PORTRAIT) -> None:
+    """A clip of 50 frames: a portrait that moves to the right, or nobody."""
+    with Image.open(portrait) as image:
+        face = image.convert("RGB").resize((180, 180))
+
+    def drawn() -> Iterator[Image.Image]:
+        for number in range(50):
+            picture = Image.new("RGB", (480, 270), (120, 140, 160))
+            if shown(number):
+                picture.paste(face, (40 + 4 * number, 40))
+            yield picture
+
+    write(drawn(), path)
 
 
 @dataclass(frozen=True)
