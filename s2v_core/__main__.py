@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from . import __version__
 from .errors import (
     Charge,
     ChargeUnknown,
@@ -81,6 +83,8 @@ def _run(arguments: argparse.Namespace) -> int:
             return _jobs(settings, arguments)
         case "pin":
             return _pin(settings, arguments)
+        case "join":
+            return _join(settings, arguments)
         case "show":
             return _show_file(settings, arguments.clip)
         case "simulate":
@@ -121,6 +125,9 @@ def _parser() -> argparse.ArgumentParser:
     pin.add_argument("ticket", metavar="TICKET")
     pin.add_argument("--name", help="of the example's folder, such as sea-wind; default: the scene's first words")
     pin.add_argument("--folder", type=Path, help="where examples lie; default: assets/examples, which the page shows")
+    join = commands.add_parser("join", help="make one reel of finished clips, in this order, and print its path")
+    join.add_argument("tickets", metavar="TICKET", nargs="+")
+    join.add_argument("-o", "--output", type=Path, metavar="reel.mp4", required=True, help="where to put it")
     show = commands.add_parser("show", help="what a clip's file says of itself, and whether it is from here")
     show.add_argument("clip", metavar="clip.mp4", type=Path)
     simulate = commands.add_parser("simulate", help="serve the simulator over HTTP, on this machine alone")
@@ -415,9 +422,41 @@ def _known(settings: Settings, path: Path, bare: bytes) -> str:
     )
 
 
-def _check_files(job: "Job", clip: Path, portrait: Path) -> None:
+def _join(settings: Settings, arguments: argparse.Namespace) -> int:
+    from .clip import reel
+
+    parts = []
+    if not 2 <= len(arguments.tickets) <= reel.MOST_PARTS:
+        raise InputRejected(f"A reel has 2 to {reel.MOST_PARTS} clips.")
+    for ticket in arguments.tickets:
+        job = _row(settings, ticket)
+        if job is None:
+            raise UnknownTicket
+        if job.state != "done" or not job.clip:
+            return _without_clip(job)
+        parts.append(settings.data_dir / job.clip)
+        _check_clip(job, parts[-1])
+    with TemporaryDirectory() as folder:
+        made = Path(folder) / "reel.mp4"
+        try:
+            if not reel.join(parts, made, version=__version__):
+                _say("These clips are not of one kind, so they were encoded anew.")
+        except reel.NotJoined as error:
+            raise InputRejected(str(error)) from None
+        output = _destination(arguments.output)
+        put(made, output)
+    if not is_stdout(output):
+        _tell(str(arguments.output))
+    return 0
+
+
+def _check_clip(job: "Job", clip: Path) -> None:
     if not clip.is_file():
         raise InputRejected(f"The clip's file is not here: `fetch` brings it. Ticket {job.ticket}.")
+
+
+def _check_files(job: "Job", clip: Path, portrait: Path) -> None:
+    _check_clip(job, clip)
     if is_link(job.photo):
         raise InputRejected("An example shows its portrait, and this one is a link, which is never opened here.")
     if not portrait.is_file():

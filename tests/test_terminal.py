@@ -327,6 +327,27 @@ async def test_a_file_says_who_made_it_and_whether_it_is_from_here(
     assert none.err.startswith("astronaut.png is no whole MP4: ")
 
 
+async def test_clips_are_joined_to_a_reel_in_the_order_of_their_tickets(
+    live: dict[str, str], tmp_path: Path, clip: bytes
+) -> None:
+    for prompt in ("She nods.", "She waves."):
+        await run(live, "generate", str(PORTRAIT), prompt)
+    tickets = re.findall(r"^s2v_\S+", (await run(live, "jobs")).out, re.MULTILINE)
+    file = tmp_path / "reel.mp4"
+    joined = await run(live, "join", *tickets, "-o", str(file))
+    assert (joined.exit, joined.out, joined.err) == (0, f"{file}\n", "")
+    assert describe(file) == Clip(width=64, height=36, seconds=0.8, frames=20)
+    shown = await run(live, "show", str(file))
+    assert "MiniMax S2V-01 through" in shown.out
+    assert "of no clip that is known here" in shown.out
+    assert not any(ticket.encode() in file.read_bytes() for ticket in tickets)
+    one = await run(live, "join", tickets[0], "-o", str(file))
+    assert (one.exit, one.out) == (2, "")
+    assert one.err.startswith("A reel has 2 to 6 clips.")
+    unknown = await run(live, "join", tickets[0], "s2v_nobody", "-o", str(file))
+    assert unknown.exit == 2
+
+
 @pytest.fixture
 def aside(tmp_path: Path) -> str:
     """A portrait that lies on its side."""

@@ -25,6 +25,8 @@ SOURCE_TYPE, SYSTEM, VERSION = (
 TOOL, MADE, INSTANCE = "xmp:CreatorTool", "xmp:CreateDate", "xmpMM:InstanceID"
 # The sentence that the clip was made of, and whether the service might rewrite it.
 SCENE, PROMPT, OPTIMIZER = "s2v:Scene", "Iptc4xmpExt:AIPromptInformation", "s2v:ImproveScene"
+# Of a reel, the random ids of its parts.
+PARTS = "s2v:Parts"
 _SPACES = {
     "x": "adobe:ns:meta/", "rdf": "http://www.w3.org/1999/02/22-rdf-syntax-ns#", "xmp": "http://ns.adobe.com/xap/1.0/",
     "xmpMM": "http://ns.adobe.com/xap/1.0/mm/", "Iptc4xmpExt": "http://iptc.org/std/Iptc4xmpExt/2008-02-29/",
