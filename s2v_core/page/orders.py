@@ -15,7 +15,7 @@ from ..errors import ImageRejected, InputRejected, RatioRejected
 from ..jobs.model import Job
 from ..jobs.studio import Studio
 from ..photo.advice import advise
-from ..photo.prepare import Crop, Photo, PublicLink, prepare_async, public_link
+from ..photo.prepare import Crop, Photo, PublicLink, in_thread, prepare_async, public_link
 from ..providers import price_words
 from ..reasons import Reason
 from ..settings import Key, Settings
@@ -105,7 +105,7 @@ class Orders:
         await asyncio.to_thread(_write, path, made.jpeg)
         changes = list(dict.fromkeys([*before, *made.changes]))
         facts = [f"{made.width} × {made.height} px", f"{len(made.jpeg) / 1000:.0f} kB", *changes]
-        advice = await asyncio.to_thread(advise, made)
+        advice = await in_thread(advise, made)
         offers = {"turn": advice.turn, "face": advice.crop}
         said = {"facts": facts, "warnings": advice.warnings, "seen": bool(advice.faces)} | offers
         shown = str(path), said

@@ -6,13 +6,14 @@ import binascii
 import math
 import os
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from io import SEEK_END
 from pathlib import Path
-from typing import BinaryIO, Literal, TypeAlias
+from typing import BinaryIO, Literal, TypeAlias, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 from .. import wire
@@ -23,6 +24,7 @@ from .container import PIXELS, Kind, StrippedPhoto, strip
 
 # A path, a data URL, or what is in the file.
 Source: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
+_Result = TypeVar("_Result")
 Crop: TypeAlias = Literal[False, True, "face"]
 
 # An ordinary progressive JPEG has ten; the decoder goes over the whole picture for each.
@@ -115,12 +117,17 @@ async def accept_async(source: Photo | Source) -> Photo | PublicLink:
     """`accept`, in threads of its own: neither the event loop nor the ledger's writes wait behind a photo."""
     if isinstance(source, Photo | PublicLink):
         return source
-    return await asyncio.get_running_loop().run_in_executor(_THREADS, accept, source)
+    return await in_thread(accept, source)
 
 
 async def prepare_async(source: Source, *, crop: Crop = False, turn: int = 0) -> Photo:
     """`prepare`, in the same threads. Raises `ImageRejected`."""
-    return await asyncio.get_running_loop().run_in_executor(_THREADS, partial(prepare, source, crop=crop, turn=turn))
+    return await in_thread(partial(prepare, source, crop=crop, turn=turn))
+
+
+async def in_thread(act: Callable[..., _Result], *given: object) -> _Result:
+    """What takes much of a processor, two at once."""
+    return await asyncio.get_running_loop().run_in_executor(_THREADS, act, *given)
 
 
 def is_link(text: str) -> bool:
