@@ -69,6 +69,7 @@ def test_a_showing_survives_a_second_clip_a_lost_line_and_a_killed_server(
         expect(wall.locator("#likeness .caption")).to_have_text("The second.")
         expect(page.locator(".clips li")).to_have_count(2)
         wait_until(lambda: len(service.calls("submit")) == 2, "both are paid")
+        page.bring_to_front()
         visitor.set_offline(True)
         page.wait_for_timeout(6000)
         visitor.set_offline(False)

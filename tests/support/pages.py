@@ -96,6 +96,8 @@ def renew(service: Service, folder: Path, clip: bytes) -> None:
 
 
 def say(page: Page, prompt: str) -> None:
+    # A page behind another is drawn by nobody, and may answer no click.
+    page.bring_to_front()
     page.locator("#prompt textarea").fill(prompt)
 
 
@@ -105,6 +107,7 @@ def upload(page: Page, file: Path) -> None:
 
 
 def click(page: Page) -> None:
+    page.bring_to_front()
     page.locator("#generate").click()
 
 
@@ -119,6 +122,7 @@ def expect_playing(page: Page, width: int) -> None:
 
 def start(page: Page, prompt: str = PROMPT) -> None:
     """With a sample: a visitor's uploads are limited, and all tests are one visitor."""
+    page.bring_to_front()
     page.locator(".sample").first.click()
     expect(page.locator("#preflight")).to_contain_text("Ready")
     say(page, prompt)
