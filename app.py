@@ -518,7 +518,7 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
                 job = await studio.job(ticket)
                 if event.again:
                     update[session.wish] = view.want(ticket)
-                update |= await job_update(job, view) | await beside(view, request)
+                update |= await job_update(job, view) | await services.services_update(view, request)
                 update[result.likeness] = await gallery.pictures(job, wait=False)
             elif event.lost and not view.ordering:
                 update[result.status] = cards.lost_card()

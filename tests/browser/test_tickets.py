@@ -317,6 +317,7 @@ def test_an_order_whose_answer_is_lost_is_found_or_was_never_there(
     if arrived:
         expect_state(page, "rendering")
         assert kept(page) == [page.locator("#status .card").get_attribute("data-ticket")]
+        expect(page.locator(".clips li")).to_have_count(1)
     else:
         expect(page.locator("#status h2")).to_have_text("The order did not arrive")
         expect(page.locator("#status .ending")).to_contain_text("Nothing was charged.")
