@@ -125,8 +125,9 @@ class FileStore:
 
         The `scene` is in it where that is asked for.
         """
-        kind, folder = "simulated-" if job.simulated else "", self._public_dir_of(job.ticket)
-        copy = (folder / "scene" if scene else folder) / f"s2v-{kind}{slug(job.prompt) or 'clip'}.mp4"
+        # Whoever was given the address of the one cannot guess the other's.
+        kind, folder = "simulated-" if job.simulated else "", self._public_dir_of(job.ticket, scene=scene)
+        copy = folder / f"s2v-{kind}{slug(job.prompt) or 'clip'}.mp4"
         if not copy.is_file():
             copy.parent.mkdir(parents=True, exist_ok=True)
             with atomic_write(copy) as part:
@@ -140,7 +141,8 @@ class FileStore:
         for path in self._files(photo, clip):
             path.unlink(missing_ok=True)
             (self._folder / _UNCLAIMED / path.name).unlink(missing_ok=True)
-        shutil.rmtree(self._public_dir_of(ticket), ignore_errors=True)
+        for scene in (False, True):
+            shutil.rmtree(self._public_dir_of(ticket, scene=scene), ignore_errors=True)
 
     def size(self, job: Job) -> int:
         """Bytes of a job's photo, clip and pictures."""
@@ -212,8 +214,9 @@ class FileStore:
                 if path.is_file() and _age(path) > seconds:
                     yield path
 
-    def _public_dir_of(self, ticket: str) -> Path:
-        return self._public_dir / hashlib.sha256(ticket.encode()).hexdigest()[:32]
+    def _public_dir_of(self, ticket: str, *, scene: bool = False) -> Path:
+        name = f"{ticket} with its scene" if scene else ticket
+        return self._public_dir / hashlib.sha256(name.encode()).hexdigest()[:32]
 
 
 def _marked(path: Path, job: Job, *, scene: bool = False) -> bool:
