@@ -38,7 +38,9 @@ class Gallery:
         """What stands beside a clip: the reference, frames or faces, the sentence, its maker; or what there is."""
         facts = {"prompt": job.prompt, "made": cards.made_by(job), "simulated": job.simulated}
         pictures = await _decoration(self._studio.pictures(job, wait=wait))
-        seen = json.loads(pictures.pop("seen", "{}"))
+        # The faces are written before what was found of them.
+        if not (seen := json.loads(pictures.pop("seen", "{}"))):
+            pictures.pop("faces", None)
         said = cards.seen(seen["found"], seen["of"]) if seen else ""
         return pictures | facts | {"seen": seen, "said": said}
 
