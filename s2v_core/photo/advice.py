@@ -1,5 +1,6 @@
 """What a person should hear about a photo before money is spent on it."""
 
+import math
 from bisect import bisect_left
 from dataclasses import dataclass
 from io import BytesIO
@@ -86,7 +87,14 @@ def advise(photo: Photo) -> Advice:
 def faces_in(picture: Image.Image) -> list[Face]:
     """The tallest first."""
     faces = find_faces(picture) or find_faces(picture, 2 * _LONG_SIDE)
-    return sorted(faces, key=lambda face: -face.height)
+    return sorted((face for face in faces if _is_within(face, picture)), key=lambda face: -face.height)
+
+
+def _is_within(face: Face, picture: Image.Image) -> bool:
+    """A pixel of it at least; what lies in the padding is none."""
+    across = min(face.left + face.width, picture.width) - max(face.left, 0)
+    down = min(face.top + face.height, picture.height) - max(face.top, 0)
+    return across >= 1 and down >= 1 and math.isfinite(face.width) and math.isfinite(face.height)
 
 
 def face_of(photo: Photo) -> tuple[float, float, float, float]:

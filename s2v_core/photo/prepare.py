@@ -100,7 +100,12 @@ def prepare(source: Source, *, crop: Crop = False, turn: int = 0) -> Photo:
             return photo
         from .advice import face_of
 
-        return Photo(*render(parts, kind, turn=turn, window=face_of(photo)))
+        window = face_of(photo)
+        if max(parts.width, parts.height) > wire.PHOTO_RATIO * min(parts.width, parts.height):
+            # It has been cropped to fit, and the face is where it is in that.
+            cropped = Photo(*render(strip(photo.jpeg, "JPEG"), "JPEG", window=window))
+            return Photo(cropped.jpeg, (*photo.changes, *cropped.changes))
+        return Photo(*render(parts, kind, turn=turn, window=window))
 
 
 def accept(source: Photo | Source) -> Photo | PublicLink:

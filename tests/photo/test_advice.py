@@ -176,6 +176,22 @@ def test_a_face_is_cut_out_of_a_photo_however_it_is_stored_and_turned(orientatio
     assert face.left + face.width / 2 == pytest.approx(150, abs=15)
 
 
+def test_a_face_is_cut_out_of_a_photo_that_is_too_wide() -> None:
+    wide = Image.new("RGB", (5000, 1000), (120, 140, 160))
+    with Image.open(ASTRONAUT) as image:
+        wide.paste(image.convert("RGB").resize((420, 420)), (1700, 300))
+    cropped = prepare(encoded(wide), crop="face")
+    assert {"cropped to fit", "cropped to the face"} <= set(cropped.changes)
+    assert max(cropped.width, cropped.height) <= 2.5 * min(cropped.width, cropped.height)
+    assert advise(cropped).faces == 1
+
+
+@pytest.mark.parametrize("box", [(700.0, 10.0, 40.0, 40.0), (-50.0, 0.0, 50.0, 40.0), (0.0, 0.0, float("inf"), 9.0)])
+def test_a_face_outside_the_picture_is_none(box: tuple[float, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(advice, "find_faces", lambda *_: [Face(*box, (), 0.95)])
+    assert advise(prepare(encoded(Image.new("RGB", (640, 640), "grey")))).faces == 0
+
+
 def test_no_face_can_be_cropped_to_where_there_is_none() -> None:
     with pytest.raises(ImageRejected, match="No face was found"):
         prepare(encoded(Image.new("RGB", (600, 600), "grey")), crop="face")
