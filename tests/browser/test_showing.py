@@ -226,6 +226,8 @@ def test_the_clips_of_a_browser_are_opened_and_deleted_by_their_cards(
     cards.nth(1).locator(".open").click()
     expect(page.locator("#status .ticket code")).to_have_attribute("title", str(first))
     expect_playing(page, 64)
+    # They are made when they are first asked for.
+    expect(page.locator("#likeness .stills button")).to_have_count(5)
     files = {path for path in live_folder.rglob("*") if path.suffix in {".mp4", ".jpg"}}
     cards.nth(1).locator(".remove").click()
     expect(cards).to_have_count(2)
