@@ -193,7 +193,7 @@ element.addEventListener("error", (event) => {
 // A page that hears nothing of what is under way asks: it may have no stream, or have lost a word.
 async function ask() {
   const history = document.querySelector("#history [data-empty]");
-  const wanted = Boolean(now.running || line.unheard), running = document.querySelector(".clips .running");
+  const wanted = Boolean(now.running || line.unheard || line.waiting.size), running = document.querySelector(".clips .running");
   if (!(wanted || running) || performance.now() - heard < 4000) return;
   heard = performance.now();
   try {

@@ -1,20 +1,38 @@
 // The line to the server, as Gradio is to see it. To Gradio an event whose stream is refused, cut or forgotten is a reason
 // to load the page anew, which loses what was typed. Here it ends without a word, and the page asks how its jobs are.
-// What became of it; the page's own script, with all else that parts share, may come later.
-const line = (window.line = { cut: false, unheard: false });
+// What became of it, and the events whose end is still to come; the page's own script may come later.
+const line = (window.line = { cut: false, unheard: false, waiting: new Set() });
 const bytes = (text) => new TextEncoder().encode(text);
-const END = bytes('data: {"msg":"unexpected_error","message":[],"success":false}\n\ndata: {"msg":"close_stream"}\n\n');
+const CLOSE = 'data: {"msg":"close_stream"}\n\n';
+const END = 'data: {"msg":"unexpected_error","message":[],"success":false}\n\n' + CLOSE;
 const LOST = { error: "The server did not answer. Check your connection." };
 const lost = () => new Response(JSON.stringify(LOST), { status: 500 });
 // What stands before the server may answer with a page.
 const understood = (answer) => (answer.headers.get("content-type")?.includes("json") ? answer : lost());
-// Of a session whose last stream was closed while its next event was being taken in.
-const FORGOTTEN = '"session_not_found":true';
+// The last one of a stream, or of a session that was forgotten as its next event was being taken in.
+const LAST = /^data: .*("msg":"close_stream"|"session_not_found":true)/m;
+const ENDED = /^data: .*"msg":"process_completed".*$/gm;
+
+// An event may have ended before it is known that it has begun.
+const early = new Set();
+function begin(event) {
+  early.delete(event) || line.waiting.add(event);
+}
+function finish(event) {
+  line.waiting.delete(event) || early.add(event);
+}
+
+// The last word of a stream: all is well, or all events end.
+function last(well) {
+  line.cut = line.unheard = !well;
+  if (!well) line.waiting.clear();
+  return bytes(well ? CLOSE : END);
+}
 
 // Whole messages alone, and a last one however the stream ends.
 function unbroken(body) {
   const reader = body.getReader();
-  let left = new Uint8Array(), closed = false;
+  let left = new Uint8Array();
   return new ReadableStream({
     async pull(controller) {
       const { done, value } = await reader.read().catch(() => ({ done: true }));
@@ -22,13 +40,12 @@ function unbroken(body) {
       let end = all.lastIndexOf(10);
       while (end > 0 && all[end - 1] !== 10) end = all.lastIndexOf(10, end - 1);
       left = all.slice(end + 1);
-      const whole = all.slice(0, end + 1), text = new TextDecoder().decode(whole);
-      closed ||= text.includes('"msg":"close_stream"');
-      const forgotten = text.includes(FORGOTTEN);
-      if (!forgotten) controller.enqueue(whole);
-      if (!done && !forgotten) return;
-      line.cut = line.unheard = !closed;
-      if (!closed) controller.enqueue(END);
+      const text = new TextDecoder().decode(all.slice(0, end + 1)), found = LAST.exec(text);
+      for (const [said] of text.matchAll(ENDED)) finish(JSON.parse(said.slice(5)).event_id);
+      controller.enqueue(bytes(found ? text.slice(0, found.index) : text));
+      if (!found && !done) return;
+      // An event that was taken in as the stream was being closed will never be heard of.
+      controller.enqueue(last(found?.[1].includes("close") && !line.waiting.size));
       controller.close();
     },
     cancel: (why) => reader.cancel(why),
@@ -39,13 +56,16 @@ function unbroken(body) {
 const ways = Object.assign((window.ways ??= {}), {
   async "queue/data"(asked, options) {
     const { ok, body, headers } = await usual(asked, options).catch(() => ({}));
+    const stream = ok ? unbroken(body) : last(false);
+    // Who has refused one would refuse the next.
     line.cut = !ok && !headers;
-    line.unheard = !ok;
-    return new Response(ok ? unbroken(body) : END, { headers: { "Content-Type": "text/event-stream" } });
+    if (ok) line.unheard = false;
+    return new Response(stream, { headers: { "Content-Type": "text/event-stream" } });
   },
   async "queue/join"(asked, options) {
     const answer = await usual(asked, options).then(understood).catch(lost);
-    if (!answer.ok) line.cut = line.unheard = true;
+    if (answer.ok) begin((await answer.clone().json()).event_id);
+    else line.cut = line.unheard = true;
     return answer;
   },
   "run/predict": (asked, options) => usual(asked, options).then(understood).catch(lost),

@@ -19,6 +19,25 @@ from ..support.waiting import wait_until
 
 pytestmark = pytest.mark.long
 
+# Keeps the last word of each stream back until it is let go.
+HELD = """
+const usual = window.fetch, free = new Promise((go) => (window.letGo = go));
+window.fetch = async (asked, options) => {
+  const answer = await usual(asked, options);
+  if (!(asked.url ?? String(asked)).includes("queue/data")) return answer;
+  const hold = new TransformStream({
+    async transform(chunk, out) {
+      const said = new TextDecoder().decode(chunk), last = said.search(/data: .*"close_stream"/);
+      if (last < 0) return out.enqueue(chunk);
+      out.enqueue(new TextEncoder().encode(said.slice(0, last)));
+      window.held = true;
+      await free;
+      out.enqueue(new TextEncoder().encode(said.slice(last)));
+    },
+  });
+  return new Response(answer.body.pipeThrough(hold), { headers: answer.headers });
+};
+"""
 DENIED = "() => ['getItem', 'setItem'].forEach((name) => (Storage.prototype[name] = () => { throw Error('denied') }))"
 
 
@@ -279,6 +298,23 @@ def test_a_page_that_gets_no_stream_opens_another_clip(
     page.locator(".clips .open", has_text="The first.").click()
     expect(page.locator("#likeness .caption")).to_have_text("The first.")
     expect_playing(page, 64)
+
+
+def test_a_clip_that_is_opened_as_a_stream_is_being_closed_is_shown(live: str, open_page: Callable[..., Page]) -> None:
+    page = open_page(live)
+    start(page, "The first.")
+    expect_state(page, "done")
+    make(page, "The second.")
+    expect_state(page, "done")
+    page.add_init_script(HELD)
+    page.reload()
+    page.wait_for_function("window.held")
+    with page.expect_response("**/queue/join*"):
+        page.locator(".clips .open", has_text="The first.").click()
+    page.evaluate("letGo()")
+    expect(page.locator("#likeness .caption")).to_have_text("The first.")
+    page.locator(".clips .open", has_text="The second.").click()
+    expect(page.locator("#likeness .caption")).to_have_text("The second.")
 
 
 def test_more_pages_than_streams_at_one_address_each_keep_what_they_paid_for(
