@@ -480,6 +480,8 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
         async for ticket in view.wanted():
             async for update in view.until_another(show(ticket, view, request)):
                 yield update
+        # Gradio says the last of these once more at the end, and another event may have said something newer.
+        yield {result.status: gr.skip()}
 
     async def show(ticket: str, view: View, request: gr.Request) -> AsyncGenerator[Update]:
         state = None
@@ -522,6 +524,16 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
                 update[result.likeness] = await gallery.pictures(job, wait=False)
             elif event.lost and not view.ordering:
                 update[result.status] = cards.lost_card()
+        return update
+
+    async def pictures_update(view: View) -> Update:
+        """What is made of a clip after it is done, for a page whose watch did not wait for it."""
+        update: Update = {history: gr.skip()}
+        if (job := view.job) and job.clip:
+            likeness = await gallery.pictures(job)
+            update = {history: await gallery.news(view) or gr.skip()}
+            if view.shown == job.ticket:
+                update[result.likeness] = likeness
         return update
 
     async def leave_running(view: View) -> Update:
@@ -575,7 +587,8 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
     made.failure(None, None, None, js="() => void (s2v.unanswered = true)", **PRIVATE)
     # Every way to a job ends in the same watch.
     session.wish.change(watch, session.view, [*shown, *around], trigger_mode="always_last", **STREAMED)
-    result.status.look(look, session.view, [*shown, *around, *wanted], **AT_ONCE)
+    looked = result.status.look(look, session.view, [*shown, *around, *wanted], **AT_ONCE)
+    looked.success(pictures_update, session.view, [result.likeness, history], **AT_ONCE)
     result.stop.click(leave_running, session.view, [session.wish, result.likeness], **AT_ONCE)
     result.scene.input(result.download_update, [result.scene, session.view], result.download, **AT_ONCE)
     removed = [*result.player, result.likeness, session.tickets, history]
