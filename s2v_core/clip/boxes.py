@@ -23,8 +23,11 @@ class Box(NamedTuple):
 
 
 def boxes(file: BinaryIO, start: int, end: int) -> Iterator[Box]:
-    """Those that follow each other from `start` to exactly `end`. Raises `NotWhole`."""
+    """Those that follow each other from `start` to exactly `end`. Raises `NotWhole`, also where they are too many."""
+    number = 0
     while start < end:
+        if (number := number + 1) > _BOXES:
+            raise NotWhole(f"it has more than {_BOXES} boxes")
         file.seek(start)
         header = file.read(16)
         size, kind, body = int.from_bytes(header[:4]), header[4:8], start + 8
@@ -52,9 +55,7 @@ def check_whole(path: Path, *, length_is_known: bool = False) -> None:
             # "To the end of the file": only a known length tells that this is the end.
             if box.open and not length_is_known:
                 raise NotWhole("the file is cut off")
-            if number == _BOXES and box.end < end:
-                if length_is_known:
-                    return
-                raise NotWhole(f"it has more than {_BOXES} boxes")
+            if number == _BOXES and length_is_known:
+                return
     if missing := {b"ftyp", b"moov", b"mdat"} - found:
         raise NotWhole("the file lacks " + b", ".join(sorted(missing)).decode())

@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import av
@@ -170,6 +171,14 @@ def test_marks_that_are_there_stay_and_only_the_missing_is_added(path: Path) -> 
     assert add(path, fields())
     assert path.read_bytes()[: len(labelled)] == labelled
     assert read(path).aigc
+
+
+def test_an_index_of_three_million_boxes_is_walked_only_so_far(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(box(b"ftyp", b"isom") + box(b"moov", box(b"free") * 3_000_000))
+    began = time.process_time()
+    assert not read(path).aigc
+    assert time.process_time() - began < 1
 
 
 @pytest.mark.parametrize(("theirs", "added"), [({marks.TOOL: "Another"}, True), ({marks.SOURCE_TYPE: "theirs"}, False)])
