@@ -149,6 +149,12 @@ async def test_without_a_photo_the_first_face_is_left_out(tmp_path: Path) -> Non
     assert (seen["found"], seen["reference"]) == (25, False)
 
 
+def test_faces_that_take_too_long_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stills, "_FACES_END", 0.0)
+    with pytest.raises(TimeoutError):
+        stills.faces_in_a_row([Image.new("RGB", (64, 36))], [0.0], "")
+
+
 def joined(path: Path, *parts: tuple[tuple[int, int], int], codec: str = "libx264", second: bool = False) -> None:
     """One stream of flat frames that changes its size on the way; with a `second`, another of 64 × 64 px before it."""
     with av.open(str(path), "w", format="mp4") as out:
