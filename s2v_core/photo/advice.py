@@ -9,7 +9,7 @@ from itertools import accumulate
 from PIL import Image, ImageFilter, ImageStat
 
 from .. import wire
-from ..errors import ImageRejected
+from ..errors import ImageRejected, report
 from ..reasons import Reason
 from .face import Face, find_faces
 from .prepare import Photo
@@ -60,7 +60,16 @@ class Advice:
 
 
 def advise(photo: Photo) -> Advice:
-    """Of the JPEG that is sent. It takes 20 to 300 ms of a thread."""
+    """Of the JPEG that is sent. It takes 20 to 300 ms of a thread. Where it fails there are no warnings."""
+    try:
+        return _advise(photo)
+    except Exception as error:  # noqa: BLE001
+        # A portrait of which nothing can be said can still be sent.
+        report(error)
+        return Advice(())
+
+
+def _advise(photo: Photo) -> Advice:
     with Image.open(BytesIO(photo.jpeg), formats=["JPEG"]) as image:
         picture = image.convert("RGB")
     picture, faces, turn = _upright(picture)

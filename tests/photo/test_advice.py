@@ -192,6 +192,14 @@ def test_a_face_outside_the_picture_is_none(box: tuple[float, ...], monkeypatch:
     assert advise(prepare(encoded(Image.new("RGB", (640, 640), "grey")))).faces == 0
 
 
+def test_a_photo_of_which_nothing_can_be_said_can_be_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> list[Face]:
+        raise MemoryError
+
+    monkeypatch.setattr(advice, "find_faces", fails)
+    assert advise(portrait(same)) == advice.Advice(())
+
+
 def test_no_face_can_be_cropped_to_where_there_is_none() -> None:
     with pytest.raises(ImageRejected, match="No face was found"):
         prepare(encoded(Image.new("RGB", (600, 600), "grey")), crop="face")
