@@ -70,6 +70,10 @@ class Reason(StrEnum):
     PHOTO_SIDE = "photo_side"
     PHOTO_RATIO = "photo_ratio"
     PHOTO_LARGE_TO_CROP = "photo_large_to_crop"
+    SCENES = "scenes"
+    SCENES_CHANGED = "scenes_changed"
+    REEL = "reel"
+    NO_REEL = "no_reel"
     NO_FACE = "no_face"
     STRICT = "strict"
     PHOTO_PIXELS = "photo_pixels"
@@ -211,6 +215,13 @@ _WORDS: Mapping[Reason, tuple[str, str]] = {
         "The photo is {width} × {height} px, a ratio of {across}:{down}; it must be between 2:5 and 5:2.",
         "Crop it.",
     ),
+    Reason.SCENES: ("There are {given} scenes, one a line; at most {most} clips are made at once.", "Leave some out."),
+    Reason.SCENES_CHANGED: (
+        "The button named the price of another number of clips. Nothing was sent.",
+        "Click again: it names this one by now.",
+    ),
+    Reason.REEL: ("A reel has 2 to {most} finished clips.", "Choose others."),
+    Reason.NO_REEL: ("The reel could not be written.", "Try again later."),
     Reason.NO_FACE: ("No face was found in the photo.", "Use it as it is, or choose another."),
     Reason.STRICT: ("There is a warning about the photo.", "Mend it, or leave out `--strict`."),
     Reason.PHOTO_LARGE_TO_CROP: (

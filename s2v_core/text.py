@@ -7,6 +7,7 @@ from .errors import InputRejected, PromptRejected
 from .reasons import Reason
 
 PROMPT_CHARACTERS = 2000
+SCENES = 6
 PROMPT_WORDS = 200  # 302.AI's advice, which nothing enforces
 _SLUG_CHARACTERS = 60
 
@@ -48,6 +49,17 @@ def slug(text: str) -> str:
 
 def is_slug(text: str) -> bool:
     return len(text) <= _SLUG_CHARACTERS and bool(re.fullmatch("[a-z0-9]+(-[a-z0-9]+)*", text))
+
+
+def scenes_of(text: str) -> list[str]:
+    """The scenes in a field that has one a line, each once; one empty scene if there is none."""
+    lines = (line.strip() for line in text.splitlines())
+    return list(dict.fromkeys(filter(None, lines))) or [""]
+
+
+def in_a_line(scene: str) -> str:
+    """A scene for a field that has one a line."""
+    return " ".join(filter(None, (line.strip() for line in scene.splitlines())))
 
 
 def check_prompt(prompt: object) -> str:

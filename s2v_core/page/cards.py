@@ -1,6 +1,7 @@
 """A job in words for people: what the page's card and the HTTP interface say of it."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -108,6 +109,13 @@ def charged(job: Job) -> str:
     if job.amount == 0:
         return "Nothing: the simulator is free."
     return job.charge.sentence("" if job.amount is None else price_words(job.amount, job.provider), job.provider)
+
+
+def refusals(made: int, refused: Mapping[str, S2VError]) -> str:
+    """What became of those scenes of a click that were not taken; empty if all were."""
+    why = " ".join(f"“{scene}”: {error.what} {error.charge.sentence()}" for scene, error in refused.items())
+    clips = f"{made} of {made + len(refused)} clips are being made."
+    return f"{clips} {why} What is left in the field was not taken." if refused else ""
 
 
 def rejection_card(error: S2VError) -> dict[str, Any]:

@@ -3,15 +3,15 @@
 import asyncio
 import base64
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from .. import wire
 from ..clip import marks
-from ..errors import ImageRejected, InputRejected, RatioRejected
+from ..errors import ImageRejected, InputRejected, PromptRejected, RatioRejected, S2VError
 from ..jobs.model import Job
 from ..jobs.studio import Studio
 from ..photo.advice import advise
@@ -19,7 +19,8 @@ from ..photo.prepare import Crop, Photo, PublicLink, in_thread, prepare_async, p
 from ..providers import price_words
 from ..reasons import Reason
 from ..settings import Key, Settings
-from ..text import meant, plain
+from ..text import SCENES as MOST_SCENES
+from ..text import check_prompt, meant, plain
 
 _MADE = "portrait.jpg"
 _REMEMBERED = 500
@@ -51,10 +52,10 @@ class Orders:
         self._studio, self._settings, self._cache = studio, settings, cache
         self._made: dict[str, asyncio.Future[tuple[str, dict[str, Any]]]] = {}
 
-    def price(self, name: str) -> str:
-        """Of the next click, with the service of this name."""
+    def price(self, name: str, clips: int = 1) -> str:
+        """Of the next click, which makes so many clips with the service of this name."""
         service = self._studio.services[name]
-        return price_words(service.price, service.label)
+        return price_words(service.price and clips * service.price, service.label)
 
     async def choices(self, visitor: str, key: Key | None) -> list[tuple[str, str]]:
         """The services that the next click can use, with what was spent on them and is left of them today."""
@@ -159,6 +160,27 @@ class Orders:
             key=own,
             visitor=order.visitor,
         )
+
+    async def order_each(
+        self, order: Order, scenes: Sequence[str], entered: Callable[[Job], None]
+    ) -> dict[str, S2VError]:
+        """Queue a job for each scene, and hear of each at once; why others were refused, by their scenes.
+
+        Raises `InputRejected` before anything is sent, and what the first was refused for if none was entered.
+        """
+        if len(scenes) > MOST_SCENES:
+            raise PromptRejected(Reason.SCENES, {"given": len(scenes), "most": MOST_SCENES})
+        for scene in scenes:
+            check_prompt(scene)
+        refused: dict[str, S2VError] = {}
+        for scene in scenes:
+            try:
+                entered(await self.order(replace(order, prompt=scene)))
+            except S2VError as error:
+                refused[scene] = error
+        if len(refused) == len(scenes):
+            raise refused[scenes[0]]
+        return refused
 
     async def again(self, ticket: str) -> tuple[Job, dict[str, Any], str | None, str]:
         """A job to be made once more: what `show` says of its photo, the photo, or else the link.

@@ -15,19 +15,21 @@ T = TypeVar("T")
 class View:
     """`tickets` are those that the browser keeps, newest first, or None before it has said; `key` is the visitor's own.
 
-    The `service` is the one that was chosen last, and `choices` those that the page was told of. `job` is the one on
-    show as it was seen last, `next` the ticket that is wanted, `made` the job of the last click that paid, as long as
-    the browser does not say that it keeps it. `all` cards are shown, or the newest; those that are `settled` stay as
-    they are, and `told` is what the page was told of them last. A page has one watch, which goes on to whatever
-    another event wants: of two that overlap, the browser may show what the first said last.
+    The `service` is the one that was chosen last, and `choices` those that the page was told of; the button names the
+    price of so many `scenes`. `job` is the one on show as it was seen last, `next` the ticket that is wanted, `made`
+    the jobs of clicks that paid, as long as the browser does not say that it keeps them. `all` cards are shown, or the
+    newest; those that are `settled` stay as they are, and `told` is what the page was told of them last. A page has one
+    watch, which goes on to whatever another event wants: of two that overlap, the browser may show what the first said
+    last.
     """
 
     def __init__(self) -> None:
         self.tickets: list[str] | None = None
         self.key: Key | None = None
         self.job: Job | None = None
-        self.made: Job | None = None
+        self.made: list[Job] = []
         self.next = self.service = ""
+        self.scenes = 1
         self.choices: list[tuple[str, str]] = []
         self.refilled = self.all = self.ordering = False
         # None for a ticket that nobody knows here.

@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from s2v_core import ImageRejected, InputRejected, Settings
+from s2v_core import ImageRejected, InputRejected, PromptRejected, Refused, Settings
+from s2v_core.jobs.model import Job
 from s2v_core.jobs.studio import Studio
+from s2v_core.page import cards
 from s2v_core.page.orders import Order, Orders, promise, uploaded
 from s2v_core.settings import Key
 from s2v_core.simulator.service import Simulator
+from s2v_core.text import in_a_line, scenes_of
 
 from ..support.photos import PORTRAIT
 from ..support.service import FAST, KEY, PROMPT, Service, task
@@ -242,3 +245,56 @@ def test_an_upload_is_a_regular_file_in_the_folder_of_uploads(tmp_path: Path) ->
     for path in (*forged, "", "\0", folder / ("a" * 5000), "/" * 5000, "\udcff", "~", "sha/photo.jpg"):
         with pytest.raises(ImageRejected, match="is no longer here"):
             uploaded(str(path), folder)
+
+
+async def test_several_scenes_are_jobs_of_their_own_and_one_that_is_not_taken_is_told(
+    orders: Orders, service: Service
+) -> None:
+    entered: list[Job] = []
+    order = Order(link="https://photos.example/face.jpg", consent=True, service="live")
+    scenes = ["She nods.", "She waves."]
+    assert await orders.order_each(order, scenes, entered.append) == {}
+    assert [job.prompt for job in entered] == scenes
+    # None is sent if one of them cannot be.
+    with pytest.raises(PromptRejected):
+        await orders.order_each(order, ["She bows.", "x" * 2001], entered.append)
+    with pytest.raises(PromptRejected, match="There are 7 scenes"):
+        await orders.order_each(order, [f"She counts to {number}." for number in range(7)], entered.append)
+    with pytest.raises(InputRejected):
+        await orders.order_each(replace(order, consent=False), ["She bows.", "She sits."], entered.append)
+    assert len(entered) == 2
+    await until(lambda: len(service.calls("submit")) == 2, "both are paid")
+
+
+async def test_what_finds_no_room_among_several_is_told_by_its_scene(service: Service, tmp_path: Path) -> None:
+    settings = Settings(api_key=KEY, base_url=service.base_url, data_dir=tmp_path, waiting=1)
+    studio = Studio(settings, simulator=Simulator(tmp_path / "simulator"), timing=FAST)
+    service.query = [task("Processing")]
+    entered: list[Job] = []
+    async with studio:
+        orders = Orders(studio, settings, tmp_path)
+        order = Order(link="https://photos.example/face.jpg", consent=True, service="live", visitor="one")
+        # As many as render at once.
+        for number in range(3):
+            await orders.order(replace(order, prompt=f"She counts to {number}."))
+            await until(lambda sent=number + 1: len(service.calls("submit")) == sent, "it is paid")
+        refused = await orders.order_each(order, ["She nods.", "She waves."], entered.append)
+        assert ([job.prompt for job in entered], list(refused)) == (["She nods."], ["She waves."])
+        assert cards.refusals(1, refused) == (
+            f"1 of 2 clips are being made. “She waves.”: {refused['She waves.'].what} Nothing was charged. "
+            "What is left in the field was not taken."
+        )
+        with pytest.raises(Refused):
+            await orders.order_each(order, ["She sits.", "She stands."], entered.append)
+    assert cards.refusals(2, {}) == ""
+
+
+def test_scenes_stand_one_a_line_and_each_once() -> None:
+    assert scenes_of(" She nods.\r\n\n\tShe waves. \u2028She nods.") == ["She nods.", "She waves."]
+    assert scenes_of(" \n ") == [""]
+    assert in_a_line("She nods,\n  and waves. ") == "She nods, and waves."
+
+
+async def test_a_sum_is_named_for_several_clips(orders: Orders) -> None:
+    assert orders.price("simulator", 3) == "free"
+    assert orders.price("live", 3).startswith("priced by")
