@@ -424,6 +424,7 @@ def _known(settings: Settings, path: Path, bare: bytes) -> str:
 
 def _join(settings: Settings, arguments: argparse.Namespace) -> int:
     from .clip import reel
+    from .clip.marks import NotJoined
 
     parts = []
     if not 2 <= len(arguments.tickets) <= reel.MOST_PARTS:
@@ -441,7 +442,7 @@ def _join(settings: Settings, arguments: argparse.Namespace) -> int:
         try:
             if not reel.join(parts, made, version=__version__):
                 _say("These clips are not of one kind, so they were encoded anew.")
-        except reel.NotJoined as error:
+        except NotJoined as error:
             raise InputRejected(str(error)) from None
         output = _destination(arguments.output)
         put(made, output)

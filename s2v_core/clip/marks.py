@@ -46,6 +46,10 @@ class NotXmp(Exception):
     """No XMP, or none that can be trusted to be read; says why, in lower case and without a full stop."""
 
 
+class NotJoined(Exception):
+    """The clips make no reel; says why, as a sentence."""
+
+
 @dataclass(frozen=True, slots=True)
 class Marks:
     """What a file says of itself: its XMP's `fields` as `prefix:Name`, and which other marks it has.

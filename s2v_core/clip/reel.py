@@ -18,16 +18,13 @@ from PIL import Image, ImageOps
 from . import marks
 from .boxes import NotWhole
 from .encode import write
+from .marks import NotJoined
 from .pictures import printed
 from .stills import limit, opened
 
 MOST_PARTS = 6
 _ROOT = Path(__file__).parent.parent.parent
 _MEMORY, _CPU_SECONDS, _FILE_BYTES = 1_000_000_000, 300, 1_200_000_000
-
-
-class NotJoined(Exception):
-    """The clips make no reel; says why, as a sentence."""
 
 
 def join(parts: Sequence[Path], reel: Path, *, version: str, seconds: float = 600.0) -> bool:

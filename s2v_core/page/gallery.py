@@ -3,18 +3,21 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from ..errors import DatabaseUnavailable, UnknownTicket, report
+from ..clip.marks import NotJoined
+from ..errors import DatabaseUnavailable, InputRejected, UnknownTicket, report
 from ..jobs.model import Job
 from ..jobs.studio import Studio
+from ..reasons import Reason
 from ..settings import Settings
 from . import cards
 from .view import View
 
 _CARDS = 12
+_REEL = 6
 
 
 class Gallery:
@@ -22,6 +25,8 @@ class Gallery:
 
     def __init__(self, studio: Studio, settings: Settings) -> None:
         self._studio, self._settings = studio, settings
+        # Each takes a processor.
+        self._joining = asyncio.Semaphore(1)
 
     async def watch(self, ticket: str) -> AsyncIterator[tuple[Job, dict[str, Any]]]:
         """A job with its card, as `Studio.watch` sees it. Raises `UnknownTicket`."""
@@ -49,6 +54,24 @@ class Gallery:
         with suppress(FileNotFoundError):
             return str(await asyncio.to_thread(self._studio.store.publish, job, scene=scene)) if job.clip else None
         return None
+
+    async def reel(self, tickets: Sequence[str]) -> tuple[str, bool]:
+        """Where a browser may fetch the clips of these tickets as one, and whether a model made any of them.
+
+        Raises `InputRejected` and `UnknownTicket`.
+        """
+        jobs = [await self._studio.job(ticket) for ticket in tickets]
+        if not 2 <= len(jobs) <= _REEL or not all(job.clip for job in jobs):
+            raise InputRejected(Reason.REEL, {"most": _REEL})
+        try:
+            async with self._joining:
+                path = await asyncio.to_thread(self._studio.store.reel, jobs)
+            return str(path), not all(job.simulated for job in jobs)
+        except NotJoined as error:
+            raise InputRejected(str(error)) from None
+        except OSError as error:
+            report(error)
+            raise InputRejected(Reason.NO_REEL) from None
 
     async def newest(self, tickets: Iterable[str]) -> str:
         """The first of these tickets that is known here, if there is one."""
