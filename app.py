@@ -40,7 +40,8 @@ from s2v_core.server.launch import serve
 from s2v_core.server.limits import USUAL, ServerLimits
 from s2v_core.settings import Key
 from s2v_core.simulator.service import Simulator
-from s2v_core.text import PROMPT_CHARACTERS, PROMPT_WORDS, check_prompt
+from s2v_core.text import PROMPT_CHARACTERS, PROMPT_WORDS, check_prompt, in_a_line, scenes_of
+from s2v_core.text import SCENES as MOST_SCENES
 
 ASSETS, UPLOADS = Path(__file__).parent / "assets", Path(get_upload_folder())
 PORTRAITS, SCRIPTS = ASSETS / "portraits", Path(gr.__file__).parent / "templates" / "frontend" / "assets"
@@ -243,7 +244,9 @@ class OrderForm:
             placeholder="She looks up from a book and smiles, warm evening light.",
             elem_id="prompt",
         )
-        component("ideas", {"scenes": [OWN, *(scenes for _, _, scenes in SAMPLES)], "chips": CHIPS})
+        self.left = component("left", {})
+        scenes = [OWN, *(scenes for _, _, scenes in SAMPLES)]
+        self.ideas = component("ideas", {"scenes": scenes, "chips": CHIPS, "most": MOST_SCENES})
         self.optimizer = gr.Checkbox(
             True,
             label="Improve my scene",
@@ -296,7 +299,7 @@ class OrderForm:
         fields, sentence = said_by(str(event.packet))
         update, scene = {}, fields.get(SCENE, "")
         try:
-            scene = check_prompt(scene) if scene else ""
+            scene = in_a_line(check_prompt(scene)) if scene else ""
         except PromptRejected:
             scene = ""
         if scene and (not prompt.strip() or prompt.strip() in SCENES):
@@ -322,9 +325,14 @@ class OrderForm:
         # With the time, so that the browser sees the same job come twice.
         said = said | {"job": ticket, "at": time.time()}
         return {
-            self.photo: photo, self.preflight: said, self.link: link, self.prompt: job.prompt,
+            self.photo: photo, self.preflight: said, self.link: link, self.prompt: in_a_line(job.prompt),
             self.optimizer: job.prompt_optimizer, self.by_link: gr.Accordion(open=bool(link)),
         }  # fmt: skip
+
+    def scenes_update(self, view: View, event: gr.EventData) -> Update:
+        """The button names the price of all scenes, before they can be paid."""
+        view.scenes = int(event.count)
+        return self.button_update(view)
 
     def price_update(self, service: str, view: View) -> Update:
         paid, paid_before = service != "simulator", (view.service or FIRST) != "simulator"
@@ -337,7 +345,9 @@ class OrderForm:
     def button_update(self, view: View) -> Update:
         """From when the service has taken a job, another can be made beside it."""
         going = view.job and view.job.state in UNDER_WAY
-        label = f"Make {'another' if going else 'the clip'} · {orders.price(view.service or FIRST)}"
+        one, several = ("another", "more") if going else ("the clip", "clips")
+        label = f"Make {one if view.scenes == 1 else f'{view.scenes} {several}'}"
+        label = f"{label} · {orders.price(view.service or FIRST, view.scenes)}"
         return {self.generate: gr.Button(label, interactive=not going or bool(view.job.task_id))}
 
 
@@ -408,6 +418,7 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
             order = OrderForm(demo)
         result = Result()
     history = component("history", {"clips": [], "more": 0, "at": 0, "kept": f"Each is kept here {stays(settings)}"})
+    reel = component("reel", {})
     with gr.Accordion("Recover a clip by its ticket", open=False, elem_id="recovery"):
         ticket_box = gr.Textbox(label="Ticket", placeholder="s2v_…", max_lines=1, elem_id="ticket")
         ticket_says = component("says", "", elem_id="ticket-says")
@@ -416,26 +427,39 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
     component("foot", foot)
 
     async def make_clip(
-        request: gr.Request, *, view: View, service: str, photo: Upload | None, **fields: Any
+        request: gr.Request, *, view: View, service: str, photo: Upload | None, prompt: str, **fields: Any
     ) -> Update:
         """Its ticket is in the answer of the call that pays, whatever becomes of the watch."""
+        scenes = scenes_of(prompt)
+        if len(scenes) != view.scenes and len(scenes) <= MOST_SCENES:
+            # What is paid is what the button named.
+            view.scenes = len(scenes)
+            told = cards.rejection_card(InputRejected(Reason.SCENES_CHANGED))
+            return {result.status: told} | order.button_update(view)
         view.want()
-        view.job, view.ordering = None, True
+        view.job, view.ordering, made = None, True, []
+
+        def entered(job: Job) -> None:
+            made.append(job)
+            view.made.append(job)
+            view.job = made[0]
+
         try:
             wanted = Order(photo=path_of(photo), service=service, key=view.key, visitor=visitor_of(request), **fields)
-            job = view.job = view.made = await orders.order(wanted)
+            refused = await orders.order_each(wanted, scenes, entered)
         finally:
             view.ordering = False
-        # From here on nothing may fail: it would be told as an order that was not made.
-        card = {result.status: gallery.card(job)} | result.running_update(job)
-        return keep(job, view, form=True) | card | order.button_update(view)
+        card = {result.status: gallery.card(made[0])} | result.running_update(made[0])
+        left = {
+            order.left: {"said": cards.refusals(len(made), refused), "scenes": "\n".join(refused), "at": time.time()}
+        }
+        return keep(made, view, form=True) | card | left | order.button_update(view)
 
     async def open_page(view: View, request: gr.Request, event: gr.EventData) -> Update:
         """What the browser keeps: on opening, and when another page of it has kept or forgotten a ticket."""
         opening = view.tickets is None
         view.know(event.tickets)
-        if view.made and view.made.ticket in view.known:
-            view.made = None
+        view.made = [job for job in view.made if job.ticket not in view.known]
         newest = await gallery.newest(view.known) if opening or event.follow else view.next
         wish = {session.wish: view.want(newest)} if newest != view.next else {}
         return wish | await beside(view, request)
@@ -457,15 +481,15 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
         except UnknownTicket as error:
             # What is on show has nothing to do with it.
             return {ticket_says: str(error)}
-        return keep(job, view) | {ticket_box: "", ticket_says: ""}
+        return keep([job], view) | {ticket_box: "", ticket_says: ""}
 
-    def keep(job: Job, view: View, *, form: bool = False) -> Update:
-        view.know([job.ticket, *view.known])
-        return {session.tickets: kept(job, form=form), session.wish: view.want(job.ticket)}
+    def keep(jobs: list[Job], view: View, *, form: bool = False) -> Update:
+        view.know([*(job.ticket for job in jobs), *view.known])
+        return {session.tickets: kept(jobs, form=form), session.wish: view.want(jobs[0].ticket)}
 
-    def kept(job: Job, *, form: bool = False) -> dict[str, Any]:
-        """For the browser to keep; and whether the form is about this job."""
-        return {"keep": [job.ticket, not job.simulated], "form": job.ticket if form else ""}
+    def kept(jobs: list[Job], *, form: bool = False) -> dict[str, Any]:
+        """For the browser to keep; and whether the form is about the first of these."""
+        return {"keep": [[job.ticket, not job.simulated] for job in jobs], "form": jobs[0].ticket if form else ""}
 
     async def open_card(view: View, event: gr.EventData) -> Update:
         return {session.wish: view.want(str(event.ticket))}
@@ -473,6 +497,17 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
     async def open_all(view: View) -> Update:
         view.all = True
         return {history: await gallery.news(view) or gr.skip()}
+
+    async def join(view: View, event: gr.EventData) -> Update:
+        """Clips of this browser as one, in the order of its cards."""
+        tickets, made = [ticket for ticket in event.tickets if ticket in view.known], dict[str, Any]()
+        try:
+            path, made["generated"] = await gallery.reel(tickets)
+            made["url"] = address(Path(path))
+            made["said"] = f"{len(tickets)} clips, one after the other. It goes when one of them is deleted here."
+        except (InputRejected, UnknownTicket) as error:
+            made["said"] = str(error)
+        return {reel: made, history: await gallery.news(view, seen=0.0) or gr.skip()}
 
     async def watch(view: View, request: gr.Request) -> AsyncIterator[Update]:
         """Shows what is wanted, and may end early without harm: a job goes on without its spectator."""
@@ -557,7 +592,8 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
         """A card and a live button, whatever went wrong."""
         view = states[session.view._id]
         ticket = view.next or view.shown
-        paying = event.api_name == "make_clip"
+        # Of several, some may have been entered.
+        paying = event.api_name == "make_clip" and not view.job
         if not isinstance(error, S2VError):
             card = cards.broken_card(ticket, paying=paying)
         else:
@@ -567,6 +603,7 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
     def as_gradio_error(error: Exception) -> Exception:
         return gr.Error(cards.sentence(error), print_exception=False)
 
+    order.ideas.scenes(order.scenes_update, session.view, order.generate, trigger_mode="always_last", **AT_ONCE)
     # What shows a job, and what stands beside it.
     shown = [*result.outputs, order.generate]
     around = [result.likeness, history, services.service]
@@ -581,9 +618,11 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
     recover.click(recover_ticket, [ticket_box, session.view], [*wanted, ticket_box, ticket_says], **AT_ONCE)
     history.open(open_card, session.view, session.wish, **AT_ONCE)
     history.all(open_all, session.view, history, **AT_ONCE)
+    history.join(join, session.view, [reel, history], **AT_ONCE)
     preparing = f"(card, prompt) => s2v.preparing(card, {json.dumps(cards.preparing_card())}, prompt)"
     order.generate.click(None, [result.status, order.prompt], [result.status, result.likeness], js=preparing, **PRIVATE)
-    made = order.generate.click(make_clip, None, [*wanted, *shown], inputs_kwargs=asked, **UNOPENED)
+    ordered = [*wanted, *shown, order.left]
+    made = order.generate.click(make_clip, None, ordered, inputs_kwargs=asked, **UNOPENED)
     made.failure(None, None, None, js="() => void (s2v.unanswered = true)", **PRIVATE)
     # Every way to a job ends in the same watch.
     session.wish.change(watch, session.view, [*shown, *around], trigger_mode="always_last", **STREAMED)

@@ -5,12 +5,17 @@ window.s2v = {
   minutes: (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`,
   // Words as a dictionary sees them: Chinese and Japanese have no spaces to count.
   words: (text) => [...new Intl.Segmenter(undefined, { granularity: "word" }).segment(text)].filter((each) => each.isWordLike).length,
+  // The scenes of a text, one a line.
+  scenes: (text) => [...new Set(text.split(/[\n\v\f\r\x1c-\x1e\x85\u2028\u2029]/).map((line) => line.trim()).filter(Boolean))],
   count(text, mostCharacters, mostWords) {
-    const characters = [...text.trim()].length, words = s2v.words(text);
+    // Of several scenes, of the longest.
+    const scenes = s2v.scenes(text), longest = scenes.reduce((long, each) => (each.length > long.length ? each : long), "");
+    const characters = [...longest].length, words = s2v.words(longest);
     const box = document.querySelector("#prompt");
     box.dataset.long = characters > mostCharacters ? "stop" : words > mostWords ? "advice" : "";
     box.dataset.count =
-      characters > 0.9 * mostCharacters ? `${characters} of ${mostCharacters} characters`
+      scenes.length > 1 && !box.dataset.long ? `${scenes.length} clips of this face`
+      : characters > 0.9 * mostCharacters ? `${characters} of ${mostCharacters} characters`
       : words > mostWords ? `${words} words, under ${mostWords} is advised`
       : `${words} ${words === 1 ? "word" : "words"}`;
     nameLack();
@@ -72,6 +77,7 @@ window.s2v = {
     if (!find("#subject .image-frame") && !link?.value.trim()) return ["Choose a portrait", "#subject input[type=file]"];
     if (find("#preflight [data-crop=true]")) return ["Crop to fit", "#crop"];
     if (find("#preflight [data-state=rejected]")) return ["Choose another portrait", "#subject [aria-label='Remove Image']"];
+    if (s2v.scenes(find("#prompt textarea")?.value ?? "").length > 6) return ["Leave out scenes: 6 at most", "#prompt textarea"];
     if (find("#prompt")?.dataset.long === "stop") return ["Shorten the scene", "#prompt textarea"];
     if (!find("#prompt textarea")?.value.trim()) return ["Write the scene", "#prompt textarea"];
     if (consent?.checkVisibility() && !consent.checked) return ["Confirm that you may use this face", "#consent input"];
@@ -88,7 +94,7 @@ window.s2v = {
   // Shown from the click on, whenever the answer comes.
   preparing(card, fresh, prompt) {
     s2v.unanswered = false;
-    return [{ ...fresh, at: card.at }, { prompt }];
+    return [{ ...fresh, at: card.at }, { prompt: s2v.scenes(prompt)[0] ?? "" }];
   },
   // The tickets of those jobs of which somebody asked to be told.
   awaited: new Set(),

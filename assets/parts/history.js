@@ -61,11 +61,39 @@ function card(job) {
   open.append(picture, prompt, facts);
   if (job.running) open.append(bar(job.stages));
   item.append(open);
-  if (!job.running) {
-    item.append(remove(job));
-  }
+  if (job.plays) item.append(pick(job));
+  if (!job.running) item.append(remove(job));
   return item;
 }
+
+// Those that are to be joined, in the order of the cards.
+const picked = new Set(), joining = element.querySelector(".joining"), join = element.querySelector(".join");
+
+function pick({ ticket, prompt }) {
+  const label = Object.assign(document.createElement("label"), { className: "pick" });
+  const box = Object.assign(document.createElement("input"), { type: "checkbox", checked: picked.has(ticket) });
+  box.ariaLabel = `Join: ${prompt}`;
+  box.onchange = () => {
+    box.checked ? picked.add(ticket) : picked.delete(ticket);
+    offer();
+  };
+  label.append(box);
+  return label;
+}
+
+const order = () => props.value.clips.filter(({ ticket, plays }) => plays && picked.has(ticket)).map(({ ticket }) => ticket);
+
+function offer() {
+  const count = order().length;
+  joining.hidden = count < 2;
+  join.textContent = count > 6 ? "A reel has 6 clips at most" : `Join ${count} clips as a reel`;
+}
+
+join.onclick = () => {
+  if (order().length > 6) return;
+  join.textContent = "Joining";
+  trigger("join", { tickets: order() });
+};
 
 let latest = 0, drawn = new Map();
 
@@ -88,6 +116,7 @@ function show() {
   }
   all.hidden = !more;
   all.textContent = `Show ${more} more`;
+  offer();
   place();
 }
 

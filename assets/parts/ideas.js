@@ -1,5 +1,5 @@
 // Whole scenes to try, three for each sample, and toggles for camera and light.
-const { scenes, chips } = props.value;
+const { scenes, chips, most } = props.value;
 const list = element.querySelector(".scenes"), row = element.querySelector(".chips");
 const box = () => document.querySelector("#prompt textarea");
 let sample = 0, clicked = false;
@@ -50,6 +50,24 @@ function press() {
   chips.flat().forEach(([, phrase], place) => (row.children[place].ariaPressed = has(text, phrase)));
 }
 
+// The button names the price of as many clips as there are scenes.
+let counted = 1;
+function count() {
+  const found = window.s2v?.scenes(box()?.value ?? "").length ?? 0, now = Math.max(1, found);
+  add.hidden = !found || found >= most;
+  if (now === counted || now > most) return;
+  trigger("scenes", { count: (counted = now) });
+}
+
+// One more line.
+const add = element.querySelector(".add");
+add.onclick = () => {
+  const prompt = box();
+  prompt.focus();
+  prompt.setSelectionRange(prompt.value.length, prompt.value.length);
+  if (prompt.value.trim() && !prompt.value.endsWith("\n")) document.execCommand("insertText", false, "\n");
+};
+
 element.querySelector(".next").onclick = () => list.append(list.firstChild);
 document.addEventListener("click", (event) => {
   const place = [...document.querySelectorAll(".sample")].indexOf(event.target.closest?.(".sample"));
@@ -65,4 +83,4 @@ new MutationObserver(() => {
   }
 }).observe(document.documentElement, { attributeFilter: ["style"] });
 show();
-setInterval(press, 250);
+setInterval(() => (press(), count()), 250);

@@ -27,9 +27,9 @@ function change() {
   const { keep, forget, form } = props.value ?? {};
   if (form) s2v.form = form;
   if (!keep && !forget) return;
-  const others = read().filter(([ticket]) => ticket !== keep?.[0] && ticket !== forget);
+  const others = read().filter(([ticket]) => !keep?.some(([kept]) => kept === ticket) && ticket !== forget);
   let free = 0;
-  write([...(keep ? [keep] : []), ...others].filter(([, paid]) => paid || ++free <= most));
+  write([...(keep ?? []), ...others].filter(([, paid]) => paid || ++free <= most));
   // Another tab may have told of the list without it.
   tell();
 }
