@@ -450,9 +450,7 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
         finally:
             view.ordering = False
         card = {result.status: gallery.card(made[0])} | result.running_update(made[0])
-        left = {
-            order.left: {"said": cards.refusals(len(made), refused), "scenes": "\n".join(refused), "at": time.time()}
-        }
+        left = {order.left: cards.refusals(len(made), refused)}
         return keep(made, view, form=True) | card | left | order.button_update(view)
 
     async def open_page(view: View, request: gr.Request, event: gr.EventData) -> Update:

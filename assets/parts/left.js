@@ -1,8 +1,8 @@
 // Of several scenes, those that were not taken: they stay in the field, and why stands below it.
 function show() {
-  const { said = "", scenes = "" } = props.value ?? {}, prompt = document.querySelector("#prompt textarea");
+  const { said = "", scenes } = props.value ?? {}, prompt = document.querySelector("#prompt textarea");
   element.querySelector("p").textContent = said;
-  if (!scenes) return;
+  if (typeof scenes !== "string") return;
   prompt.value = scenes;
   prompt.dispatchEvent(new Event("input", { bubbles: true }));
 }

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from .. import providers, wire
-from ..errors import Charge, InputRejected, S2VError, UnknownTicket
+from ..errors import Charge, InputRejected, Refused, S2VError, UnknownTicket
 from ..jobs.model import UNDER_WAY, Job, Stage, State, TypicalDurations
 from ..photo.prepare import is_link
 from ..providers import price_words
@@ -111,11 +111,19 @@ def charged(job: Job) -> str:
     return job.charge.sentence("" if job.amount is None else price_words(job.amount, job.provider), job.provider)
 
 
-def refusals(made: int, refused: Mapping[str, S2VError]) -> str:
-    """What became of those scenes of a click that were not taken; empty if all were."""
+def refusals(made: int, refused: Mapping[str, S2VError]) -> dict[str, Any]:
+    """What became of those scenes of a click that were not taken, and which stay in the field, as nothing was sent.
+
+    None where all were taken.
+    """
     why = " ".join(f"“{scene}”: {error.what} {error.charge.sentence()}" for scene, error in refused.items())
     clips = f"{made} of {made + len(refused)} clips are being made."
-    return f"{clips} {why} What is left in the field was not taken." if refused else ""
+    again = [scene for scene, error in refused.items() if isinstance(error, Refused | InputRejected)]
+    return {
+        "said": f"{clips} {why} What is left in the field was not taken." if refused else "",
+        "scenes": "\n".join(again) if refused else None,
+        "at": time.time(),
+    }
 
 
 def rejection_card(error: S2VError) -> dict[str, Any]:

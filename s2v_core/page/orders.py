@@ -11,7 +11,7 @@ from typing import Any
 
 from .. import wire
 from ..clip import marks
-from ..errors import ImageRejected, InputRejected, PromptRejected, RatioRejected, S2VError
+from ..errors import ChargeUnknown, ImageRejected, InputRejected, PromptRejected, RatioRejected, S2VError, report
 from ..jobs.model import Job
 from ..jobs.studio import Studio
 from ..photo.advice import advise
@@ -173,11 +173,17 @@ class Orders:
         for scene in scenes:
             check_prompt(scene)
         refused: dict[str, S2VError] = {}
-        for scene in scenes:
+        for place, scene in enumerate(scenes):
             try:
                 entered(await self.order(replace(order, prompt=scene)))
             except S2VError as error:
                 refused[scene] = error
+            # What was entered before is told, whatever becomes of the rest.
+            except Exception as error:
+                if len(refused) == place:
+                    raise
+                report(error)
+                refused[scene] = ChargeUnknown(Reason.SUBMIT_FAULT)
         if len(refused) == len(scenes):
             raise refused[scenes[0]]
         return refused

@@ -280,13 +280,37 @@ async def test_what_finds_no_room_among_several_is_told_by_its_scene(service: Se
             await until(lambda sent=number + 1: len(service.calls("submit")) == sent, "it is paid")
         refused = await orders.order_each(order, ["She nods.", "She waves."], entered.append)
         assert ([job.prompt for job in entered], list(refused)) == (["She nods."], ["She waves."])
-        assert cards.refusals(1, refused) == (
+        told = cards.refusals(1, refused)
+        assert told["scenes"] == "She waves."
+        assert told["said"] == (
             f"1 of 2 clips are being made. “She waves.”: {refused['She waves.'].what} Nothing was charged. "
             "What is left in the field was not taken."
         )
         with pytest.raises(Refused):
             await orders.order_each(order, ["She sits.", "She stands."], entered.append)
-    assert cards.refusals(2, {}) == ""
+    assert cards.refusals(2, {}) | {"at": 0} == {"said": "", "scenes": None, "at": 0}
+
+
+async def test_a_fault_at_the_second_of_several_hides_nothing_of_the_first(
+    orders: Orders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered: list[Job] = []
+    order = Order(link="https://photos.example/face.jpg", consent=True, service="simulator")
+    usual = orders.order
+
+    async def faulty(order: Order) -> Job:
+        if order.prompt == "She waves.":
+            raise RuntimeError
+        return await usual(order)
+
+    monkeypatch.setattr(orders, "order", faulty)
+    refused = await orders.order_each(order, ["She nods.", "She waves."], entered.append)
+    assert [job.prompt for job in entered] == ["She nods."]
+    # It may have been sent: it is not offered once more.
+    told = cards.refusals(1, refused)
+    assert (told["scenes"], "may have been charged" in told["said"]) == ("", True)
+    with pytest.raises(RuntimeError):
+        await orders.order_each(order, ["She waves.", "She nods again."], entered.append)
 
 
 def test_scenes_stand_one_a_line_and_each_once() -> None:
