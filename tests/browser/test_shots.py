@@ -95,6 +95,9 @@ def test_what_fails_of_several_is_told_job_by_job(
         expect(page.locator("#status .ending")).to_contain_text("Nothing was charged.")
         expect(page.locator("#prompt textarea")).to_have_value(SCENES)
         expect_state(page, "refused")
+        # What is still being loaded would be missed when its server goes.
+        expect(page.locator("#clip")).to_be_attached()
+        page.close()
     assert len(service.calls("submit")) == 2
 
 
