@@ -425,6 +425,7 @@ def _known(settings: Settings, path: Path, bare: bytes) -> str:
 def _join(settings: Settings, arguments: argparse.Namespace) -> int:
     from .clip import reel
     from .clip.marks import NotJoined
+    from .jobs.store import made_by
 
     parts = []
     if not 2 <= len(arguments.tickets) <= reel.MOST_PARTS:
@@ -435,8 +436,9 @@ def _join(settings: Settings, arguments: argparse.Namespace) -> int:
             raise UnknownTicket
         if job.state != "done" or not job.clip:
             return _without_clip(job)
-        parts.append(settings.data_dir / job.clip)
-        _check_clip(job, parts[-1])
+        clip = settings.data_dir / job.clip
+        _check_clip(job, clip)
+        parts.append((clip, made_by(job)))
     with TemporaryDirectory() as folder:
         made = Path(folder) / "reel.mp4"
         try:

@@ -75,10 +75,15 @@ def made_here(
     at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(made))
     fields = {TOOL: f"{MAKER} {version}", MADE: at, INSTANCE: f"uuid:{uuid.uuid4()}"}
     if system:
-        fields |= {SOURCE_TYPE: TRAINED, SYSTEM: system, VERSION: model}
+        fields |= by_model(system, model)
     if scene:
         fields |= {SCENE: scene, OPTIMIZER: str(bool(optimizer)), **({PROMPT: scene} if system else {})}
     return fields
+
+
+def by_model(system: str, model: str) -> dict[str, str]:
+    """The fields that say that a model made it, and through whom."""
+    return {SOURCE_TYPE: TRAINED, SYSTEM: system, VERSION: model}
 
 
 def box(fields: Mapping[str, str]) -> bytes:

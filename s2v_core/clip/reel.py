@@ -27,13 +27,14 @@ _ROOT = Path(__file__).parent.parent.parent
 _MEMORY, _CPU_SECONDS, _FILE_BYTES = 1_000_000_000, 300, 1_200_000_000
 
 
-def join(parts: Sequence[Path], reel: Path, *, version: str, seconds: float = 600.0) -> bool:
+def join(parts: Sequence[tuple[Path, Mapping[str, str]]], reel: Path, *, version: str, seconds: float = 600.0) -> bool:
     """Write a reel that nobody reads yet, and say in it who made its parts; whether their frames were only copied.
 
-    Raises `NotJoined`, and `OSError` if it cannot be written.
+    Each part comes with the fields that are known of it, whatever its file says. Raises `NotJoined`, and `OSError` if
+    it cannot be written.
     """
-    said = [_said(part) for part in parts]
-    files = [each.absolute() for each in (reel, *parts)]
+    said = [{**known, **_said(part)} for part, known in parts]
+    files = [each.absolute() for each in (reel, *(part for part, _ in parts))]
     try:
         making = printed("-m", "s2v_core.clip.reel", *files, lines=1, most_bytes=100, seconds=seconds, folder=_ROOT)
         (how,) = asyncio.run(making)
@@ -60,8 +61,9 @@ def _said(part: Path) -> Mapping[str, str]:
         found = marks.read(part)
     except NotWhole as error:
         raise NotJoined(f"{part.name} is no whole MP4: {error}.") from None
-    # Neither may be taken out of a clip, and no copy of its frames has it.
-    if kinds := [name for name, there in (("C2PA", found.c2pa), ("AIGC", found.aigc)) if there]:
+    # None may be taken out of a clip, and no copy of its frames has it.
+    there = ("C2PA", found.c2pa), ("AIGC", found.aigc), ("XMP that cannot be read", found.unread)
+    if kinds := [name for name, is_there in there if is_there]:
         raise NotJoined(f"{part.name} carries a mark that a reel would lose ({', '.join(kinds)}).")
     return found.fields
 

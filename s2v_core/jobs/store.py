@@ -150,7 +150,7 @@ class FileStore:
         if not made.is_file():
             made.parent.mkdir(parents=True, exist_ok=True)
             with atomic_write(made) as part:
-                join([self.path(job.clip) for job in jobs], part, version=__version__)
+                join([(self.path(job.clip), made_by(job)) for job in jobs], part, version=__version__)
             for older in sorted(self._public_dir.glob(f"*/{_REEL}"), key=_age)[_REELS:]:
                 shutil.rmtree(older.parent, ignore_errors=True)
         return made
@@ -247,7 +247,7 @@ def _marked(path: Path, job: Job, *, scene: bool = False) -> bool:
     fields = marks.made_here(
         version="simulator" if job.simulated else __version__,
         # No model made a simulated one.
-        system="" if job.simulated else f"MiniMax {wire.MODEL} through {job.provider}",
+        system="" if job.simulated else _system(job),
         model=wire.MODEL,
         made=job.ended,
         scene=job.prompt if scene else "",
@@ -258,6 +258,15 @@ def _marked(path: Path, job: Job, *, scene: bool = False) -> bool:
     except (NotWhole, marks.NotXmp, OSError) as error:
         _log.warning("%s is served as it came: %s", path.name, error)
         return False
+
+
+def made_by(job: Job) -> dict[str, str]:
+    """The fields of `clip/marks.py` that say so, also of a clip that could not be marked."""
+    return {} if job.simulated else marks.by_model(_system(job), wire.MODEL)
+
+
+def _system(job: Job) -> str:
+    return f"MiniMax {wire.MODEL} through {job.provider}"
 
 
 def _sum(path: Path) -> str:

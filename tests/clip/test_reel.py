@@ -31,6 +31,11 @@ def frames(path: Path) -> list[str]:
         ]
 
 
+def unknown(*parts: Path) -> list[tuple[Path, dict[str, str]]]:
+    """Parts of which nothing is known but what their files say."""
+    return [(part, {}) for part in parts]
+
+
 def times(path: Path) -> list[float]:
     with av.open(str(path)) as container:
         return [frame.time for frame in container.decode(video=0)]
@@ -39,7 +44,7 @@ def times(path: Path) -> list[float]:
 @pytest.mark.parametrize("count", [2, 3, 6])
 def test_the_frames_of_a_reel_are_those_of_its_parts_in_their_order(count: int, tmp_path: Path) -> None:
     parts = [clip(tmp_path / f"{number}.mp4", 40 * number) for number in range(count)]
-    assert join(parts, tmp_path / "reel.mp4", version="1.0.0")
+    assert join(unknown(*parts), tmp_path / "reel.mp4", version="1.0.0")
     check_whole(tmp_path / "reel.mp4")
     assert frames(tmp_path / "reel.mp4") == [frame for part in parts for frame in frames(part)]
     assert times(tmp_path / "reel.mp4") == pytest.approx([number / 25 for number in range(20 * count)], abs=0.001)
@@ -52,7 +57,7 @@ def test_the_frames_of_a_reel_are_those_of_its_parts_in_their_order(count: int, 
 
 def test_clips_of_two_kinds_are_encoded_at_the_size_and_the_rate_of_the_first(tmp_path: Path) -> None:
     parts = [clip(tmp_path / "0.mp4", 0), clip(tmp_path / "1.mp4", 200, size=(64, 96), frames=10, fps=10)]
-    assert not join(parts, tmp_path / "reel.mp4", version="1.0.0")
+    assert not join(unknown(*parts), tmp_path / "reel.mp4", version="1.0.0")
     made = describe(tmp_path / "reel.mp4")
     assert (made.width, made.height) == (128, 72)
     assert made.seconds == pytest.approx(1.8, abs=0.1)
@@ -69,7 +74,25 @@ def test_a_mark_that_no_copy_can_keep_is_not_lost(tmp_path: Path) -> None:
     with parts[1].open("ab") as file:
         file.write((28).to_bytes(4) + b"uuid" + marks.C2PA + b"sign")
     with pytest.raises(NotJoined, match=r"1\.mp4 carries a mark that a reel would lose \(C2PA\)\."):
-        join(parts, tmp_path / "reel.mp4", version="1.0.0")
+        join(unknown(*parts), tmp_path / "reel.mp4", version="1.0.0")
+
+
+def test_a_mark_that_cannot_be_read_is_not_lost(tmp_path: Path) -> None:
+    parts = [clip(tmp_path / f"{number}.mp4", 40) for number in range(2)]
+    with parts[0].open("ab") as file:
+        file.write((28).to_bytes(4) + b"uuid" + marks.XMP + b"<x>!")
+    with pytest.raises(NotJoined, match=r"0\.mp4 carries a mark that a reel would lose \(XMP that cannot be read\)\."):
+        join(unknown(*parts), tmp_path / "reel.mp4", version="1.0.0")
+
+
+def test_a_reel_says_who_made_a_part_whose_file_does_not(tmp_path: Path) -> None:
+    parts = [clip(tmp_path / f"{number}.mp4", 40) for number in range(2)]
+    for part in parts:
+        part.write_bytes(marks.without(part))
+    known: list[dict[str, str]] = [{}, marks.by_model("MiniMax S2V-01 through 302.AI", "S2V-01")]
+    assert join(list(zip(parts, known, strict=True)), tmp_path / "reel.mp4", version="1.0.0")
+    said = marks.read(tmp_path / "reel.mp4").fields
+    assert (said[marks.SOURCE_TYPE], said[marks.PARTS]) == (marks.TRAINED, "unmarked unmarked")
 
 
 def test_what_is_no_clip_makes_no_reel(tmp_path: Path) -> None:
@@ -77,9 +100,9 @@ def test_what_is_no_clip_makes_no_reel(tmp_path: Path) -> None:
     (tmp_path / "empty.mp4").write_bytes(b"\0\0\0\x08ftyp")
     good = clip(tmp_path / "good.mp4", 40)
     with pytest.raises(NotJoined, match=r"none\.mp4 is no whole MP4"):
-        join([good, tmp_path / "none.mp4"], tmp_path / "reel.mp4", version="1.0.0")
+        join(unknown(good, tmp_path / "none.mp4"), tmp_path / "reel.mp4", version="1.0.0")
     with pytest.raises(NotJoined, match="make no reel"):
-        join([good, tmp_path / "empty.mp4"], tmp_path / "reel.mp4", version="1.0.0")
+        join(unknown(good, tmp_path / "empty.mp4"), tmp_path / "reel.mp4", version="1.0.0")
 
 
 def test_the_scenes_are_in_a_reel_if_they_are_in_all_its_parts() -> None:
