@@ -58,10 +58,12 @@ class Gallery:
     async def reel(self, tickets: Sequence[str]) -> tuple[str, bool]:
         """Where a browser may fetch the clips of these tickets as one, and whether a model made any of them.
 
-        Raises `InputRejected` and `UnknownTicket`.
+        Raises `InputRejected`, `UnknownTicket` and `DatabaseUnavailable`.
         """
+        if not 2 <= len(tickets) <= _REEL:
+            raise InputRejected(Reason.REEL, {"most": _REEL})
         jobs = [await self._studio.job(ticket) for ticket in tickets]
-        if not 2 <= len(jobs) <= _REEL or not all(job.clip for job in jobs):
+        if not all(job.clip for job in jobs):
             raise InputRejected(Reason.REEL, {"most": _REEL})
         try:
             async with self._joining:
