@@ -256,7 +256,7 @@ class OrderForm:
         self.consent = gr.Checkbox(
             label=promise(settings, studio.services.live.label), visible=FIRST != "simulator", elem_id="consent"
         )
-        self.generate = gr.Button(f"Make the clip · {orders.price(FIRST)}", variant="primary", elem_id="generate")
+        self.generate = gr.Button(orders.label(FIRST, 1), variant="primary", elem_id="generate")
         self.filled = [self.photo, self.preflight, self.link, self.by_link, self.prompt, self.optimizer]
         # By the names that an `Order` has for them.
         self.fields = {
@@ -317,16 +317,18 @@ class OrderForm:
         return await self.sample(example.portrait, example.scene, "")
 
     async def use_again(self, view: View) -> Update:
-        return await self.filled_update(view.shown)
+        return await self.filled_update(view.shown, view)
 
-    async def filled_update(self, ticket: str) -> Update:
-        """A job's photo, scene and switch, as they were."""
+    async def filled_update(self, ticket: str, view: View) -> Update:
+        """A job's photo, scene and switch, as they were, and the button that names its price."""
+        view.scenes = 1
         job, said, photo, link = await orders.again(ticket)
         # With the time, so that the browser sees the same job come twice.
         said = said | {"job": ticket, "at": time.time()}
         return {
             self.photo: photo, self.preflight: said, self.link: link, self.prompt: in_a_line(job.prompt),
             self.optimizer: job.prompt_optimizer, self.by_link: gr.Accordion(open=bool(link)),
+            **self.button_update(view),
         }  # fmt: skip
 
     def scenes_update(self, view: View, event: gr.EventData) -> Update:
@@ -345,9 +347,7 @@ class OrderForm:
     def button_update(self, view: View) -> Update:
         """From when the service has taken a job, another can be made beside it."""
         going = view.job and view.job.state in UNDER_WAY
-        one, several = ("another", "more") if going else ("the clip", "clips")
-        label = f"Make {one if view.scenes == 1 else f'{view.scenes} {several}'}"
-        label = f"{label} · {orders.price(view.service or FIRST, view.scenes)}"
+        label = orders.label(view.service or FIRST, view.scenes, more=bool(going))
         return {self.generate: gr.Button(label, interactive=not going or bool(view.job.task_id))}
 
 
@@ -427,17 +427,17 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
     component("foot", foot)
 
     async def make_clip(
-        request: gr.Request, *, view: View, service: str, photo: Upload | None, prompt: str, **fields: Any
+        request: gr.Request, *, view: View, service: str, photo: Upload | None, prompt: str, label: str, **fields: Any
     ) -> Update:
-        """Its ticket is in the answer of the call that pays, whatever becomes of the watch."""
+        """Its tickets are in the answer of the call that pays, whatever becomes of the watch."""
         scenes = scenes_of(prompt)
-        if len(scenes) != view.scenes and len(scenes) <= MOST_SCENES:
-            # What is paid is what the button named.
-            view.scenes = len(scenes)
+        wish, view.job = view.want(), None
+        # What is paid is what the button named.
+        if label not in [orders.label(service, len(scenes), more=more) for more in (False, True)]:
+            view.scenes = min(len(scenes), MOST_SCENES)
             told = cards.rejection_card(InputRejected(Reason.SCENES_CHANGED))
-            return {result.status: told} | order.button_update(view)
-        view.want()
-        view.job, view.ordering, made = None, True, []
+            return {result.status: told, session.wish: wish} | order.price_update(service, view)
+        view.ordering, view.alone, made = True, len(scenes) == 1, list[Job]()
 
         def entered(job: Job) -> None:
             made.append(job)
@@ -450,7 +450,7 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
         finally:
             view.ordering = False
         card = {result.status: gallery.card(made[0])} | result.running_update(made[0])
-        left = {order.left: cards.refusals(len(made), refused)}
+        left = {order.left: cards.refusals(len(made), refused) | {"sent": prompt}}
         return keep(made, view, form=True) | card | left | order.button_update(view)
 
     async def open_page(view: View, request: gr.Request, event: gr.EventData) -> Update:
@@ -470,7 +470,7 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
                 # Who chose the simulator is not led back to what costs.
                 free = (await studio.job(view.next)).simulated
                 chosen = {services.service: "simulator"} if free else {}
-                return chosen | await order.filled_update(view.next)
+                return chosen | await order.filled_update(view.next, view)
         return {order.preflight: gr.skip()}
 
     async def recover_ticket(ticket: str, view: View) -> Update:
@@ -483,11 +483,12 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
 
     def keep(jobs: list[Job], view: View, *, form: bool = False) -> Update:
         view.know([*(job.ticket for job in jobs), *view.known])
-        return {session.tickets: kept(jobs, form=form), session.wish: view.want(jobs[0].ticket)}
+        return {session.tickets: kept(jobs, view, form=form), session.wish: view.want(jobs[0].ticket)}
 
-    def kept(jobs: list[Job], *, form: bool = False) -> dict[str, Any]:
+    def kept(jobs: list[Job], view: View, *, form: bool = False) -> dict[str, Any]:
         """For the browser to keep; and whether the form is about the first of these."""
-        return {"keep": [[job.ticket, not job.simulated] for job in jobs], "form": jobs[0].ticket if form else ""}
+        about = jobs[0].ticket if form and view.alone else ""
+        return {"keep": [[job.ticket, not job.simulated] for job in jobs], "form": about}
 
     async def open_card(view: View, event: gr.EventData) -> Update:
         return {session.wish: view.want(str(event.ticket))}
@@ -498,12 +499,13 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
 
     async def join(view: View, event: gr.EventData) -> Update:
         """Clips of this browser as one, in the order of its cards."""
-        tickets, made = [ticket for ticket in event.tickets if ticket in view.known], dict[str, Any]()
+        chosen = dict.fromkeys(event.tickets)
+        tickets, made = [ticket for ticket in chosen if ticket in view.known], dict[str, Any]()
         try:
             path, made["generated"] = await gallery.reel(tickets)
             made["url"] = address(Path(path))
             made["said"] = f"{len(tickets)} clips, one after the other. It goes when one of them is deleted here."
-        except (InputRejected, UnknownTicket) as error:
+        except S2VError as error:
             made["said"] = str(error)
         return {reel: made, history: await gallery.news(view, seen=0.0) or gr.skip()}
 
@@ -547,7 +549,7 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
         """What a page has not heard of something under way: it may have no stream, or have lost a word."""
         update: Update = {history: await gallery.news(view, seen=event.at) or gr.skip()}
         if view.made:
-            update[session.tickets] = kept(view.made, form=True)
+            update[session.tickets] = kept(view.made, view, form=True)
         with suppress(DatabaseUnavailable, UnknownTicket):
             if event.running and (ticket := view.next or event.ticket):
                 job = await studio.job(ticket)
@@ -606,20 +608,20 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
     shown = [*result.outputs, order.generate]
     around = [result.likeness, history, services.service]
     wanted = [session.tickets, session.wish]
-    asked = order.fields | {"service": services.service, "view": session.view}
+    asked = order.fields | {"service": services.service, "view": session.view, "label": order.generate}
     # Each is heard: the last tells what the browser keeps now.
     opened = session.tickets.kept(
         open_page, session.view, [session.wish, history, services.service], trigger_mode="multiple", **AT_ONCE
     )
     asked_again = [session.view, order.photo, order.link, order.prompt]
-    opened.success(refill, asked_again, [*order.filled, services.service], **UNOPENED)
+    opened.success(refill, asked_again, [*order.filled, order.generate, services.service], **UNOPENED)
     recover.click(recover_ticket, [ticket_box, session.view], [*wanted, ticket_box, ticket_says], **AT_ONCE)
     history.open(open_card, session.view, session.wish, **AT_ONCE)
     history.all(open_all, session.view, history, **AT_ONCE)
     history.join(join, session.view, [reel, history], **AT_ONCE)
     preparing = f"(card, prompt) => s2v.preparing(card, {json.dumps(cards.preparing_card())}, prompt)"
     order.generate.click(None, [result.status, order.prompt], [result.status, result.likeness], js=preparing, **PRIVATE)
-    ordered = [*wanted, *shown, order.left]
+    ordered = [*wanted, *shown, order.left, order.consent]
     made = order.generate.click(make_clip, None, ordered, inputs_kwargs=asked, **UNOPENED)
     made.failure(None, None, None, js="() => void (s2v.unanswered = true)", **PRIVATE)
     # Every way to a job ends in the same watch.
@@ -634,7 +636,7 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
     result.examples.use(
         order.use_example, None, [order.photo, order.preflight, order.link, order.by_link, order.prompt], **AT_ONCE
     )
-    result.again.click(order.use_again, session.view, order.filled, **AT_ONCE)
+    result.again.click(order.use_again, session.view, [*order.filled, order.generate], **AT_ONCE)
     present.click(None, None, None, js="() => s2v.present(true)", **PRIVATE)
     services.service.change(order.price_update, [services.service, session.view], order.consent, **AT_ONCE)
 

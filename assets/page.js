@@ -7,6 +7,19 @@ window.s2v = {
   words: (text) => [...new Intl.Segmenter(undefined, { granularity: "word" }).segment(text)].filter((each) => each.isWordLike).length,
   // The scenes of a text, one a line.
   scenes: (text) => [...new Set(text.split(/[\n\v\f\r\x1c-\x1e\x85\u2028\u2029]/).map((line) => line.trim()).filter(Boolean))],
+  // A scene, as if it were typed: Gradio and the counting hear of it.
+  write(text) {
+    const prompt = document.querySelector("#prompt textarea");
+    prompt.focus({ preventScroll: true });
+    prompt.select();
+    // What stood there comes back with Ctrl+Z.
+    if (!document.execCommand("insertText", false, text)) {
+      prompt.value = text;
+      prompt.dispatchEvent(new Event("input", { bubbles: true }));
+    }
+    // On a phone the keyboard would cover the page.
+    if (matchMedia("(pointer: coarse)").matches) prompt.blur();
+  },
   count(text, mostCharacters, mostWords) {
     // Of several scenes, of the longest.
     const scenes = s2v.scenes(text), longest = scenes.reduce((long, each) => (each.length > long.length ? each : long), "");

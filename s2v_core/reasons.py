@@ -217,8 +217,8 @@ _WORDS: Mapping[Reason, tuple[str, str]] = {
     ),
     Reason.SCENES: ("There are {given} scenes, one a line; at most {most} clips are made at once.", "Leave some out."),
     Reason.SCENES_CHANGED: (
-        "The button named the price of another number of clips. Nothing was sent.",
-        "Click again: it names this one by now.",
+        "What the button named is not what would have been made. Nothing was sent.",
+        "Look at it once more, then click again.",
     ),
     Reason.REEL: ("A reel has 2 to {most} finished clips.", "Choose others."),
     Reason.NO_REEL: ("The reel could not be written.", "Try again later."),

@@ -4,20 +4,6 @@ const list = element.querySelector(".scenes"), row = element.querySelector(".chi
 const box = () => document.querySelector("#prompt textarea");
 let sample = 0, clicked = false;
 
-// As if it were typed: Gradio and the counting hear of it.
-function write(text) {
-  const prompt = box();
-  prompt.focus({ preventScroll: true });
-  prompt.select();
-  // What stood there comes back with Ctrl+Z.
-  if (!document.execCommand("insertText", false, text)) {
-    prompt.value = text;
-    prompt.dispatchEvent(new Event("input", { bubbles: true }));
-  }
-  // On a phone the keyboard would cover the page.
-  if (matchMedia("(pointer: coarse)").matches) prompt.blur();
-}
-
 function button(text, name, act) {
   const node = document.createElement("button");
   node.type = "button";
@@ -28,7 +14,7 @@ function button(text, name, act) {
 }
 
 function show() {
-  list.replaceChildren(...scenes[sample].map((scene) => button(scene, "scene", () => write(scene))));
+  list.replaceChildren(...scenes[sample].map((scene) => button(scene, "scene", () => s2v.write(scene))));
 }
 
 const without = (text, phrase) => text.replace(new RegExp(`,? ${phrase}(?=[.,]|$)`, "i"), "");
@@ -37,7 +23,7 @@ const has = (text, phrase) => without(text, phrase) !== text;
 function toggle(phrase, group) {
   const text = box().value.trim(), on = !has(text, phrase);
   const bare = group.reduce((left, [, each]) => without(left, each), text).replace(/[.,\s]+$/, "");
-  write(on ? `${bare || "A portrait"}, ${phrase}.` : bare && `${bare}.`);
+  s2v.write(on ? `${bare || "A portrait"}, ${phrase}.` : bare && `${bare}.`);
 }
 
 for (const group of chips) {

@@ -1,10 +1,9 @@
 // Of several scenes, those that were not taken: they stay in the field, and why stands below it.
 function show() {
-  const { said = "", scenes } = props.value ?? {}, prompt = document.querySelector("#prompt textarea");
+  const { said = "", scenes, sent } = props.value ?? {};
   element.querySelector("p").textContent = said;
-  if (typeof scenes !== "string") return;
-  prompt.value = scenes;
-  prompt.dispatchEvent(new Event("input", { bubbles: true }));
+  // Unless somebody has gone on writing.
+  if (typeof scenes === "string" && document.querySelector("#prompt textarea").value === sent) s2v.write(scenes);
 }
 
 watch("value", show);

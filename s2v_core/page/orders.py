@@ -57,6 +57,11 @@ class Orders:
         service = self._studio.services[name]
         return price_words(service.price and clips * service.price, service.label)
 
+    def label(self, name: str, clips: int, *, more: bool = False) -> str:
+        """What the button that pays says: so many clips with the service of this name, beside others or not."""
+        one, several = ("another", "more") if more else ("the clip", "clips")
+        return f"Make {one if clips == 1 else f'{clips} {several}'} · {self.price(name, clips)}"
+
     async def choices(self, visitor: str, key: Key | None) -> list[tuple[str, str]]:
         """The services that the next click can use, with what was spent on them and is left of them today."""
         own = await self._studio.spent_today(key.text) if key else 0
@@ -170,8 +175,7 @@ class Orders:
         """
         if len(scenes) > MOST_SCENES:
             raise PromptRejected(Reason.SCENES, {"given": len(scenes), "most": MOST_SCENES})
-        for scene in scenes:
-            check_prompt(scene)
+        scenes = list(dict.fromkeys(map(check_prompt, scenes)))
         refused: dict[str, S2VError] = {}
         for place, scene in enumerate(scenes):
             try:

@@ -27,6 +27,10 @@ def kept(page: Page) -> list[str]:
     return [ticket for ticket, _ in page.evaluate("JSON.parse(localStorage['s2v-clips'] ?? '[]')")]
 
 
+def text(route: Route) -> str:
+    return route.request.post_data or ""
+
+
 def chosen(page: Page, scenes: str = SCENES) -> None:
     """All but the click, with the button's price as it should be."""
     page.locator(".sample").first.click()
@@ -116,11 +120,46 @@ def test_nothing_is_paid_at_another_price_than_the_button_names(
     page.wait_for_timeout(600)
     expect(page.locator("#generate")).to_contain_text("Make the clip")
     click(page)
-    expect(page.locator("#status .ending")).to_contain_text("The button named the price of another number of clips.")
+    expect(page.locator("#status .ending")).to_contain_text("What the button named is not what would have been made.")
     expect(page.locator("#generate")).to_contain_text("Make 3 clips")
     assert service.calls("submit") == []
     click(page)
     wait_until(lambda: len(service.calls("submit")) == 3, "all are paid")
+
+
+def test_nothing_is_paid_with_another_service_than_the_button_names(
+    live: str, service: Service, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(live)
+    chosen(page, "She nods.")
+    page.get_by_label("Simulator").check()
+    expect(page.locator("#generate")).to_contain_text("Make the clip · free")
+    # What tells the server of the choice is late.
+    page.route("**/run/predict*", lambda route: route.abort() if "live" in text(route) else route.fallback(), times=1)
+    page.locator("#service label", has_text="left today").click()
+    click(page)
+    expect(page.locator("#status .ending")).to_contain_text("What the button named is not what would have been made.")
+    expect(page.locator("#generate")).to_contain_text("Make the clip · priced by")
+    assert service.calls("submit") == []
+    page.locator("#consent input").check()
+    click(page)
+    wait_until(lambda: len(service.calls("submit")) == 1, "it is paid")
+
+
+def test_one_of_several_is_made_again_alone(live: str, service: Service, open_page: Callable[..., Page]) -> None:
+    page = open_page(live)
+    service.query = [task("Fail")]
+    chosen(page)
+    expect(page.locator("#generate")).to_contain_text("Make 3 clips")
+    click(page)
+    expect(page.locator(".clips li b")).to_have_text(["failed"] * 3)
+    page.locator(".mine .open", has_text="She nods.").click()
+    expect(page.locator("#likeness .caption")).to_have_text("She nods.")
+    page.get_by_role("button", name="Make it again").click()
+    wait_until(lambda: len(service.calls("submit")) == 4, "it is paid")
+    assert service.calls("submit")[-1].json["prompt"] == "She nods."
+    expect(page.locator("#prompt textarea")).to_have_value("She nods.")
+    expect(page.locator("#generate")).to_contain_text("clip · priced by")
 
 
 def test_more_scenes_than_are_made_at_once_are_told_at_the_button(

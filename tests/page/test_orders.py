@@ -266,6 +266,13 @@ async def test_several_scenes_are_jobs_of_their_own_and_one_that_is_not_taken_is
     await until(lambda: len(service.calls("submit")) == 2, "both are paid")
 
 
+async def test_scenes_that_are_sent_alike_are_one(orders: Orders) -> None:
+    entered: list[Job] = []
+    order = Order(link="https://photos.example/face.jpg", consent=True, service="simulator")
+    assert await orders.order_each(order, ["She nods.", "She nods.\u200b"], entered.append) == {}
+    assert [job.prompt for job in entered] == ["She nods."]
+
+
 async def test_what_finds_no_room_among_several_is_told_by_its_scene(service: Service, tmp_path: Path) -> None:
     settings = Settings(api_key=KEY, base_url=service.base_url, data_dir=tmp_path, waiting=1)
     studio = Studio(settings, simulator=Simulator(tmp_path / "simulator"), timing=FAST)
@@ -320,5 +327,7 @@ def test_scenes_stand_one_a_line_and_each_once() -> None:
 
 
 async def test_a_sum_is_named_for_several_clips(orders: Orders) -> None:
+    assert orders.label("simulator", 1) == "Make the clip · free"
+    assert orders.label("simulator", 3, more=True) == "Make 3 more · free"
     assert orders.price("simulator", 3) == "free"
     assert orders.price("live", 3).startswith("priced by")
