@@ -499,15 +499,27 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
 
     async def join(view: View, event: gr.EventData) -> Update:
         """Clips of this browser as one, in the order of its cards."""
-        chosen = dict.fromkeys(event.tickets)
-        tickets, made = [ticket for ticket in chosen if ticket in view.known], dict[str, Any]()
+        tickets, clips = view.kept(event.tickets), list[dict[str, Any]]()
         try:
-            path, made["generated"] = await gallery.reel(tickets)
-            made["url"] = address(Path(path))
-            made["said"] = f"{len(tickets)} clips, one after the other. It goes when one of them is deleted here."
+            path, generated = await gallery.reel(tickets)
+            clips = [{"url": address(Path(path)), "generated": generated}]
+            said = f"{len(tickets)} clips, one after the other. It goes when one of them is deleted here."
         except S2VError as error:
-            made["said"] = str(error)
-        return {reel: made, history: await gallery.news(view, seen=0.0) or gr.skip()}
+            said = str(error)
+        return {reel: {"clips": clips, "said": said}, history: await gallery.news(view, seen=0.0) or gr.skip()}
+
+    async def compare(view: View, event: gr.EventData) -> Update:
+        """Two clips of this browser side by side."""
+        clips = list[dict[str, Any]]()
+        try:
+            for ticket in view.kept(event.tickets)[:2]:
+                job = await studio.job(ticket)
+                if path := await gallery.clip(job):
+                    clips.append({"url": address(Path(path)), "generated": not job.simulated, "scene": job.prompt})
+            said = "Both play and stop together." if len(clips) == 2 else "One of them is no longer here."
+        except S2VError as error:
+            said = str(error)
+        return {reel: {"clips": clips if len(clips) == 2 else [], "said": said}}
 
     async def watch(view: View, request: gr.Request) -> AsyncIterator[Update]:
         """Shows what is wanted, and may end early without harm: a job goes on without its spectator."""
@@ -619,6 +631,7 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
     history.open(open_card, session.view, session.wish, **AT_ONCE)
     history.all(open_all, session.view, history, **AT_ONCE)
     history.join(join, session.view, [reel, history], **AT_ONCE)
+    history.compare(compare, session.view, reel, **AT_ONCE)
     preparing = f"(card, prompt) => s2v.preparing(card, {json.dumps(cards.preparing_card())}, prompt)"
     order.generate.click(None, [result.status, order.prompt], [result.status, result.likeness], js=preparing, **PRIVATE)
     ordered = [*wanted, *shown, order.left, order.consent]

@@ -66,13 +66,14 @@ function card(job) {
   return item;
 }
 
-// Those that are to be joined, in the order of the cards.
-const picked = new Set(), joining = element.querySelector(".joining"), join = element.querySelector(".join");
+// Those that are to be joined or compared, in the order of the cards.
+const picked = new Set(), joining = element.querySelector(".joining");
+const join = element.querySelector(".join"), compare = element.querySelector(".compare");
 
 function pick({ ticket, prompt }) {
   const label = Object.assign(document.createElement("label"), { className: "pick" });
   const box = Object.assign(document.createElement("input"), { type: "checkbox", checked: picked.has(ticket) });
-  box.ariaLabel = `Join: ${prompt}`;
+  box.ariaLabel = `Join or compare: ${prompt}`;
   box.onchange = () => {
     box.checked ? picked.add(ticket) : picked.delete(ticket);
     offer();
@@ -86,6 +87,7 @@ const order = () => props.value.clips.filter(({ ticket, plays }) => plays && pic
 function offer() {
   const count = order().length;
   joining.hidden = count < 2;
+  compare.hidden = count !== 2;
   join.textContent = count > 6 ? "A reel has 6 clips at most" : `Join ${count} clips as a reel`;
 }
 
@@ -94,6 +96,7 @@ join.onclick = () => {
   join.textContent = "Joining";
   trigger("join", { tickets: order() });
 };
+compare.onclick = () => trigger("compare", { tickets: order() });
 
 let latest = 0, drawn = new Map();
 

@@ -42,6 +42,10 @@ class View:
     def known(self) -> list[str]:
         return self.tickets or []
 
+    def kept(self, tickets: Iterable[str]) -> list[str]:
+        """Those of these that the browser keeps, each once."""
+        return [ticket for ticket in dict.fromkeys(tickets) if ticket in self.known]
+
     @property
     def shown(self) -> str:
         """The ticket of the job on show."""

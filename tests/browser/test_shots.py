@@ -67,6 +67,13 @@ def test_each_scene_becomes_a_clip_and_they_are_joined(
     for number in (2, 0):
         page.locator(".pick input").nth(number).check()
     expect(joining).to_have_text("Join 2 clips as a reel")
+    page.locator(".compare").click()
+    videos = page.locator("#reel video")
+    expect(videos).to_have_count(2)
+    expect(page.locator("#reel figcaption")).to_have_text(["She nods.", "She bows."])
+    page.wait_for_function("[...document.querySelectorAll('#reel video')].every((video) => video.readyState >= 2)")
+    videos.first.evaluate("video => video.play()")
+    page.wait_for_function("[...document.querySelectorAll('#reel video')].every((video) => video.currentTime > 0)")
     joining.click()
     expect(page.locator("#reel a")).to_be_visible()
     page.wait_for_function("document.querySelector('#reel video').readyState >= 2")
