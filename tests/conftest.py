@@ -22,7 +22,7 @@ if hasattr(signal, "SIGHUP"):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # How long it takes is measured in tests/bench: here a page has all the time that a busy machine needs.
-expect.set_options(timeout=30_000)
+expect.set_options(timeout=60_000)
 
 SHOWN = """(html) => {
   const [{ type, duration }] = performance.getEntriesByType("navigation");

@@ -179,10 +179,14 @@ function tellBell() {
 // Its captions, of which there are none, fail by themselves.
 const player = ({ target }) => target.matches?.("#clip video");
 
-element.addEventListener("loadedmetadata", (event) => {
-  measure();
-  if (player(event) && still.matches) event.target.loop = false;
-}, true);
+element.addEventListener("loadedmetadata", measure, true);
+
+// Nothing goes round and round for who asked that nothing moves, however often Gradio says that it should.
+new MutationObserver(() => still.matches && find("#clip video[loop]")?.removeAttribute("loop")).observe(element, {
+  subtree: true,
+  childList: true,
+  attributeFilter: ["loop"],
+});
 
 // A player whose line was cut would stay black.
 let tries = 0;
