@@ -3,7 +3,7 @@ const find = (selector) => element.querySelector(selector), link = find("a");
 
 function player({ url, generated, scene = "" }) {
   const node = document.createElement("figure"), video = document.createElement("video");
-  Object.assign(video, { src: url, controls: true, muted: true, loop: true, playsInline: true });
+  Object.assign(video, { src: url, controls: true, muted: true, loop: true, playsInline: true, preload: "auto" });
   const label = Object.assign(document.createElement("span"), { className: "generated", textContent: "AI GENERATED" });
   label.hidden = !generated;
   node.append(video, label, Object.assign(document.createElement("figcaption"), { textContent: scene }));
