@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from s2v_core.clip.marks import without
 
-from ..support.pages import ended, expect_state, say, served, start, upload
+from ..support.pages import PATIENT, ended, expect_state, say, served, start, upload
 from ..support.photos import PORTRAIT
 from ..support.service import KEY, PROMPT, TASK, Service, code, task
 
@@ -100,7 +100,7 @@ def test_over_http_a_job_is_submitted_followed_and_fetched_by_its_ticket(
 ) -> None:
     own = "sk-visitor-51c0ffee"
     for key, headers in ((KEY, None), (own, {"X-S2V-Key": own})):
-        client = gradio_client.Client(live, verbose=False, headers=headers)
+        client = gradio_client.Client(live, verbose=False, headers=headers, httpx_kwargs=PATIENT)
         with pytest.raises(AppError, match="consent=True"):
             client.predict(handle_file(PORTRAIT), PROMPT, api_name="/submit")
         job = client.predict(handle_file(PORTRAIT), PROMPT, consent=True, api_name="/submit")
@@ -147,7 +147,7 @@ def test_what_waits_can_be_cancelled_and_the_button_says_that_nothing_is_spent(
     live: str, service: Service, open_page: Callable[..., Page]
 ) -> None:
     service.query = [task("Processing")]
-    client = gradio_client.Client(live, verbose=False)
+    client = gradio_client.Client(live, verbose=False, httpx_kwargs=PATIENT)
     for number in range(3):
         client.predict(handle_file(PORTRAIT), f"She counts to {number}.", consent=True, api_name="/submit")
     page = open_page(live)

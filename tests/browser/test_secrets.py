@@ -16,7 +16,7 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 from playwright.sync_api import BrowserContext, Page, expect
 
-from ..support.pages import click, ended, expect_state, heard, say, served, start
+from ..support.pages import PATIENT, click, ended, expect_state, heard, say, served, start
 from ..support.photos import PORTRAIT
 from ..support.service import FILE, KEY, TASK, Service, code, good
 
@@ -52,7 +52,7 @@ def public(service_thread: Service, public_folder: Path) -> Iterator[str]:
 
 def visitor(url: str, number: int, **headers: str) -> gradio_client.Client:
     address = {"X-Forwarded-For": f"203.0.113.{number}"}
-    return gradio_client.Client(url, verbose=False, headers=address | headers)
+    return gradio_client.Client(url, verbose=False, headers=address | headers, httpx_kwargs=PATIENT)
 
 
 def events(http: httpx.Client, name: str, data: list[Any]) -> str:

@@ -14,7 +14,7 @@ import pytest
 from gradio_client import Client, handle_file
 
 from ..support.forks import ROOT
-from ..support.pages import ended, heard, served
+from ..support.pages import PATIENT, ended, heard, served
 from ..support.photos import PORTRAIT
 from ..support.service import PROMPT
 
@@ -84,7 +84,7 @@ def test_the_page_and_all_that_it_names_are_there(url: str) -> None:
 
 
 def test_a_program_uploads_follows_and_gets_its_clip(url: str) -> None:
-    program = Client(url, verbose=False)
+    program = Client(url, verbose=False, httpx_kwargs=PATIENT)
     job = program.predict(photo=handle_file(PORTRAIT), prompt=PROMPT, api_name="/submit")
     assert ended(program, job["ticket"])["state"] == "done"
     assert Path(program.predict(job["ticket"], api_name="/clip")).stat().st_size > 10_000
