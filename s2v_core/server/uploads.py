@@ -178,9 +178,15 @@ def _create(path: Path) -> BinaryIO:
 
 
 def expire(folder: Path, seconds: float) -> None:
-    """Remove uploads, whole or partial, that are older than `seconds`."""
+    """Remove uploads, whole or partial, and portraits that were made of them, that are older than `seconds`."""
     with suppress(FileNotFoundError):
         for entry in os.scandir(folder):
+            if not _OURS.fullmatch(entry.name):
+                continue
             with suppress(FileNotFoundError):
-                if _OURS.fullmatch(entry.name) and entry.stat().st_mtime < time.time() - seconds:
-                    os.unlink(entry.path)
+                # A portrait has a folder of its own, as has a published clip, which stays.
+                path = os.path.join(entry.path, "portrait.jpg") if entry.is_dir() else entry.path
+                if os.stat(path).st_mtime < time.time() - seconds:
+                    os.unlink(path)
+                    if entry.is_dir():
+                        os.rmdir(entry.path)

@@ -114,16 +114,25 @@ async def test_what_arrives_is_not_removed_to_make_room_for_others(tmp_path: Pat
     assert sorted(path.stat().st_size for path in kept(tmp_path)) == [29_000, 30_000]
 
 
+def names(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
 def test_an_upload_goes_a_day_after_it_came_and_nothing_else_does(tmp_path: Path) -> None:
     ours = [f"{number:032x}{ending}" for number, ending in enumerate((".jpg", ".jpeg", ".png", ".webp", "", ".part"))]
     others = ["clip.mp4", "a" * 64, f"{7:032x}.mp4", "portrait.jpg"]
+    # What has a folder of its own: a portrait that was made of an upload, and a clip that is shown.
+    ours.append(f"{8:032x}/portrait.jpg")
+    others += [f"{9:032x}/s2v-clip.mp4"]
     for name in (*ours, *others):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
         os.utime(tmp_path / name, (0, time.time() - 86_300))
     expire(tmp_path, 86_400)
-    assert {path.name for path in tmp_path.iterdir()} == {*ours, *others}
+    assert names(tmp_path) == {*ours, *others}
     expire(tmp_path, 86_200)
-    assert {path.name for path in tmp_path.iterdir()} == set(others)
+    assert names(tmp_path) == set(others)
+    assert not (tmp_path / f"{8:032x}").exists()
     expire(tmp_path / "none", 86_400)
 
 
