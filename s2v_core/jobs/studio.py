@@ -168,7 +168,8 @@ class Studio:
 
     async def job(self, ticket: str) -> Job:
         """Raises `UnknownTicket`."""
-        job = await self._ledger.job(ticket)
+        # A database cannot even be asked for some characters, which no ticket has.
+        job = await self._ledger.job(ticket) if ticket.isascii() and ticket.isprintable() else None
         if job is None:
             raise UnknownTicket()
         if job.state is State.DONE and job.clip and not await asyncio.to_thread(self.store.has, job.clip):

@@ -237,7 +237,7 @@ async def test_what_is_queued_can_be_cancelled_and_what_is_sent_cannot(
 
 async def test_a_ticket_that_is_not_known_opens_nothing(studio: Studio, photo: Photo) -> None:
     job = await studio.submit(photo, PROMPT)
-    for wrong in ("", job.ticket[:-1], job.ticket.upper(), TASK, job.ticket + " "):
+    for wrong in ("", job.ticket[:-1], job.ticket.upper(), TASK, job.ticket + " ", "\0", "\ud800"):
         with pytest.raises(UnknownTicket, match="no such ticket"):
             await studio.job(wrong)
 
