@@ -165,8 +165,10 @@ class FileStore:
             (self._folder / _UNCLAIMED / path.name).unlink(missing_ok=True)
         for scene in (False, True):
             shutil.rmtree(self._public_dir_of(ticket, scene=scene), ignore_errors=True)
-        for reel in self._public_dir.glob(f"*{self._part(ticket)}*/{_REEL}"):
-            shutil.rmtree(reel.parent, ignore_errors=True)
+        # Also one that is being written: its folder goes, and so it comes to nothing.
+        for reel in self._public_dir.glob("*-*"):
+            if self._part(ticket) in reel.name.split("-"):
+                shutil.rmtree(reel, ignore_errors=True)
 
     def size(self, job: Job) -> int:
         """Bytes of a job's photo, clip and pictures."""

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from s2v_core import Photo
+from s2v_core.clip import reel
 from s2v_core.jobs.model import Job
 from s2v_core.jobs.store import FileStore
 from s2v_core.photo.prepare import data_url
@@ -155,3 +156,26 @@ def test_the_small_picture_is_claimed_by_the_row_of_its_photo(store: FileStore, 
 def test_a_clip_is_named_by_the_letters_of_its_prompt(store: FileStore, tmp_path: Path, prompt: str, name: str) -> None:
     put(tmp_path, "clips/a.mp4", 0)
     assert store.publish(a_job(prompt=prompt, clip="clips/a.mp4")).name == f"s2v-{name}.mp4"
+
+
+def test_no_reel_of_a_clip_that_was_removed_stays(
+    store: FileStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = [a_job(ticket=f"s2v_{name}", photo="", clip=f"clips/{name}.mp4") for name in "abc"]
+
+    def made(_: object, reel: Path, **__: object) -> None:
+        reel.write_bytes(b"all three")
+
+    def removed_meanwhile(_: object, reel: Path, **__: object) -> None:
+        store.remove("s2v_b", "", "clips/b.mp4")
+        reel.write_bytes(b"all three")
+
+    monkeypatch.setattr(reel, "join", made)
+    first, second = store.reel(jobs), store.reel(jobs[:2])
+    other = store.reel([jobs[0], jobs[2]])
+    store.remove("s2v_b", "", "clips/b.mp4")
+    assert [path.is_file() for path in (first, second, other)] == [False, False, True]
+    monkeypatch.setattr(reel, "join", removed_meanwhile)
+    with pytest.raises(OSError, match="s2v-reel"):
+        store.reel(jobs)
+    assert not first.exists()
