@@ -437,12 +437,12 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
             view.scenes = min(len(scenes), MOST_SCENES)
             told = cards.rejection_card(InputRejected(Reason.SCENES_CHANGED))
             return {result.status: told, session.wish: wish} | order.price_update(service, view)
-        view.ordering, view.alone, made = True, len(scenes) == 1, list[Job]()
+        view.ordering, view.alone, view.entered, made = True, len(scenes) == 1, False, list[Job]()
 
         def entered(job: Job) -> None:
             made.append(job)
             view.made.append(job)
-            view.job = made[0]
+            view.job, view.entered = made[0], True
 
         try:
             wanted = Order(photo=path_of(photo), service=service, key=view.key, visitor=visitor_of(request), **fields)
@@ -605,7 +605,7 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
         view = states[session.view._id]
         ticket = view.next or view.shown
         # Of several, some may have been entered.
-        paying = event.api_name == "make_clip" and not view.job
+        paying = event.api_name == "make_clip" and not view.entered
         if not isinstance(error, S2VError):
             card = cards.broken_card(ticket, paying=paying)
         else:

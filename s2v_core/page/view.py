@@ -16,11 +16,11 @@ class View:
     """`tickets` are those that the browser keeps, newest first, or None before it has said; `key` is the visitor's own.
 
     The `service` is the one that was chosen last, and `choices` those that the page was told of; the button names the
-    price of so many `scenes`, and the last order was of one `alone`, or of several. `job` is the one on show as it was
-    seen last, `next` the ticket that is wanted, `made` the jobs of clicks that paid, as long as the browser does not
-    say that it keeps them. `all` cards are shown, or the newest; those that are `settled` stay as they are, and `told`
-    is what the page was told of them last. A page has one watch, which goes on to whatever another event wants: of two
-    that overlap, the browser may show what the first said last.
+    price of so many `scenes`. The last order was of one `alone` or of several, and was `entered`, in part or whole, or
+    not. `job` is the one on show as it was seen last, `next` the ticket that is wanted, `made` the jobs of clicks that
+    paid, as long as the browser does not say that it keeps them. `all` cards are shown, or the newest; those that are
+    `settled` stay as they are, and `told` is what the page was told of them last. A page has one watch, which goes on
+    to whatever another event wants: of two that overlap, the browser may show what the first said last.
     """
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class View:
         self.next = self.service = ""
         self.scenes = 1
         self.choices: list[tuple[str, str]] = []
-        self.refilled = self.all = self.ordering = self.alone = False
+        self.refilled = self.all = self.ordering = self.alone = self.entered = False
         # None for a ticket that nobody knows here.
         self.settled: dict[str, dict[str, Any] | None] = {}
         self.told: dict[str, Any] = {}
