@@ -572,6 +572,7 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
             if event.running and (ticket := view.next or event.ticket):
                 job = await studio.job(ticket)
                 if event.again:
+                    view.forsake()
                     update[session.wish] = view.want(ticket)
                 update |= await job_update(job, view) | await services.services_update(view, request)
                 update[result.likeness] = await gallery.pictures(job, wait=False)

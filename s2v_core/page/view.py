@@ -35,7 +35,7 @@ class View:
         # None for a ticket that nobody knows here.
         self.settled: dict[str, dict[str, Any] | None] = {}
         self.told: dict[str, Any] = {}
-        self._wishes = 0
+        self._wishes = self._forsaken = 0
         self._wanted = asyncio.Event()
 
     @property
@@ -62,9 +62,14 @@ class View:
         self._wishes += 1
         return self._wishes
 
+    def forsake(self) -> None:
+        """Nobody hears the watch that there is: what is wanted from now on is for a later one."""
+        self._forsaken += 1
+
     async def wanted(self) -> AsyncIterator[str]:
         """The tickets to show, one by one, until none is wanted that has not been shown."""
-        while self._wanted.is_set():
+        begun = self._forsaken
+        while self._wanted.is_set() and begun == self._forsaken:
             self._wanted.clear()
             yield self.next
 

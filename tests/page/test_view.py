@@ -80,3 +80,14 @@ def test_what_a_browser_says_that_it_keeps_can_be_anything() -> None:
     view.know(["a", 7, None, "a", ["b"], *map(str, range(900))])
     assert view.known[:3] == ["a", "0", "1"]
     assert len(view.known) == 500
+
+
+async def test_a_watch_that_nobody_hears_takes_no_later_wish() -> None:
+    view = View()
+    view.want("the first")
+    lost = view.wanted()
+    assert await anext(lost) == "the first"
+    view.forsake()
+    view.want("the second")
+    assert [ticket async for ticket in lost] == []
+    assert [ticket async for ticket in view.wanted()] == ["the second"]
