@@ -424,12 +424,12 @@ def _known(settings: Settings, path: Path, bare: bytes) -> str:
 
 def _join(settings: Settings, arguments: argparse.Namespace) -> int:
     from .clip import reel
-    from .clip.marks import NotJoined
+    from .clip.marks import MOST_PARTS, NotJoined
     from .jobs.store import made_by
 
     parts = []
-    if not 2 <= len(arguments.tickets) <= reel.MOST_PARTS:
-        raise InputRejected(f"A reel has 2 to {reel.MOST_PARTS} clips.")
+    if not 2 <= len(arguments.tickets) <= MOST_PARTS:
+        raise InputRejected(f"A reel has 2 to {MOST_PARTS} clips.")
     for ticket in arguments.tickets:
         job = _row(settings, ticket)
         if job is None:

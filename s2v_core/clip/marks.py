@@ -42,6 +42,10 @@ PACKET_BYTES = 64_000
 _INDEX_BYTES, _PACKETS = 4_000_000, 20
 
 
+# Of a reel.
+MOST_PARTS = 6
+
+
 class NotXmp(Exception):
     """No XMP, or none that can be trusted to be read; says why, in lower case and without a full stop."""
 

@@ -22,7 +22,6 @@ from .marks import NotJoined
 from .pictures import printed
 from .stills import limit, opened
 
-MOST_PARTS = 6
 _ROOT = Path(__file__).parent.parent.parent
 _MEMORY, _CPU_SECONDS, _FILE_BYTES = 1_000_000_000, 300, 1_200_000_000
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from ..clip.marks import NotJoined
+from ..clip.marks import MOST_PARTS, NotJoined
 from ..errors import DatabaseUnavailable, InputRejected, UnknownTicket, report
 from ..jobs.model import Job
 from ..jobs.studio import Studio
@@ -17,7 +17,6 @@ from . import cards
 from .view import View
 
 _CARDS = 12
-_REEL = 6
 
 
 class Gallery:
@@ -60,11 +59,11 @@ class Gallery:
 
         Raises `InputRejected`, `UnknownTicket` and `DatabaseUnavailable`.
         """
-        if not 2 <= len(tickets) <= _REEL:
-            raise InputRejected(Reason.REEL, {"most": _REEL})
+        if not 2 <= len(tickets) <= MOST_PARTS:
+            raise InputRejected(Reason.REEL, {"most": MOST_PARTS})
         jobs = [await self._studio.job(ticket) for ticket in tickets]
         if not all(job.clip for job in jobs):
-            raise InputRejected(Reason.REEL, {"most": _REEL})
+            raise InputRejected(Reason.REEL, {"most": MOST_PARTS})
         try:
             async with self._joining:
                 path = await asyncio.to_thread(self._studio.store.reel, jobs)
