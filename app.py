@@ -492,8 +492,8 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
         return {session.tickets: kept(jobs, view, form=form), session.wish: view.want(jobs[0].ticket)}
 
     def kept(jobs: list[Job], view: View, *, form: bool = False) -> dict[str, Any]:
-        """For the browser to keep; and whether the form is about the first of these."""
-        about = jobs[0].ticket if form and view.alone else ""
+        """For the browser to keep; and whether the form is about the last of these."""
+        about = jobs[-1].ticket if form and view.alone else ""
         return {"keep": [[job.ticket, not job.simulated] for job in jobs], "form": about}
 
     async def open_card(view: View, event: gr.EventData) -> Update:
