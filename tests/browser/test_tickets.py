@@ -285,6 +285,30 @@ def test_a_page_that_gets_no_stream_keeps_its_ticket_and_follows_its_job(
     assert len(service.calls("submit")) == 1
 
 
+def test_the_pictures_of_a_clip_come_to_a_page_without_a_stream_after_it(
+    live: str, service: Service, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(live)
+    page.route("**/queue/data*", lambda route: route.fulfill(status=429, body="4 clips are being watched already."))
+
+    def without(said: Any) -> Any:
+        """As it is before they are made."""
+        if isinstance(said, dict):
+            return {key: without(value) for key, value in said.items() if key not in ("stills", "faces")}
+        return [without(each) for each in said] if isinstance(said, list) else said
+
+    def look(route: Route) -> None:
+        if '"again"' not in (route.request.post_data or ""):
+            return route.fallback()
+        answer = route.fetch()
+        return route.fulfill(response=answer, json=without(answer.json()))
+
+    page.route("**/run/predict*", look)
+    start(page, "Nobody watches.")
+    expect_state(page, "done")
+    expect(page.locator("#likeness .stills button")).to_have_count(5)
+
+
 def test_a_page_that_gets_no_stream_opens_another_clip(
     live: str, service: Service, open_page: Callable[..., Page]
 ) -> None:
