@@ -1,6 +1,8 @@
 import asyncio
 import os
+import shutil
 import signal
+import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -11,6 +13,7 @@ from playwright.sync_api import Browser, BrowserContext, Error, Page, expect, sy
 
 from s2v_core import Photo, prepare
 
+from .support import postgresql
 from .support.clips import small_clip
 from .support.pages import FLAGS, RECORD, WIDE, chromium, renew, served
 from .support.photos import PORTRAIT
@@ -28,6 +31,26 @@ SHOWN = """(html) => {
   const [{ type, duration }] = performance.getEntriesByType("navigation");
   return `${type} in ${duration} ms; ${html.innerText.slice(0, 3000)}`;
 }"""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Each worker of a run asks for the same PostgreSQL."""
+    if not hasattr(config, "workerinput"):
+        if not postgresql.IS_HERE and os.environ.get("CI") == "true":
+            raise pytest.UsageError("PostgreSQL is not installed, and CI tests on it.")
+        os.environ[postgresql.FOLDER] = tempfile.mkdtemp(prefix="s2v-postgresql-")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        folder = Path(os.environ.pop(postgresql.FOLDER))
+        postgresql.stop(folder, "immediate")
+        shutil.rmtree(folder)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if not postgresql.IS_HERE:
+        terminalreporter.write_line("PostgreSQL is not installed: what is tested on it was left out.")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

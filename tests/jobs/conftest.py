@@ -2,20 +2,29 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
-from ..support.ledgers import POSTGRESQL, LedgerDriver
+from ..support import postgresql
+from ..support.ledgers import LedgerDriver
+
+ENGINES = ["sqlite", *(["postgresql"] if postgresql.IS_HERE else [])]
 
 
-@pytest.fixture(params=["sqlite", *(["postgresql"] if POSTGRESQL else [])])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+@pytest.fixture(params=ENGINES)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'ledger.db'}"
-    engine = sa.create_engine(POSTGRESQL)
-    with engine.begin() as connection:
-        connection.execute(sa.text("DROP TABLE IF EXISTS jobs, ledger"))
-    engine.dispose()
-    return POSTGRESQL
+        yield f"sqlite:///{tmp_path / 'ledger.db'}"
+    else:
+        with postgresql.database() as url:
+            yield url
+
+
+@pytest.fixture
+def shared_url() -> Iterator[str]:
+    """An empty database of PostgreSQL."""
+    if not postgresql.IS_HERE:
+        pytest.skip("PostgreSQL is not installed")
+    with postgresql.database() as url:
+        yield url
 
 
 @pytest.fixture

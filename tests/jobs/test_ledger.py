@@ -1,4 +1,4 @@
-"""Each promise of the ledger, on SQLite; and on PostgreSQL where S2V_TEST_DATABASE_URL names an empty database."""
+"""Each promise of the ledger, on SQLite and on PostgreSQL."""
 
 import sqlite3
 import threading

@@ -22,7 +22,7 @@ from s2v_core.jobs.model import State
 from s2v_core.reasons import Reason
 
 from ..bench.ledger import fill, listening, plan, questions
-from ..support.ledgers import POSTGRESQL, LedgerDriver
+from ..support.ledgers import LedgerDriver
 
 Server = Callable[[Callable[[socket.socket], None]], int]
 
@@ -93,9 +93,8 @@ async def test_who_waits_for_the_ledger_holds_up_nobody_else(tmp_path: Path) -> 
     ledger.close()
 
 
-@pytest.mark.skipif(not POSTGRESQL, reason="S2V_TEST_DATABASE_URL names no PostgreSQL")
-def test_a_database_that_falls_silent_is_away_until_it_speaks_again(server: Server) -> None:
-    there, silent = sa.make_url(POSTGRESQL), threading.Event()
+def test_a_database_that_falls_silent_is_away_until_it_speaks_again(server: Server, shared_url: str) -> None:
+    there, silent = sa.make_url(shared_url), threading.Event()
 
     def pump(source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):
@@ -109,7 +108,7 @@ def test_a_database_that_falls_silent_is_away_until_it_speaks_again(server: Serv
             pump(connection, upstream)
 
     through = there.set(host="127.0.0.1", port=server(answer)).render_as_string(hide_password=False)
-    with contextlib.closing(Ledger(through, patience=0.3)) as ledger:
+    with contextlib.closing(Ledger(through, patience=2)) as ledger:
         assert ledger.job("nobody") is None
         silent.set()
         for act in (lambda: ledger.job("nobody"), lambda: ledger.cancel("nobody", Reason.LEFT)):
@@ -119,11 +118,10 @@ def test_a_database_that_falls_silent_is_away_until_it_speaks_again(server: Serv
         assert ledger.job("nobody") is None
 
 
-@pytest.mark.skipif(not POSTGRESQL, reason="S2V_TEST_DATABASE_URL names no PostgreSQL")
-def test_who_froze_in_its_turn_loses_it() -> None:
+def test_who_froze_in_its_turn_loses_it(shared_url: str) -> None:
     with (
-        contextlib.closing(Ledger(POSTGRESQL, patience=0.5)) as frozen,
-        contextlib.closing(Ledger(POSTGRESQL)) as other,
+        contextlib.closing(Ledger(shared_url, patience=0.5)) as frozen,
+        contextlib.closing(Ledger(shared_url)) as other,
     ):
         turn = frozen.database.write()
         turn.__enter__()

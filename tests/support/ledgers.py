@@ -1,6 +1,5 @@
 """A ledger, and a pencil for what takes too long to wait for."""
 
-import os
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -10,8 +9,7 @@ import sqlalchemy as sa
 from s2v_core.jobs.ledger import Ledger
 from s2v_core.jobs.model import Job, Limits
 
-# An empty database.
-POSTGRESQL = os.environ.get("S2V_TEST_DATABASE_URL", "")
+DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg"}
 WIDE = Limits(per_day=1000, concurrent=1000, per_minute=1000)
 
 
@@ -21,7 +19,7 @@ class LedgerDriver:
     def __init__(self, url: str) -> None:
         self.url = url
         self.ledger = Ledger(url)
-        self.engine = sa.create_engine(url)
+        self.engine = sa.create_engine(sa.make_url(url).set(drivername=DRIVERS[sa.make_url(url).get_backend_name()]))
 
     def close(self) -> None:
         self.ledger.close()
