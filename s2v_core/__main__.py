@@ -276,11 +276,18 @@ def _end(settings: Settings, seen: "Job", output: Path | None, named: Path | Non
 
 
 def _row(settings: Settings, ticket: str) -> "Job | None":
+    """The job, and its files, from wherever they are."""
+    from .jobs.files import files_in
     from .jobs.ledger import Ledger
 
     ledger = Ledger(settings.ledger_url)
     try:
-        return ledger.job(ticket)
+        job = ledger.job(ticket)
+        if job and job.state == "done":
+            files = files_in(settings.data_dir, ledger.database)
+            for name in filter(None, (job.clip, "" if is_link(job.photo) else job.photo)):
+                files.has(name)
+        return job
     finally:
         ledger.close()
 

@@ -2,7 +2,7 @@
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -57,10 +57,23 @@ class Database:
         with _told(), self.engine.connect() as connection:
             yield connection
 
+    @property
+    def shared(self) -> bool:
+        """Whether many machines can share it, and so find the files of its jobs in it."""
+        return self.engine.dialect.name == "postgresql"
+
     @contextmanager
-    def write(self) -> Iterator[sa.Connection]:
-        """A transaction; no other one on this ledger writes before it ends."""
+    def aside(self) -> Iterator[sa.Connection]:
+        """A transaction beside which others write: for what is nobody else's."""
+        with _told(), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self, first: Callable[[sa.Connection], None] | None = None) -> Iterator[sa.Connection]:
+        """A transaction; no other one on this ledger writes before it ends. What it does `first` holds nobody up."""
         with _told(), self._writing.begin() as connection:
+            if first:
+                first(connection)
             connection.execute(update(LEDGER).values(turn=LEDGER.c.turn + 1))
             yield connection
 

@@ -12,8 +12,8 @@ from dataclasses import replace
 from typing import Any
 
 from ..client import Timing
-from ..errors import ChargeUnknown, Failed, InputRejected, NotDownloaded, Refused, S2VError
-from ..photo.prepare import PublicLink, is_link
+from ..errors import ChargeUnknown, DatabaseUnavailable, Failed, InputRejected, NotDownloaded, Refused, S2VError
+from ..photo.prepare import Photo, PublicLink, is_link
 from ..reasons import Facts, Reason
 from .async_ledger import AsyncLedger
 from .model import GIVE_UP_SECONDS, Job, Stage, State
@@ -42,11 +42,12 @@ class Driver:
         if self._closing.is_set() or job.key not in self._keys:
             return await self._ledger.withdraw(job.ticket)
         try:
-            subject = (
-                PublicLink(job.photo) if is_link(job.photo) else await asyncio.to_thread(self._store.photo, job.photo)
-            )
+            subject = await self._subject(job)
             client = self._keys.client(job.key)
             task_id = await client.send(subject, job.prompt, prompt_optimizer=job.prompt_optimizer)
+        except DatabaseUnavailable:
+            # The photo lies there: nothing was sent.
+            return await self._ledger.withdraw(job.ticket)
         except ChargeUnknown as error:
             return await self._ledger.end_submit(job.ticket, State.UNKNOWN, *_why(error))
         except (Refused, InputRejected) as error:
@@ -58,6 +59,11 @@ class Driver:
         # In the log too, so that a person can find it if the ledger stays away.
         _log.info("task %s begins", task_id)
         return await self._ledger.record_task(job.ticket, self._worker, task_id)
+
+    async def _subject(self, job: Job) -> Photo | PublicLink:
+        if is_link(job.photo):
+            return PublicLink(job.photo)
+        return await asyncio.to_thread(self._store.photo, job.photo)
 
     async def bring(self, ticket: str, since: float) -> None:
         """From the task's id to the clip. It is asked for during 24 hours from the click, or from `since`."""
@@ -112,7 +118,8 @@ class Driver:
                 await self._wait(job, error)
                 return
             came, served = await asyncio.to_thread(self._store.mark, name, job)
-            now = await self._ledger.record_clip(job.ticket, name, came=came, served=served)
+            file = self._store.path(name)
+            now = await self._ledger.record_clip(job.ticket, name, came=came, served=served, file=file)
         if now and now.clip == name:
             self._fetched(now)
             if job.simulated:

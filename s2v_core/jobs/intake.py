@@ -6,9 +6,10 @@ import secrets
 import threading
 import time
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
 
-from ..errors import Busy, Refused
+from ..errors import Busy, DatabaseUnavailable, Refused
 from ..photo.prepare import Photo, PublicLink
 from ..reasons import Reason
 from .async_ledger import AsyncLedger
@@ -56,7 +57,9 @@ class Intake:
         finally:
             new = job is not None and job.ticket == ticket
             if not new and isinstance(subject, Photo):
-                await asyncio.to_thread(self._store.path(photo).unlink, missing_ok=True)
+                # Where it cannot be, it goes as one that no row names.
+                with suppress(DatabaseUnavailable):
+                    await asyncio.to_thread(self._store.discard, photo)
         if new and own:
             # Until it was entered, no job needed the key: it may have been forgotten meanwhile.
             self._keys.remember_key(own)

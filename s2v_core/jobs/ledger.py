@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from ..reasons import Facts, Reason
 from ..wire import Status
 from .admission import YOUNG, check_room, count, spent_today, used_today, verdicts
 from .database import Clock, Database
+from .files import drop, put
 from .model import UNDER_WAY, Job, Limits, Pace, Payer, State
 from .schema import BEGINS, GOES, JOBS, KEEPS, LOOPS, because
 
@@ -110,16 +112,24 @@ class Ledger:
             self._set(connection, unsent, state=State.RENDERING, ended_at=None, **held)
             return self._one(connection, ticket)
 
-    def record_clip(self, ticket: str, clip: str, *, came: str = "", served: str = "") -> Job | None:
+    def record_clip(
+        self, ticket: str, clip: str, *, came: str = "", served: str = "", file: Path | None = None
+    ) -> Job | None:
         """A whole clip on the disk is a fact, too, whoever holds the job by now; the job, None without a row.
 
-        The sums are the file's as it `came` and as it is `served`.
+        The sums are the file's as it `came` and as it is `served`. Where machines share the ledger it takes the `file`
+        in with the row.
         """
-        with self.database.write() as connection:
+        keep = partial(put, name=clip, path=file) if file and self.database.shared else None
+        with self.database.write(keep) as connection:
             wanted = sa.and_(JOBS.c.ticket == ticket, JOBS.c.state.in_(UNDER_WAY))
             sums = {"came_sha256": came, "served_sha256": served}
-            self._set(connection, wanted, state=State.DONE, clip=clip, **sums)
-            return self._one(connection, ticket)
+            taken = self._set(connection, wanted, state=State.DONE, clip=clip, **sums)
+            now = self._one(connection, ticket)
+            # A second time, as the answer to the first was lost, the row has it already.
+            if keep and not taken and not (now and now.clip == clip):
+                drop(connection, [clip])
+            return now
 
     def miss_clip(self, ticket: str, clip: str, *, fetch: bool) -> None:
         """The clip's file is gone: it is to be fetched again, or else the row says why it is not."""
@@ -291,7 +301,11 @@ class Ledger:
         """The prompt leaves the row of a job that has ended; photo and clip are shown no more, their files go next."""
         with self.database.write() as connection:
             which = sa.and_(JOBS.c.ticket == ticket, JOBS.c.ended_at.is_not(None), KEEPS)
-            return self._set(connection, which, prompt="", deleted_at=func.coalesce(JOBS.c.deleted_at, Clock()))
+            erased = self._set(connection, which, prompt="", deleted_at=func.coalesce(JOBS.c.deleted_at, Clock()))
+            if erased and self.database.shared:
+                (names,) = connection.execute(select(JOBS.c.photo, JOBS.c.clip).where(JOBS.c.ticket == ticket))
+                drop(connection, list(names))
+            return erased
 
     def erased(self, ticket: str | None = None) -> list[tuple[str, str, str]]:
         """Ticket, photo and clip of what was erased and whose files may still be there; of all, or of one job."""

@@ -14,7 +14,7 @@ BEGINS = {
     Stage.SAVE: "fetching_at",
 }  # fmt: skip
 
-_META = sa.MetaData()
+_META, _SHARED = sa.MetaData(), sa.MetaData()
 # To a person in the database's shell these are the columns; a new one needs no more than its line.
 JOBS = sa.Table(
     "jobs",
@@ -82,6 +82,17 @@ LOOPS = sa.Table(
     sa.Column("trouble", sa.Text, server_default=""),
 )
 
+# Photos and clips, where many machines share a ledger: on PostgreSQL alone.
+FILES = sa.Table(
+    "files",
+    _SHARED,
+    sa.Column("name", sa.String(60), primary_key=True),
+    sa.Column("part", sa.Integer, primary_key=True),
+    sa.Column("data", sa.LargeBinary),
+    sa.Column("kept_at", sa.DateTime),
+    sa.Index("files_kept", "kept_at"),
+)
+
 
 def because(reason: Reason | None = None, facts: Facts | None = None) -> dict[str, str]:
     """The columns that say why a job is where it is."""
@@ -93,6 +104,8 @@ def because(reason: Reason | None = None, facts: Facts | None = None) -> dict[st
 def make(connection: sa.Connection) -> tuple[str, str]:
     """Whatever is not there yet; the ledger's pepper and identity."""
     _META.create_all(connection)
+    if connection.dialect.name == "postgresql":
+        _SHARED.create_all(connection)
     _add_missing_columns(connection)
     _add_missing_indexes(connection)
     if not connection.scalar(select(func.count()).select_from(LEDGER)):

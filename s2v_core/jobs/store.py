@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-import os
 import secrets
 import shutil
 import time
@@ -19,49 +18,33 @@ from ..photo.pixels import thumbnail
 from ..photo.prepare import Photo, data_url, is_link
 from ..reasons import Reason
 from ..text import slug
+from .files import FolderFiles
 from .model import Job
 
 _log = logging.getLogger(__name__)
 
 # A reel lies in a folder named by so many letters of each of its clips' folders.
 _REEL, _REELS, _PART = "s2v-reel.mp4", 20, 16
-_FOLDERS = ("photos", "clips")
-_UNCLAIMED, _IDENTITY = "unclaimed", "ledger.id"
 # Longer than a download may last, so nobody writes to it any more.
 _DEAD_PART_SECONDS = 3600.0
-# A drive looks for its clip for 24 hours.
-_ORPHAN_SECONDS = 25 * 3600.0
-_UNCLAIMED_SECONDS = 30 * 24 * 3600.0
 
 
 class FileStore:
-    """Rows name files relative to `folder`; clips are published for a web server in `public_dir`."""
+    """Rows name `files`; clips are published for a web server in `public_dir`."""
 
-    def __init__(self, folder: Path, public_dir: Path) -> None:
-        self._folder, self._public_dir = folder, public_dir
+    def __init__(self, files: FolderFiles, public_dir: Path) -> None:
+        self._files, self._public_dir = files, public_dir
         self._arriving: set[str] = set()
-        self._claimed = False
-
-    def make(self, identity: str, unnamed: Callable[[Collection[str]], set[str]]) -> None:
-        """The folder belongs to the ledger of this `identity`, if it is new or that ledger names a file of it."""
-        for name in _FOLDERS:
-            (self._folder / name).mkdir(parents=True, exist_ok=True)
-        mark = self._folder / _IDENTITY
-        if not mark.exists():
-            stems = {_stem(path) for path in self._older(0)}
-            if not stems or unnamed(stems) < stems:
-                with atomic_write(mark) as part:
-                    part.write_text(identity)
-        self._claimed = mark.exists() and mark.read_text() == identity
-        if not self._claimed:
-            _log.warning("%s was made with another ledger: no file of it is cleared away", self._folder)
 
     def keep(self, jpeg: bytes) -> str:
         """The name of a photo, for its row."""
         name = f"photos/{secrets.token_hex(16)}.jpg"
-        with atomic_write(self._folder / name) as part:
-            part.write_bytes(jpeg)
+        self._files.keep(name, jpeg)
         return name
+
+    def discard(self, name: str) -> None:
+        """A photo that no row will name."""
+        self._files.remove([name])
 
     @contextmanager
     def new_clip(self) -> Iterator[str]:
@@ -74,24 +57,20 @@ class FileStore:
             self._arriving.discard(name.partition(".")[0])
 
     def path(self, name: str) -> Path:
-        """Where a photo or a clip lies."""
-        return self._folder / name
+        """Where a photo or a clip lies, if it is here."""
+        return self._files.path(name)
 
     def photo(self, name: str) -> Photo:
         """Raises `ImageRejected` where it is gone."""
         try:
+            self._files.has(name)
             return Photo(self.path(name).read_bytes())
         except OSError:
             raise ImageRejected(Reason.PHOTO_GONE) from None
 
     def has(self, name: str) -> bool:
-        """Whether the file is there; one that was cleared away as nobody's comes back with all that belongs to it."""
-        path = self.path(name)
-        if not path.is_file():
-            for aside in (self._folder / _UNCLAIMED).glob(f"{path.stem}.*"):
-                with suppress(FileNotFoundError):
-                    aside.replace(path.with_name(aside.name))
-        return path.is_file()
+        """Whether the file is here by now."""
+        return self._files.has(name)
 
     def pictures(self, job: Job) -> dict[str, str]:
         """Data URLs of the `reference`, small, and of the clip's `poster`, `stills` and `faces`, if they are here.
@@ -100,7 +79,7 @@ class FileStore:
         """
         made: dict[str, str] = {}
         with suppress(OSError):
-            if job.photo and not is_link(job.photo):
+            if job.photo and not is_link(job.photo) and self.has(job.photo):
                 made["reference"] = data_url(self._small(self.path(job.photo)))
         shown = pictures.pictures_of(self.path(job.clip)) if job.clip else []
         for name, path in zip(("poster", "stills", "faces", "seen"), shown, strict=False):
@@ -131,6 +110,8 @@ class FileStore:
         kind, folder = "simulated-" if job.simulated else "", self._public_dir_of(job.ticket, scene=scene)
         copy = folder / f"s2v-{kind}{slug(job.prompt) or 'clip'}.mp4"
         if not copy.is_file():
+            self.has(job.clip)
+            self._files.publish(folder.name, [job.clip])
             copy.parent.mkdir(parents=True, exist_ok=True)
             with atomic_write(copy) as part:
                 shutil.copyfile(self.path(job.clip), part)
@@ -148,6 +129,9 @@ class FileStore:
 
         made = self._public_dir / "-".join(self._part(job.ticket) for job in jobs) / _REEL
         if not made.is_file():
+            for job in jobs:
+                self.has(job.clip)
+            self._files.publish(made.parent.name, [job.clip for job in jobs])
             made.parent.mkdir(parents=True, exist_ok=True)
             with atomic_write(made) as part:
                 join([(self.path(job.clip), made_by(job)) for job in jobs], part, version=__version__)
@@ -160,9 +144,7 @@ class FileStore:
 
     def remove(self, ticket: str, photo: str, clip: str) -> None:
         """A job's photo, clip, pictures and what was published, reels too; an empty name is none. Raises `OSError`."""
-        for path in self._files(photo, clip):
-            path.unlink(missing_ok=True)
-            (self._folder / _UNCLAIMED / path.name).unlink(missing_ok=True)
+        self._files.remove(self._names(photo, clip))
         for scene in (False, True):
             shutil.rmtree(self._public_dir_of(ticket, scene=scene), ignore_errors=True)
         # Also one that is being written: its folder goes, and so it comes to nothing.
@@ -172,52 +154,35 @@ class FileStore:
 
     def size(self, job: Job) -> int:
         """Bytes of a job's photo, clip and pictures."""
-        found = 0
-        for path in self._files(job.photo, job.clip):
-            with suppress(OSError):
-                found += path.stat().st_size
-        return found
+        return self._files.size(self._names(job.photo, job.clip))
 
     def free(self) -> int:
         """Bytes that are free where the clips lie."""
-        return shutil.disk_usage(self._folder).free
+        return shutil.disk_usage(self._files.path("")).free
 
-    def sweep_parts(self) -> None:
-        """What a dead process was writing."""
-        for path in self._older(_DEAD_PART_SECONDS):
+    def may_be_served(self, folder: str) -> bool:
+        """Whether all clips that were published in this folder still are. Raises `DatabaseUnavailable`."""
+        return self._files.may_be_served(folder)
+
+    def sweep(self) -> None:
+        """What a dead process was writing, and what another machine has deleted."""
+        for path in self._files.older(_DEAD_PART_SECONDS):
             if path.suffix == ".part":
                 path.unlink(missing_ok=True)
+        for folder in self._files.forget(self._arriving):
+            shutil.rmtree(self._public_dir / folder, ignore_errors=True)
 
     def clear_away(self, unnamed: Callable[[Collection[str]], set[str]]) -> None:
-        """What no row names is moved aside after a day, and goes 30 days later.
+        """What no row names."""
+        self._files.clear_away(unnamed, self._arriving)
 
-        A row can be missing for many reasons, so nothing is deleted on a ledger's word, and nothing is moved on that of
-        a ledger with which this folder was not made.
-        """
-        aside = self._folder / _UNCLAIMED
-        for path in list(aside.iterdir()) if aside.is_dir() else []:
-            if _age(path) > _UNCLAIMED_SECONDS:
-                path.unlink(missing_ok=True)
-                _log.info("%s goes: for 30 days nobody has claimed it", path)
-        old = {path: _stem(path) for path in self._older(_ORPHAN_SECONDS)}
-        if not self._claimed or not old:
-            return
-        orphans = unnamed(set(old.values())) - self._arriving
-        aside.mkdir(exist_ok=True)
-        for path, stem in old.items():
-            if stem in orphans:
-                with suppress(FileNotFoundError):
-                    # From now on the 30 days are counted.
-                    os.utime(path)
-                    path.replace(aside / path.name)
-                    _log.warning("no job names %s: it is kept in %s for 30 days", path.name, aside)
-
-    def _files(self, photo: str, clip: str) -> list[Path]:
+    def _names(self, photo: str, clip: str) -> list[str]:
+        """Of a job's files and of what was made of them."""
         found = []
         if photo and not is_link(photo):
-            found += [self.path(photo), _small_of(self.path(photo))]
+            found += [photo, f"photos/{_small_of(self.path(photo)).name}"]
         if clip:
-            found += [self.path(clip), *pictures.pictures_of(self.path(clip))]
+            found += [clip, *(f"clips/{path.name}" for path in pictures.pictures_of(self.path(clip)))]
         return found
 
     def _small(self, photo: Path) -> bytes:
@@ -233,12 +198,6 @@ class FileStore:
         if not photo.is_file():
             small.unlink(missing_ok=True)
         return jpeg
-
-    def _older(self, seconds: float) -> Iterator[Path]:
-        for name in _FOLDERS:
-            for path in list((self._folder / name).iterdir()):
-                if path.is_file() and _age(path) > seconds:
-                    yield path
 
     def _public_dir_of(self, ticket: str, *, scene: bool = False) -> Path:
         name = f"{ticket} with its scene" if scene else ticket
@@ -278,10 +237,6 @@ def _sum(path: Path) -> str:
 
 def _small_of(photo: Path) -> Path:
     return photo.with_suffix(".small.jpg")
-
-
-def _stem(path: Path) -> str:
-    return f"{path.parent.name}/{path.name.partition('.')[0]}"
 
 
 def _age(path: Path) -> float:

@@ -21,6 +21,7 @@ from ..settings import Settings
 from ..text import check_optimizer, check_prompt
 from .async_ledger import AsyncLedger
 from .driver import Driver
+from .files import files_in
 from .intake import Intake
 from .ledger import Ledger
 from .loops import Loops, sentences
@@ -65,7 +66,7 @@ class Studio:
         )
         self._pace = pace or Pace()
         self._simulated_bytes, self._free_bytes = simulated_bytes, free_bytes
-        self.store = FileStore(settings.data_dir, public_dir or settings.data_dir / "public")
+        self._public_dir = public_dir or settings.data_dir / "public"
         self._take_over = take_over
         self._name = secrets.token_hex(8)
         # A signal sets it from another thread.
@@ -82,7 +83,9 @@ class Studio:
         return self
 
     async def _open(self, ledger: Ledger) -> None:
-        await asyncio.to_thread(self.store.make, ledger.identity, ledger.unnamed)
+        files = files_in(self._settings.data_dir, ledger.database)
+        await asyncio.to_thread(files.make, ledger.identity, ledger.unnamed)
+        self.store = FileStore(files, self._public_dir)
         for line in sentences(await self._ledger.health()):
             _log.info("at work beside this one, or ended without a word. %s", line)
         poll = min(self._timing.poll, self._settings.simulator_seconds / 16)
@@ -215,6 +218,10 @@ class Studio:
     def photo(self, job: Job) -> Path | str:
         """Where the JPEG lies that is sent, or the link that is passed on."""
         return job.photo if is_link(job.photo) else self.store.path(job.photo)
+
+    async def may_be_served(self, folder: str) -> bool:
+        """Whether no machine has deleted what was published in this folder. Raises `DatabaseUnavailable`."""
+        return await asyncio.to_thread(self.store.may_be_served, folder)
 
     async def left_today(self, visitor: str = "") -> int:
         """Clips that can still be paid with the owner's key today, by this visitor."""

@@ -59,7 +59,7 @@ class Upkeep:
 
     async def sweep(self) -> None:
         """Delete what has been kept for long enough, and finish what a process that was killed had begun to delete."""
-        await asyncio.to_thread(self._store.sweep_parts)
+        await asyncio.to_thread(self._store.sweep)
         old = await self._ledger.to_forget(self._keep_hours) if self._keep_hours is not None else []
         for ticket in old + await self._oldest_simulated():
             await self.delete(ticket)
@@ -73,6 +73,8 @@ class Upkeep:
         # One of which no frame can be shown here is still what was paid for.
         try:
             photo = None if is_link(job.photo) else self._store.path(job.photo)
+            if photo:
+                await asyncio.to_thread(self._store.has, job.photo)
             await pictures.pictures(self._store.path(job.clip), photo)
             return
         except pictures.NotAClip as error:

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from PIL import Image
 
 from s2v_core import Photo
 from s2v_core.clip import reel
+from s2v_core.jobs.files import FolderFiles
 from s2v_core.jobs.model import Job
 from s2v_core.jobs.store import FileStore
 from s2v_core.photo.prepare import data_url
@@ -23,11 +24,15 @@ def nobody(stems: Collection[str]) -> set[str]:
     return set(stems)
 
 
+def opened(folder: Path, identity: str, unnamed: Callable[[Collection[str]], set[str]]) -> FileStore:
+    files = FolderFiles(folder)
+    files.make(identity, unnamed)
+    return FileStore(files, folder / "public")
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> FileStore:
-    store = FileStore(tmp_path, tmp_path / "public")
-    store.make("ours", nobody)
-    return store
+    return opened(tmp_path, "ours", nobody)
 
 
 def put(folder: Path, name: str, days: float) -> Path:
@@ -73,8 +78,7 @@ def test_nothing_is_moved_where_the_folder_was_made_with_another_ledger(
     names = [f"clips/{number}.mp4" for number in range(3)]
     for name in names:
         put(tmp_path, name, 99)
-    other = FileStore(tmp_path, tmp_path / "public")
-    other.make("another", nobody)
+    other = opened(tmp_path, "another", nobody)
     assert "was made with another ledger" in caplog.text
     other.clear_away(nobody)
     assert files(tmp_path) == set(names)
@@ -87,8 +91,7 @@ def test_a_folder_without_a_mark_belongs_to_a_ledger_that_knows_of_it(
     (tmp_path / "clips").mkdir()
     for name in ("clips/one.mp4", "clips/two.mp4"):
         put(tmp_path, name, 2)
-    store = FileStore(tmp_path, tmp_path / "public")
-    store.make("ours", lambda stems: set(stems) - named)
+    store = opened(tmp_path, "ours", lambda stems: set(stems) - named)
     store.clear_away(lambda stems: set(stems) - named)
     assert len(files(tmp_path) - {"clips/one.mp4", "clips/two.mp4"}) == moved
 
@@ -106,7 +109,7 @@ def test_a_folder_among_the_clips_is_let_be(store: FileStore, tmp_path: Path) ->
     folder = tmp_path / "clips" / "somebody's.part"
     folder.mkdir()
     os.utime(folder, (0, 0))
-    store.sweep_parts()
+    store.sweep()
     store.clear_away(nobody)
     assert folder.is_dir()
 

@@ -24,8 +24,10 @@ def quick_film(photo: Path, clip: Path) -> None:
         part.write_bytes(small_clip())
 
 
-def studio_at(service: Service, folder: Path, **options: Any) -> Studio:
-    settings = Settings(api_key=KEY, base_url=service.base_url, data_dir=folder, simulator_seconds=0.8)
+def studio_at(service: Service, folder: Path, *, database_url: str = "", **options: Any) -> Studio:
+    settings = Settings(
+        api_key=KEY, base_url=service.base_url, data_dir=folder, database_url=database_url, simulator_seconds=0.8
+    )
     simulator = Simulator(folder / "simulator", seconds=0.8, film=quick_film)
     return Studio(settings, simulator=simulator, **{"timing": FAST} | options)
 

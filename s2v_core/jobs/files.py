@@ -1,0 +1,254 @@
+"""Where photos and clips lie: in a folder; or in the database of many machines, with a folder on each as its cache.
+
+Every method blocks. A file is named `photos/….jpg` or `clips/….mp4`.
+"""
+
+import logging
+import os
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy import func, select
+
+from ..atomic import atomic_write
+from .database import Clock, Database
+from .schema import FILES
+
+_log = logging.getLogger(__name__)
+
+# More in one row is more in memory at once, here and there.
+PART_BYTES = 1_000_000
+_FOLDERS = ("photos", "clips")
+_UNCLAIMED, _IDENTITY, _PUBLISHED = "unclaimed", "ledger.id", "published"
+# A drive looks for its clip for 24 hours.
+_ORPHAN_SECONDS = 25 * 3600.0
+_UNCLAIMED_SECONDS = 30 * 24 * 3600.0
+# A file in the cache is older than the row that is being written for it.
+_CACHED_SECONDS = 60.0
+
+
+class FolderFiles:
+    """The folder has all that there is."""
+
+    shared = False
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._claimed = False
+
+    def make(self, identity: str, unnamed: Callable[[Collection[str]], set[str]]) -> None:
+        """The folder belongs to the ledger of this `identity`, if it is new or that ledger names a file of it."""
+        self._make_folders()
+        mark = self._folder / _IDENTITY
+        if not mark.exists():
+            stems = {_stem(path) for path in self.older(0)}
+            if not stems or unnamed(stems) < stems:
+                with atomic_write(mark) as part:
+                    part.write_text(identity)
+        self._claimed = mark.exists() and mark.read_text() == identity
+        if not self._claimed:
+            _log.warning("%s was made with another ledger: no file of it is cleared away", self._folder)
+
+    def path(self, name: str) -> Path:
+        """Where it lies, if it is here."""
+        return self._folder / name
+
+    def keep(self, name: str, data: bytes) -> None:
+        """On the disk before this returns."""
+        with atomic_write(self.path(name)) as part:
+            part.write_bytes(data)
+
+    def has(self, name: str) -> bool:
+        """Whether it is here; one that was cleared away as nobody's comes back with all that belongs to it."""
+        path = self.path(name)
+        if not path.is_file():
+            for aside in (self._folder / _UNCLAIMED).glob(f"{path.stem}.*"):
+                with suppress(FileNotFoundError):
+                    aside.replace(path.with_name(aside.name))
+        return path.is_file()
+
+    def remove(self, names: Sequence[str]) -> None:
+        for path in map(self.path, names):
+            path.unlink(missing_ok=True)
+            (self._folder / _UNCLAIMED / path.name).unlink(missing_ok=True)
+
+    def size(self, names: Iterable[str]) -> int:
+        """Bytes of those of these that are here."""
+        found = 0
+        for name in names:
+            with suppress(OSError):
+                found += self.path(name).stat().st_size
+        return found
+
+    def clear_away(self, unnamed: Callable[[Collection[str]], set[str]], arriving: Collection[str]) -> None:
+        """What no row names is moved aside after a day, and goes 30 days later.
+
+        A row can be missing for many reasons, so nothing is deleted on a ledger's word, and nothing is moved on that of
+        a ledger with which this folder was not made.
+        """
+        aside = self._folder / _UNCLAIMED
+        for path in list(aside.iterdir()) if aside.is_dir() else []:
+            if _age(path) > _UNCLAIMED_SECONDS:
+                path.unlink(missing_ok=True)
+                _log.info("%s goes: for 30 days nobody has claimed it", path)
+        old = {path: _stem(path) for path in self.older(_ORPHAN_SECONDS)}
+        if not self._claimed or not old:
+            return
+        orphans = unnamed(set(old.values())) - set(arriving)
+        aside.mkdir(exist_ok=True)
+        for path, stem in old.items():
+            if stem in orphans:
+                with suppress(FileNotFoundError):
+                    # From now on the 30 days are counted.
+                    os.utime(path)
+                    path.replace(aside / path.name)
+                    _log.warning("no job names %s: it is kept in %s for 30 days", path.name, aside)
+
+    def publish(self, folder: str, clips: Sequence[str]) -> None:
+        """In this folder there will be a copy of these clips."""
+
+    def may_be_served(self, folder: str) -> bool:
+        """Whether all clips that were published there still are."""
+        return True
+
+    def forget(self, arriving: Collection[str]) -> list[str]:
+        """Let go of what another machine has deleted; the folders of what was published of it."""
+        return []
+
+    def older(self, seconds: float) -> Iterator[Path]:
+        """Those here that have not been touched for so long, with what was made of them."""
+        for name in _FOLDERS:
+            for path in list((self._folder / name).iterdir()):
+                if path.is_file() and _age(path) > seconds:
+                    yield path
+
+    def _make_folders(self) -> None:
+        for name in _FOLDERS:
+            (self._folder / name).mkdir(parents=True, exist_ok=True)
+
+
+class DatabaseFiles(FolderFiles):
+    """The database has all that there is; what is in the folder can be lost. A clip comes there with its row."""
+
+    shared = True
+
+    def __init__(self, folder: Path, database: Database) -> None:
+        super().__init__(folder)
+        self._database = database
+
+    def make(self, identity: str, unnamed: Callable[[Collection[str]], set[str]]) -> None:
+        """A cache belongs to nobody."""
+        self._make_folders()
+
+    def keep(self, name: str, data: bytes) -> None:
+        """In the database before this returns. Raises `DatabaseUnavailable`."""
+        super().keep(name, data)
+        with self._database.aside() as connection:
+            put(connection, name, self.path(name))
+
+    def has(self, name: str) -> bool:
+        """Whether it is here by now, from the database. Raises `DatabaseUnavailable`."""
+        path = self.path(name)
+        if not name or path.is_file():
+            return bool(name)
+        with self._database.read() as connection:
+            parts = connection.execution_options(yield_per=1).scalars(
+                select(FILES.c.data).where(FILES.c.name == name).order_by(FILES.c.part)
+            )
+            with suppress(_Nothing), atomic_write(path) as part, part.open("wb") as file:
+                if not sum(file.write(each) for each in parts):
+                    raise _Nothing
+        return path.is_file()
+
+    def remove(self, names: Sequence[str]) -> None:
+        super().remove(names)
+        with self._database.aside() as connection:
+            drop(connection, names)
+
+    def size(self, names: Iterable[str]) -> int:
+        """Bytes of these in the database. Raises `DatabaseUnavailable`."""
+        with self._database.read() as connection:
+            bytes_of = select(func.sum(func.octet_length(FILES.c.data))).where(FILES.c.name.in_(list(names)))
+            return int(connection.scalar(bytes_of) or 0)
+
+    def kept(self, names: Collection[str]) -> set[str]:
+        """Those of these that the database has. Raises `DatabaseUnavailable`."""
+        with self._database.read() as connection:
+            return set(connection.scalars(select(FILES.c.name).where(FILES.c.name.in_(names), FILES.c.part == 0)))
+
+    def publish(self, folder: str, clips: Sequence[str]) -> None:
+        mark = self._folder / _PUBLISHED / folder
+        mark.parent.mkdir(exist_ok=True)
+        with atomic_write(mark) as part:
+            part.write_text("\n".join(clips))
+
+    def may_be_served(self, folder: str) -> bool:
+        """Raises `DatabaseUnavailable`."""
+        try:
+            clips = (self._folder / _PUBLISHED / folder).read_text().split()
+        except (OSError, ValueError):
+            return True
+        return self.kept(clips) == set(clips)
+
+    def forget(self, arriving: Collection[str]) -> list[str]:
+        cached = {path: _stem(path) + _SUFFIXES[path.parent.name] for path in self.older(_CACHED_SECONDS)}
+        kept = self.kept(set(cached.values()))
+        for path, name in cached.items():
+            if name not in kept and _stem(path) not in arriving:
+                path.unlink(missing_ok=True)
+        marks = {mark: mark.read_text().split() for mark in (self._folder / _PUBLISHED).glob("*[0-9a-f]")}
+        kept = self.kept({clip for clips in marks.values() for clip in clips})
+        gone = [mark for mark, clips in marks.items() if not kept.issuperset(clips)]
+        for mark in gone:
+            mark.unlink(missing_ok=True)
+        return [mark.name for mark in gone]
+
+    def clear_away(self, unnamed: Callable[[Collection[str]], set[str]], arriving: Collection[str]) -> None:
+        """A photo that no row names goes after a day. Raises `DatabaseUnavailable`."""
+        with self._database.read() as connection:
+            old = select(FILES.c.name).where(FILES.c.part == 0, FILES.c.kept_at < Clock(-_ORPHAN_SECONDS))
+            photos = {name.partition(".")[0]: name for name in connection.scalars(old) if name.startswith("photos/")}
+        if photos:
+            with self._database.aside() as connection:
+                drop(connection, [photos[stem] for stem in unnamed(photos)])
+
+
+# Of the original; what was made of it has its name up to the first dot.
+_SUFFIXES = {"photos": ".jpg", "clips": ".mp4"}
+
+
+class _Nothing(Exception):
+    pass
+
+
+def files_in(folder: Path, database: Database) -> FolderFiles:
+    """Where a ledger's files lie: beside one of SQLite in the folder, else in its database."""
+    return DatabaseFiles(folder, database) if database.shared else FolderFiles(folder)
+
+
+def put(connection: sa.Connection, name: str, path: Path) -> None:
+    """Into the database, in this transaction; again if need be."""
+    drop(connection, [name])
+    with path.open("rb") as file:
+        for number, data in enumerate(iter(lambda: file.read(PART_BYTES), b"")):
+            values = {"name": name, "part": number, "data": data, "kept_at": Clock()}
+            connection.execute(FILES.insert().values(values))
+
+
+def drop(connection: sa.Connection, names: Collection[str]) -> None:
+    """Out of the database, in this transaction."""
+    connection.execute(sa.delete(FILES).where(FILES.c.name.in_(names)))
+
+
+def _stem(path: Path) -> str:
+    return f"{path.parent.name}/{path.name.partition('.')[0]}"
+
+
+def _age(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
