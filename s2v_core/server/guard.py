@@ -1,7 +1,9 @@
 """ASGI middleware in front of Gradio: lets in what the page and the HTTP interface need, within limits."""
 
+import asyncio
+import os
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import parse_qs
@@ -10,6 +12,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ..errors import DatabaseUnavailable
 from .hosts import Hosts, visitor
 from .limits import USUAL, ServerLimits
 from .rates import Rates
@@ -34,7 +37,8 @@ class Guard:
 
     `hosts` are the page's names besides `localhost`, IP addresses and this machine's own; pages of the origins
     `framers` may show it in a frame; `root` is the path in front of all others, which a proxy may have removed; `busy`
-    returns how many of a visitor's calls are running.
+    returns how many of a visitor's calls are running. `served` tells whether what lies in a folder of `folder` may
+    still be seen; it may raise `DatabaseUnavailable`.
     """
 
     def __init__(
@@ -47,9 +51,11 @@ class Guard:
         root: str = "",
         trusted_hops: int = 0,
         busy: Callable[[str], int] = lambda _: 0,
+        served: Callable[[str], Awaitable[bool]] | None = None,
         limits: ServerLimits = USUAL,
     ) -> None:
         self._app, self._root, self._hops, self._busy = app, root, trusted_hops, busy
+        self._folder, self._served = folder, served
         self._hosts, self._rates, self._uploads = Hosts(hosts, trusted_hops), Rates(limits), Uploads(folder, limits)
         self._limits, self._frames = limits, " ".join(["frame-ancestors", *(framers or ["'none'"])])
 
@@ -117,6 +123,7 @@ class Guard:
                 case "call":
                     await self._app(scope, await _read(receive, self._limits), send)
                 case "file":
+                    await self._check_served(scope["path"].partition("=")[2])
                     try:
                         await self._app(scope, receive, _with_first_bytes(send))
                     # Between two looks at it, or one and its opening: an upload goes when its JPEG is made.
@@ -127,6 +134,21 @@ class Guard:
                         raise HttpRefusal(404, "This file is no longer here.") from None
                 case _:
                     await self._app(scope, receive, send)
+
+    async def _check_served(self, path: str) -> None:
+        """Raises `HttpRefusal` where another machine has deleted it."""
+        if not self._served:
+            return
+        # As Gradio finds it, whatever the path looks like.
+        folder, asked = await asyncio.to_thread(lambda: [os.path.realpath(each) for each in (self._folder, path)])
+        if not asked.startswith(f"{folder}/"):
+            return
+        try:
+            if await self._served(asked[len(folder) + 1 :].partition("/")[0]):
+                return
+        except DatabaseUnavailable as error:
+            raise HttpRefusal(503, str(error)) from None
+        raise HttpRefusal(404, "This file is no longer here.")
 
     def _headers(self, kind: str) -> dict[str, str]:
         kept = {

@@ -39,6 +39,8 @@ class Stoppable(Protocol):
 
     def stop_admitting(self) -> None: ...
 
+    async def may_be_served(self, folder: str) -> bool: ...
+
 
 def serve(
     blocks: Any,
@@ -72,7 +74,7 @@ def serve(
         yield
 
     middleware = [
-        _guard(blocks, settings, uploads, limits),
+        _guard(blocks, studio, settings, uploads, limits),
         Middleware(StreamGrace, sessions, limits.stream_pause),
         Middleware(Document, preview, sheet := sheet_path(style), early),
         Middleware(Compression),
@@ -126,7 +128,7 @@ def _prepare_environment() -> None:
     os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(filter(None, around))
 
 
-def _guard(blocks: Any, settings: Settings, uploads: Path, limits: ServerLimits) -> Middleware:
+def _guard(blocks: Any, studio: Stoppable, settings: Settings, uploads: Path, limits: ServerLimits) -> Middleware:
     def busy(visitor: str) -> int:
         return sum(event.request.client.host == visitor for event in blocks._queue.event_ids_to_events.values())
 
@@ -138,6 +140,7 @@ def _guard(blocks: Any, settings: Settings, uploads: Path, limits: ServerLimits)
         root=urlsplit(os.environ.get("GRADIO_ROOT_PATH", "")).path.rstrip("/"),
         trusted_hops=settings.trusted_hops,
         busy=busy,
+        served=studio.may_be_served if settings.database_url else None,
         limits=limits,
     )
 
