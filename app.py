@@ -39,6 +39,7 @@ from s2v_core.server.document import Preview
 from s2v_core.server.endings import end_in_words
 from s2v_core.server.launch import serve
 from s2v_core.server.limits import USUAL, ServerLimits
+from s2v_core.server.tickets import TICKET
 from s2v_core.settings import Key
 from s2v_core.simulator.service import Simulator
 from s2v_core.text import PROMPT_CHARACTERS, PROMPT_WORDS, check_prompt, in_a_line, scenes_of
@@ -690,6 +691,7 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
             service="own" if key else FIRST,
             key=Key(key) if key else None,
             visitor=visitor_of(request),
+            ticket=request.headers.get(TICKET, ""),
         )
         warnings = await orders.warnings(wanted)
         return cards.as_json(await orders.order(wanted)) | {"warnings": warnings}

@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import secrets
 import threading
 import time
 from collections.abc import Coroutine
@@ -13,7 +12,7 @@ from ..errors import Busy, DatabaseUnavailable, Refused
 from ..photo.prepare import Photo, PublicLink
 from ..reasons import Reason
 from .async_ledger import AsyncLedger
-from .model import Job, Limits
+from .model import Job, Limits, new_ticket
 from .services import KeyRing, Service
 from .store import FileStore
 
@@ -34,9 +33,9 @@ class Intake:
 
     async def take(
         self, service: Service, own: str | None, visitor: str,
-        subject: Photo | PublicLink, prompt: str, *, prompt_optimizer: bool,
+        subject: Photo | PublicLink, prompt: str, *, prompt_optimizer: bool, ticket: str = "",
     ) -> tuple[Job, bool]:  # fmt: skip
-        """The job, and whether it is new: else the same request was under way.
+        """The job, and whether it is new: else the same request was under way, with a ticket of its own.
 
         Raises `Refused`, or what `KeyRing.key_for` raises.
         """
@@ -44,7 +43,7 @@ class Intake:
         if service.simulated:
             await self._check_disk()
         paid = service.columns(self._keys.key_for(service.payer, own))
-        ticket, job = "s2v_" + secrets.token_urlsafe(16), None
+        ticket, job = ticket or new_ticket(), None
         if isinstance(subject, Photo):
             photo = await asyncio.to_thread(self._store.keep, subject.jpeg)
             content = hashlib.sha256(subject.jpeg).hexdigest()

@@ -1,5 +1,6 @@
 """What a job is: where it stands, what it may have cost, how long it took."""
 
+import secrets
 from dataclasses import dataclass, field
 from enum import StrEnum
 from statistics import quantiles
@@ -96,6 +97,11 @@ class Pace:
     enter: float = 10.0
     last_answer: float = 8.0
     idle_key: float = 60.0
+
+
+def new_ticket() -> str:
+    """All that there is between a stranger and a clip."""
+    return "s2v_" + secrets.token_urlsafe(16)
 
 
 @dataclass(frozen=True, slots=True)

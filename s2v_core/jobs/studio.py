@@ -25,7 +25,7 @@ from .files import files_in
 from .intake import Intake
 from .ledger import Ledger
 from .loops import Loops, sentences
-from .model import UNDER_WAY, Job, Limits, Pace, State, TypicalDurations
+from .model import UNDER_WAY, Job, Limits, Pace, State, TypicalDurations, new_ticket
 from .services import SIMULATOR_URL, KeyRing, Services, Simulated
 from .store import FileStore
 from .upkeep import Upkeep
@@ -154,8 +154,11 @@ class Studio:
         service: str | None = None,
         key: str | None = None,
         visitor: str = "",
+        ticket: str = "",
     ) -> Job:
         """Queue a job, or find the same one under way. A caller's own `key` makes it live, at the caller's cost.
+
+        A new job gets the `ticket`, which is from `new_ticket` and nobody else's.
 
         Raises `InputRejected`, `SettingsError` (the key) or `Refused` (no more is taken) before anything is sent.
         """
@@ -163,11 +166,15 @@ class Studio:
         subject = await accept_async(photo)
         chosen = self.services.own if key else self.services[service] if service else self.services.default
         job, new = await self._intake.take(
-            chosen, key, self._visitor(visitor), subject, prompt, prompt_optimizer=prompt_optimizer
+            chosen, key, self._visitor(visitor), subject, prompt, prompt_optimizer=prompt_optimizer, ticket=ticket
         )
         if new:
             self._worker.take(job)
         return job
+
+    def new_ticket(self) -> str:
+        """Of an order that is still to come."""
+        return new_ticket()
 
     async def job(self, ticket: str) -> Job:
         """Raises `UnknownTicket`."""

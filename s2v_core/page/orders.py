@@ -32,7 +32,8 @@ _PACKET_BYTES = 40_000
 class Order:
     """What a click or a program asks for, as it came: the `photo` is an upload, or the JPEG that was made of it.
 
-    `service` is `simulator`, `live` at the owner's cost, or `own` at the visitor's; clips are counted by `visitor`.
+    `service` is `simulator`, `live` at the owner's cost, or `own` at the visitor's; clips are counted by `visitor`. The
+    `ticket` is one that was promised already.
     """
 
     photo: str = ""
@@ -43,6 +44,7 @@ class Order:
     service: str
     key: Key | None = None
     visitor: str = ""
+    ticket: str = ""
 
 
 class Orders:
@@ -164,6 +166,7 @@ class Orders:
             service=order.service,
             key=own,
             visitor=order.visitor,
+            ticket=order.ticket,
         )
 
     async def order_each(

@@ -28,6 +28,7 @@ from .sessions import Sessions, bound, forget
 from .signals import AWAITED, heard, tell
 from .start import aside
 from .streams import StreamGrace
+from .tickets import Tickets
 
 
 class Stoppable(Protocol):
@@ -38,6 +39,8 @@ class Stoppable(Protocol):
     async def __aexit__(self, *_: object) -> None: ...
 
     def stop_admitting(self) -> None: ...
+
+    def new_ticket(self) -> str: ...
 
     async def may_be_served(self, folder: str) -> bool: ...
 
@@ -76,6 +79,9 @@ def serve(
     middleware = [
         _guard(blocks, studio, settings, uploads, limits),
         Middleware(StreamGrace, sessions, limits.stream_pause),
+        Middleware(
+            Tickets, studio.new_ticket, [number for number, each in blocks.fns.items() if each.api_name == "submit"]
+        ),
         Middleware(Document, preview, sheet := sheet_path(style), early),
         Middleware(Compression),
     ]

@@ -474,6 +474,22 @@ def test_as_curl_does_it_a_job_is_submitted_and_asked_for(url: str, ticket: str)
         assert '"state": "rendering"' in http.get(f"gradio_api/call/status/{asked}").text
 
 
+def test_whoever_orders_and_hears_of_no_event_has_the_ticket(url: str) -> None:
+    with somebody(url) as http:
+        photo = {"path": send(http, PORTRAIT.read_bytes()).json()[0], "meta": {"_type": "gradio.FileData"}}
+        numbers = {each["api_name"]: each["id"] for each in http.get("config").json()["dependencies"]}
+        joined = {"data": [photo, "She waits.", True, "", False], "fn_index": numbers["submit"], "session_hash": "lost"}
+        called = {"photo": photo, "prompt": "She waits for long."}
+        for path, body in (("queue/join", joined), ("call/v2/submit", called)):
+            ticket = http.post(f"gradio_api/{path}", json=body).json()["ticket"]
+
+            def known(ticket: str = ticket) -> bool:
+                asked = http.post("gradio_api/call/status", json={"data": [ticket]}).json()["event_id"]
+                return '"state": "' in http.get(f"gradio_api/call/status/{asked}").text
+
+            wait_until(known, "it is known")
+
+
 def test_the_interface_is_not_told_under_the_host_of_another(http: httpx.Client, url: str) -> None:
     for path in ("gradio_api/info", "gradio_api/info?all_endpoints=True"):
         http.get(path, headers={"X-Forwarded-Host": "canary.example", "X-Gradio-Server": "http://canary.example"})
