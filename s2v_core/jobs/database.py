@@ -192,7 +192,15 @@ def _postgresql(url: sa.URL, patience: float) -> sa.Engine:
 
     # Prepared, a statement would forget how few rows there are in the states that it asks for.
     usual = {"connect_timeout": max(2, round(patience)), "prepare_threshold": None}
-    engine = sa.create_engine(url, hide_parameters=True, pool_timeout=patience, pool_pre_ping=True, connect_args=usual)
+    engine = sa.create_engine(
+        url,
+        # Whoever has the turn reads what the one before has written: more would refuse one of two that come at once.
+        isolation_level="READ COMMITTED",
+        hide_parameters=True,
+        pool_timeout=patience,
+        pool_pre_ping=True,
+        connect_args=usual,
+    )
 
     @sa.event.listens_for(engine, "do_connect")
     def do_connect(_: Any, __: Any, arguments: Any, named: Any) -> Any:
