@@ -533,16 +533,18 @@ async def _check(settings: Settings) -> int:
 
 
 def _ledger_lines(settings: Settings) -> list[str]:
-    """What is left today, and how each process on this ledger does."""
+    """What can be lost of it, what is left today, and how each process on this ledger does."""
     from .jobs.ledger import Ledger
     from .jobs.loops import sentences
 
+    lines = [settings.ledger_risk] if settings.ledger_risk else []
     if isinstance(settings.ledger_url, Path) and not settings.ledger_url.exists():
-        return []
+        return lines
     ledger = Ledger(settings.ledger_url)
     try:
         left = max(0, settings.clips_per_day - ledger.used_today())
-        lines = [f"{left} of {settings.clips_per_day} clips are left today."] if settings.api_key else []
+        if settings.api_key:
+            lines.append(f"{left} of {settings.clips_per_day} clips are left today.")
         return lines + (sentences(ledger.health()) or ["No process is at work on this ledger."])
     finally:
         ledger.close()

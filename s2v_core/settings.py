@@ -16,6 +16,7 @@ import httpx
 from . import providers
 from .addresses import Network, is_loopback
 from .errors import SettingsError
+from .mounts import MOUNTINFO, ledger_folder, network_mount
 
 _Value = TypeVar("_Value")
 # An empty ledger, and more.
@@ -24,11 +25,17 @@ _ROOM_BYTES = 1_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What the owner of an installation can turn. Seconds are floats."""
+    """What the owner of an installation can turn. Seconds are floats.
+
+    `data_mount` is the type of the network mount that holds the data directory, if an SQLite ledger is to lie there;
+    then `ledger_dir` is where it lies.
+    """
 
     api_key: str = field(default="", repr=False)
     base_url: str = providers.BASE_URL
     data_dir: Path = Path("data")
+    data_mount: str = ""
+    ledger_dir: Path | None = None
     database_url: str = field(default="", repr=False)
     clips_per_day: int = 20
     clips_per_visitor: int | None = None
@@ -43,7 +50,9 @@ class Settings:
     space_host: str = ""
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
+    def from_environment(
+        cls, environment: Mapping[str, str] = os.environ, *, mountinfo: Path = MOUNTINFO
+    ) -> "Settings":
         """Raises `SettingsError`, which names the variable and never its content."""
 
         def read(name: str, check: Callable[[str], _Value], default: _Value) -> _Value:
@@ -58,11 +67,17 @@ class Settings:
         usual = cls()
         on_space = "SPACE_ID" in environment
         data_dir = Path("/data/s2v") if on_space and Path("/data").is_dir() else usual.data_dir
+        data_dir = read("S2V_DATA_DIR", check_folder, None) or usual_folder("S2V_DATA_DIR", data_dir)
+        database_url = read("S2V_DATABASE_URL", str, usual.database_url)
+        data_mount = "" if database_url else network_mount(data_dir, mountinfo)
+        ledger_dir = usual_folder("S2V_DATABASE_URL", ledger_folder(data_dir, mountinfo)) if data_mount else None
         return cls(
             api_key=read("S2V_API_KEY", check_key, usual.api_key),
             base_url=read("S2V_BASE_URL", check_base_url, usual.base_url),
-            data_dir=read("S2V_DATA_DIR", check_folder, None) or usual_folder("S2V_DATA_DIR", data_dir),
-            database_url=read("S2V_DATABASE_URL", str, usual.database_url),
+            data_dir=data_dir,
+            data_mount=data_mount,
+            ledger_dir=ledger_dir,
+            database_url=database_url,
             clips_per_day=read("S2V_CLIPS_PER_DAY", _count, usual.clips_per_day),
             clips_per_visitor=read("S2V_CLIPS_PER_VISITOR", _count, 3 if on_space else None),
             trusted_hops=read("S2V_TRUSTED_HOPS", _hops, 1 if on_space else 0),
@@ -85,7 +100,30 @@ class Settings:
     @property
     def ledger_url(self) -> str | Path:
         """A URL, or the file of an SQLite database: its name may hold what means something else in a URL."""
-        return self.database_url or self.data_dir.absolute() / "ledger.db"
+        return self.database_url or (self.ledger_dir or self.data_dir).absolute() / "ledger.db"
+
+    @property
+    def ledger_moved(self) -> bool:
+        """Whether the ledger lies apart from photos and clips, and can be lost without them."""
+        return self.ledger_dir not in (None, self.data_dir)
+
+    @property
+    def ledger_risk(self) -> str:
+        """What a network mount below the data directory means, and what to do; empty if there is none."""
+        if not self.data_mount:
+            return ""
+        mount = f"is on a network mount ({self.data_mount})"
+        if self.ledger_moved:
+            return (
+                f"{self.data_dir.absolute()} {mount}, where SQLite is not safe, so the ledger is {self.ledger_url}. If "
+                "this disk is lost, as a Space's is at each restart, so are all tickets and the count of today's "
+                "clips; photos and clips stay on the mount until you delete them. To keep the tickets, set "
+                "S2V_DATABASE_URL."
+            )
+        return (
+            f"The ledger {self.ledger_url} {mount}, and is used there: a crash can lose jobs that were just paid for, "
+            "and SQLite's locks may not hold. To be safe, set S2V_DATABASE_URL once no job is under way."
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import pytest
 from PIL import Image
 
-from s2v_core import S2VError, UnknownTicket
+from s2v_core import S2VError, Settings, UnknownTicket
 from s2v_core.__main__ import EXITS, main
 from s2v_core.clip.marks import without
 from s2v_core.jobs.ledger import Ledger
@@ -800,6 +800,24 @@ async def test_check_says_what_is_left_today_and_how_each_process_does(
     assert "Process a1b2: heartbeat" in (ended := await run(live, "check")).out
     assert "sweep 9" in ended.out
     assert "s ago (OSError)." in ended.out
+
+
+@pytest.mark.parametrize("key", ["", KEY], ids=["without a key", "with a key"])
+async def test_check_says_that_the_ledger_is_beside_a_network_mount(
+    key: str, live: dict[str, str], service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.query = [code(2013)]
+    (mountinfo := tmp_path / "mountinfo").write_text(f"36 27 0:40 / {tmp_path / 'data'} rw - fuse.hf-mount bucket rw")
+    monkeypatch.setattr(Settings, "from_environment", partial(Settings.from_environment, mountinfo=mountinfo))
+    beside = live | {"S2V_API_KEY": key, "HOME": str(tmp_path / "home")}
+    said = "is on a network mount (fuse.hf-mount), where SQLite is not safe, so the ledger is"
+    assert f"{tmp_path / 'data'} {said} {tmp_path / 'home'}" in (await run(beside, "check")).out
+    assert said not in (await run(beside | {"S2V_DATABASE_URL": f"sqlite:///{tmp_path}/a.db"}, "check")).out
+    assert (await run(beside | {"S2V_API_KEY": ""}, "generate", str(PORTRAIT), PROMPT)).exit == 0
+    assert list((tmp_path / "home").rglob("ledger.db"))
+    ended = await run(beside, "check")
+    assert said in ended.out
+    assert "No process is at work on this ledger." in ended.out
 
 
 async def test_help_does_not_load_gradio() -> None:

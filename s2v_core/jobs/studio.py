@@ -83,6 +83,8 @@ class Studio:
         return self
 
     async def _open(self, ledger: Ledger) -> None:
+        if self._settings.ledger_risk and self._take_over:
+            _log.warning("%s", self._settings.ledger_risk)
         files = files_in(self._settings.data_dir, ledger.database)
         await asyncio.to_thread(files.make, ledger.identity, ledger.unnamed)
         self.store = FileStore(files, self._public_dir)

@@ -17,7 +17,7 @@ from s2v_core.simulator.service import Simulator
 from ..support.clips import describe
 from ..support.photos import PORTRAIT, Whereabouts
 from ..support.service import FAST, KEY, PROMPT, TASK, Answer, Service, code, task
-from ..support.studios import rows, studio_at
+from ..support.studios import quick_film, rows, studio_at
 from ..support.waiting import until
 
 
@@ -361,3 +361,18 @@ async def test_what_is_left_today_is_counted_for_each_visitor(service: Service, 
         assert (await studio.left_today("192.0.2.1"), await studio.left_today("192.0.2.2"), studio.per_day) == (1, 2, 2)
         assert "192.0.2.1" not in (tmp_path / "ledger.db").read_bytes().decode("latin-1")
         assert b"192.0.2.1" not in (tmp_path / "ledger.db-wal").read_bytes()
+
+
+async def test_a_ledger_apart_from_its_files_is_found_again_and_told_at_the_start(
+    photo: Photo, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = Settings(data_dir=tmp_path / "mount", ledger_dir=tmp_path / "own", data_mount="nfs4")
+    settings.data_dir.mkdir()
+    (tmp_path / "own").mkdir()
+    async with Studio(settings, simulator=Simulator(tmp_path / "simulator", film=quick_film), timing=FAST) as studio:
+        assert settings.ledger_risk in caplog.messages
+        job = (await watched(studio, await studio.submit(photo, PROMPT)))[-1]
+    async with Studio(settings, simulator=Simulator(tmp_path / "simulator"), timing=FAST) as studio:
+        assert (await studio.job(job.ticket)).clip == job.clip
+    assert (settings.data_dir / job.clip).is_file()
+    assert [path.name for path in settings.data_dir.glob("ledger*")] == ["ledger.id"]
