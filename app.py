@@ -30,7 +30,7 @@ from s2v_core.jobs.studio import Studio
 from s2v_core.page import cards
 from s2v_core.page.examples import examples
 from s2v_core.page.gallery import Gallery
-from s2v_core.page.orders import Order, Orders, limit, path_of, promise, said_by, stays, takes, text_of
+from s2v_core.page.orders import Order, Orders, kept_here, limit, path_of, promise, said_by, takes, text_of
 from s2v_core.page.share import shared
 from s2v_core.page.view import View
 from s2v_core.providers import console, price_of_a_clip
@@ -424,7 +424,7 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
         with gr.Column(elem_id="order"):
             order = OrderForm(demo)
         result = Result()
-    history = component("history", {"clips": [], "more": 0, "at": 0, "kept": f"Each is kept here {stays(settings)}"})
+    history = component("history", {"clips": [], "more": 0, "at": 0, "kept": kept_here(settings)})
     reel = component("reel", {})
     with gr.Accordion("Recover a clip by its ticket", open=False, elem_id="recovery"):
         ticket_box = gr.Textbox(label="Ticket", placeholder="s2v_…", max_lines=1, elem_id="ticket")

@@ -255,11 +255,19 @@ def _write(path: Path, jpeg: bytes) -> None:
 def promise(settings: Settings, label: str) -> str:
     """What a person agrees to, with who gets the photo and how long it stays."""
     receivers = " and ".join(dict.fromkeys((label, "MiniMax")))
-    return f"I may use this face. It goes to {receivers}, and stays here {stays(settings)}."
+    # Without its ledger nobody knows when it is due.
+    lost = "; if the server restarts first, it can stay until the server's owner deletes it"
+    stays = _stays(settings) + (lost if settings.ledger_moved else "")
+    return f"I may use this face. It goes to {receivers}, and stays here {stays}."
 
 
-def stays(settings: Settings) -> str:
-    """How long photos and clips are kept."""
+def kept_here(settings: Settings) -> str:
+    """How long clips are kept, and what can lose one that was paid for."""
+    risk = ". A restart of the server can lose its ticket; the server's owner can prevent that with S2V_DATABASE_URL"
+    return f"Each is kept here {_stays(settings)}{risk if settings.api_key and settings.ledger_risk else ''}"
+
+
+def _stays(settings: Settings) -> str:
     return "until you delete it" if settings.keep_hours is None else f"for {settings.keep_hours:g} hours"
 
 
