@@ -520,6 +520,8 @@ async def _check(settings: Settings) -> int:
     async with Client(settings.base_url, settings.api_key, file_networks=settings.file_networks) as client:
         way, refused = await client.way()
         _tell(f"{client.provider}: {settings.base_url}, {price_of_a_clip(settings.base_url)}.", way)
+        at_once, a_minute = settings.concurrent, settings.per_minute
+        _tell(f"With one key, at most {at_once} clips render at once, and {a_minute} are sent a minute.")
         _tell(*_ledger_lines(settings))
         if refused:
             _say(refused)

@@ -41,6 +41,8 @@ class Settings:
     clips_per_visitor: int | None = None
     trusted_hops: int = 0
     keep_hours: float | None = None
+    concurrent: int = 3
+    per_minute: int = 5
     waiting: int = 20
     file_networks: tuple[Network, ...] = ()
     poll_seconds: float = 5.0
@@ -82,6 +84,8 @@ class Settings:
             clips_per_visitor=read("S2V_CLIPS_PER_VISITOR", _count, 3 if on_space else None),
             trusted_hops=read("S2V_TRUSTED_HOPS", _hops, 1 if on_space else 0),
             keep_hours=read("S2V_KEEP_HOURS", _hours, 24.0 if on_space else None),
+            concurrent=read("S2V_CONCURRENT", _positive, usual.concurrent),
+            per_minute=read("S2V_PER_MINUTE", _positive, usual.per_minute),
             waiting=read("S2V_WAITING", _count, usual.waiting),
             file_networks=read("S2V_FILE_NETWORKS", _networks, usual.file_networks),
             poll_seconds=read("S2V_POLL_SECONDS", _seconds, usual.poll_seconds),
@@ -239,6 +243,12 @@ def _hours(text: str) -> float:
 def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 6:
         raise SettingsError("this is a whole number, from 0 to 999999.")
+    return int(text)
+
+
+def _positive(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 6 or not int(text):
+        raise SettingsError("this is a whole number, from 1 to 999999.")
     return int(text)
 
 

@@ -780,6 +780,12 @@ async def test_a_clip_that_could_not_be_downloaded_is_told_before_it_is_paid(env
     assert "is not public: a clip from such an address is paid and then refused" in ended.err
 
 
+async def test_check_says_what_a_key_may_have_under_way(live: dict[str, str], service: Service) -> None:
+    service.query = [code(2013)]
+    said = "With one key, at most 7 clips render at once, and 11 are sent a minute.\n"
+    assert said in (await run(live | {"S2V_CONCURRENT": "7", "S2V_PER_MINUTE": "11"}, "check")).out
+
+
 async def test_check_without_a_key_names_the_simulator(environment: dict[str, str]) -> None:
     ended = await run(environment, "check")
     assert (ended.exit, ended.err) == (0, "")

@@ -7,8 +7,10 @@ from statistics import quantiles
 
 from ..errors import Charge, ChargeUnknown, Failed, Refused
 from ..reasons import Facts, Reason, what_happened, what_to_do
+from ..settings import Settings
 from ..wire import DEADLINE_SECONDS
 
+_USUAL = Settings()
 # After so long a job is asked for no more by itself.
 GIVE_UP_SECONDS = 24 * 3600
 
@@ -70,11 +72,11 @@ class Limits:
     The clips a day, by UTC days, are those that the owner pays for. Of all visitors ten times `waiting` may wait.
     """
 
-    per_day: int = 20
-    per_visitor: int | None = None
-    concurrent: int = 3
-    per_minute: int = 5
-    waiting: int = 20
+    per_day: int = _USUAL.clips_per_day
+    per_visitor: int | None = _USUAL.clips_per_visitor
+    concurrent: int = _USUAL.concurrent
+    per_minute: int = _USUAL.per_minute
+    waiting: int = _USUAL.waiting
 
     @property
     def waiting_in_all(self) -> int:

@@ -62,8 +62,9 @@ class Studio:
         self._simulator = simulator
         self._timing = timing or Timing(poll=settings.poll_seconds)
         self._limits = limits or Limits(
-            per_day=settings.clips_per_day, per_visitor=settings.clips_per_visitor, waiting=settings.waiting
-        )
+            per_day=settings.clips_per_day, per_visitor=settings.clips_per_visitor,
+            concurrent=settings.concurrent, per_minute=settings.per_minute, waiting=settings.waiting,
+        )  # fmt: skip
         self._pace = pace or Pace()
         self._simulated_bytes, self._free_bytes = simulated_bytes, free_bytes
         self._public_dir = public_dir or settings.data_dir / "public"

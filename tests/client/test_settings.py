@@ -36,6 +36,13 @@ def test_trusted_hops_are_a_whole_number_up_to_9(text: str) -> None:
         Settings.from_environment({"S2V_TRUSTED_HOPS": text})
 
 
+@pytest.mark.parametrize("name", ["S2V_CONCURRENT", "S2V_PER_MINUTE"])
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "many", "1000000", "²"])
+def test_a_keys_limits_are_whole_numbers_from_1(name: str, text: str) -> None:
+    with pytest.raises(SettingsError, match=rf"^{name}: this is a whole number, from 1 to 999999\."):
+        Settings.from_environment({name: text})
+
+
 @pytest.mark.parametrize(
     ("text", "networks"),
     [

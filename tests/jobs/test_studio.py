@@ -235,6 +235,33 @@ async def test_what_is_queued_can_be_cancelled_and_what_is_sent_cannot(
     assert len(service.calls("submit")) == 1
 
 
+@pytest.mark.parametrize(
+    ("environment", "sent", "waits"),
+    [
+        ({}, 3, "3 clips are rendering"),
+        ({"S2V_CONCURRENT": "4"}, 4, "4 clips are rendering"),
+        ({"S2V_CONCURRENT": "9"}, 5, "5 clips were sent"),
+        ({"S2V_CONCURRENT": "9", "S2V_PER_MINUTE": "7"}, 7, "7 clips were sent"),
+    ],
+    ids=["as they are", "more at once", "more at once than a minute", "more a minute"],
+)
+async def test_a_key_with_more_quota_uses_it(
+    environment: dict[str, str], sent: int, waits: str, service: Service, photo: Photo, tmp_path: Path
+) -> None:
+    service.query = [task("Processing")]
+    live = {"S2V_API_KEY": KEY, "S2V_BASE_URL": service.base_url, "S2V_DATA_DIR": str(tmp_path)}
+    settings = Settings.from_environment(live | environment)
+    async with Studio(settings, simulator=Simulator(tmp_path / "simulator"), timing=FAST) as studio:
+        for number in range(sent):
+            await studio.submit(photo, f"{number}")
+        last = await studio.submit(photo, "One too many.")
+        async for seen in studio.watch(last.ticket):
+            if waits in seen.waits:
+                break
+        assert seen.state is State.QUEUED
+        assert len(service.calls("submit")) == sent
+
+
 async def test_a_ticket_that_is_not_known_opens_nothing(studio: Studio, photo: Photo) -> None:
     job = await studio.submit(photo, PROMPT)
     for wrong in ("", job.ticket[:-1], job.ticket.upper(), TASK, job.ticket + " ", "\0", "\ud800"):
