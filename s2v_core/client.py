@@ -39,6 +39,8 @@ _ANSWER_BYTES = 1_000_000
 _JSON = {"Content-Type": "application/json"}
 _MORE_DOWNLOADS = 3
 _UNKNOWN_TASK_SECONDS = 60.0
+# A longer one is taken for a mistake.
+_MOST_RETRY_AFTER = 300.0
 
 
 async def _stay(response: httpx.Response) -> None:
@@ -160,15 +162,16 @@ class Client:
 
     async def query(self, task_id: str) -> Task:
         """Ask once. Raises `Failed`, `NotDownloaded` (asking again is of no use now) or `PollFailed`."""
-        status, body = await self._get(wire.QUERY, task_id=task_id)
+        response, body = await self._get(wire.QUERY, task_id=task_id)
+        retry_after = wire.read_retry_after(response.headers.get("Retry-After", ""), time.time())
         with self._key_hidden():
-            return wire.read_query(task_id, status, body)
+            return wire.read_query(task_id, response.status_code, body, retry_after)
 
     async def retrieve(self, file_id: str) -> Link:
         """Ask once for a fresh download URL. Raises `NotDownloaded` or `PollFailed`."""
-        status, body = await self._get(wire.RETRIEVE, file_id=file_id)
+        response, body = await self._get(wire.RETRIEVE, file_id=file_id)
         with self._key_hidden():
-            return wire.read_retrieve(status, body)
+            return wire.read_retrieve(response.status_code, body)
 
     async def check(self) -> None:
         """Ask, for free, whether the key is accepted. Raises `Refused`, or `PollFailed` where that stays open."""
@@ -190,7 +193,7 @@ class Client:
         """
         timing = timing or self.timing
         began = heard = time.monotonic()
-        pause = timing.poll
+        backoff = timing.poll
         while True:
             try:
                 task = await self.query(task_id)
@@ -198,15 +201,21 @@ class Client:
                 _log.info("task %s: %s", task_id, news)
                 if news.unknown_task and time.monotonic() - heard > _UNKNOWN_TASK_SECONDS:
                     raise NotDownloaded(Reason.UNKNOWN_TASK, {"provider": self.provider}, task_id=task_id) from None
-                pause = timing.slow_poll if news.slow else min(1.5 * pause, timing.slow_poll)
+                if news.retry_after is not None:
+                    pause = max(timing.poll, min(news.retry_after, _MOST_RETRY_AFTER))
+                elif news.slow:
+                    pause = timing.slow_poll
+                else:
+                    pause = backoff = min(1.5 * backoff, timing.slow_poll)
             else:
                 yield task
                 if task.file_id:
                     return
-                heard, pause = time.monotonic(), timing.poll
-            if time.monotonic() + pause > began + timing.watch:
+                heard, pause, backoff = time.monotonic(), timing.poll, timing.poll
+            left = began + timing.watch - time.monotonic()
+            if left <= 0:
                 raise NotDownloaded(Reason.NO_CLIP_YET, {"minutes": round(timing.watch / 60)}, task_id=task_id)
-            await asyncio.sleep(pause)
+            await asyncio.sleep(min(pause, left))
 
     async def fetch(self, file_id: str, path: str | Path, *, task_id: str | None = None) -> Path:
         """Save the clip, whole, as `path`. Raises `NotDownloaded`."""
@@ -247,7 +256,7 @@ class Client:
     def provider(self) -> str:
         return providers.provider(self.base_url)
 
-    async def _get(self, path: str, **params: str) -> tuple[int, bytes]:
+    async def _get(self, path: str, **params: str) -> tuple[httpx.Response, bytes]:
         received = bytearray()
         try:
             async with (
@@ -260,7 +269,7 @@ class Client:
                         break
         except (httpx.HTTPError, ssl.SSLError, TimeoutError) as error:
             raise PollFailed(Reason.NO_ANSWER, {"provider": self.provider, "kind": type(error).__name__}) from None
-        return response.status_code, bytes(received)
+        return response, bytes(received)
 
     @contextmanager
     def _key_hidden(self) -> Iterator[None]:

@@ -156,15 +156,17 @@ class NotDownloaded(S2VError):
 
 
 class PollFailed(S2VError):
-    """A free call told us nothing. `slow` asks for longer pauses."""
+    """A free call told us nothing. `slow` asks for a longer pause, `retry_after` for one of so many seconds."""
 
     says_charge = False
 
     def __init__(
-        self, why: Reason, facts: Facts | None = None, *, slow: bool = False, unknown_task: bool = False
-    ) -> None:
+        self, why: Reason, facts: Facts | None = None,
+        *, slow: bool = False, retry_after: float | None = None, unknown_task: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__(why, facts)
         self.slow = slow
+        self.retry_after = retry_after
         self.unknown_task = unknown_task
 
 

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Any
 
@@ -160,7 +161,7 @@ def read_submit(http_status: int, body: bytes) -> str:
     raise error(outcome.reason, said)
 
 
-def read_query(task_id: str, http_status: int, body: bytes) -> Task:
+def read_query(task_id: str, http_status: int, body: bytes, retry_after: float | None = None) -> Task:
     """The task as it stands. Raises `Failed`, `NotDownloaded` (stop asking) or `PollFailed` (ask again)."""
     answer = _json(body)
     status = plain(answer.get("status"), 40)
@@ -178,7 +179,7 @@ def read_query(task_id: str, http_status: int, body: bytes) -> Task:
     if outcome and on_poll is OnPoll.STOP:
         raise NotDownloaded(outcome.reason, said, task_id=task_id)
     if code or outcome or not answered or not status:
-        raise _poll_failed(outcome, said)
+        raise _poll_failed(outcome, said, retry_after)
     return Task(task_id, status)
 
 
@@ -196,6 +197,14 @@ def read_retrieve(http_status: int, body: bytes) -> Link:
     if outcome and outcome.on_poll is OnPoll.STOP:
         raise NotDownloaded(outcome.reason, said)
     raise _poll_failed(outcome, said)
+
+
+def read_retry_after(header: str, now: float) -> float | None:
+    """Seconds from the Unix time `now`, of a header that has a number of them or a date."""
+    try:
+        return float(header) if header.isdigit() else max(0.0, parsedate_to_datetime(header).timestamp() - now)
+    except (ValueError, OverflowError):
+        return None
 
 
 def _json(body: bytes) -> dict[str, Any]:
@@ -252,11 +261,12 @@ def _said(message: str, http_status: int) -> Facts:
     return {} if 200 <= http_status < 300 else {"http": http_status}
 
 
-def _poll_failed(outcome: Outcome | None, said: Facts) -> PollFailed:
+def _poll_failed(outcome: Outcome | None, said: Facts, retry_after: float | None = None) -> PollFailed:
     on_poll = outcome.on_poll if outcome else OnPoll.AGAIN
     return PollFailed(
         outcome.reason if outcome else Reason.NO_NEWS,
         said,
         slow=on_poll is OnPoll.SLOWLY,
+        retry_after=retry_after,
         unknown_task=on_poll is OnPoll.UNKNOWN_TASK,
     )

@@ -6,8 +6,10 @@ import logging
 import pickle
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -247,6 +249,32 @@ async def test_polling_rides_out_every_kind_of_bad_answer(service: Service) -> N
         seen = [task async for task in client.watch(TASK)]
     assert seen[-1].file_id == FILE
     assert len(service.requests) > len(bad)
+
+
+def timed(answers: list[httpx.Response], at: list[float]) -> httpx.MockTransport:
+    """Answers each query in turn, and notes its moment."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        at.append(time.monotonic())
+        return answers.pop(0)
+
+    return httpx.MockTransport(answer)
+
+
+LIMITED = [httpx.Response(429), httpx.Response(429, headers={"Retry-After": "1"})]
+
+
+@pytest.mark.parametrize("limited", LIMITED, ids=["no word how long", "a second"])
+async def test_a_rate_limit_makes_the_next_pause_longer_and_no_other(limited: httpx.Response) -> None:
+    done = httpx.Response(200, json={"status": "Success", "file_id": FILE})
+    at: list[float] = []
+    transport = timed([limited, httpx.Response(500), httpx.Response(500), done], at)
+    timing = replace(FAST, slow_poll=30.0 if "Retry-After" in limited.headers else 1.0)
+    async with Client("https://api.example/v1", KEY, transport=transport, timing=timing) as client:
+        assert await statuses(client) == ["Success"]
+    first, *others = (later - earlier for earlier, later in pairwise(at))
+    assert first >= 1.0
+    assert sum(others) < 0.9
 
 
 async def test_a_query_over_broken_encryption_is_no_news() -> None:

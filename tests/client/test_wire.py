@@ -28,6 +28,26 @@ SAMPLES = Path(__file__).parent / "samples"
 TASK = "427144058097923"
 
 
+NOW = 1_767_225_600.0  # 2026, in UTC
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("7", 7.0),
+        ("Thu, 01 Jan 2026 00:01:30 GMT", 90.0),
+        ("Wed, 31 Dec 2025 23:59:00 GMT", 0.0),
+        ("", None),
+        ("soon", None),
+        ("-5", None),
+        ("²", None),
+        ("Thu, 99 Jan 2026 00:01:30 GMT", None),
+    ],
+)
+def test_a_retry_after_is_seconds_or_a_date_or_nothing(header: str, seconds: float | None) -> None:
+    assert wire.read_retry_after(header, NOW) == seconds
+
+
 def samples(call: str) -> Any:
     rows = json.loads((SAMPLES / f"{call}.json").read_text())
     return pytest.mark.parametrize("sample", rows, ids=[row["name"] for row in rows])
