@@ -2,12 +2,15 @@
 
 import asyncio
 import logging
+import math
 import ssl
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from random import random
+from statistics import quantiles
 from typing import Self
 
 import httpx
@@ -19,7 +22,7 @@ from .errors import Busy, ChargeUnknown, DownloadFailed, Failed, NotDownloaded, 
 from .network import certificates, check_network
 from .photo.prepare import Photo, PublicLink, Source, accept_async
 from .reasons import Reason
-from .settings import check_base_url, check_key
+from .settings import Settings, check_base_url, check_key
 from .text import check_optimizer, check_prompt
 from .wire import Link, Task
 
@@ -38,7 +41,7 @@ logging.getLogger("httpx").addFilter(_without_query)
 _ANSWER_BYTES = 1_000_000
 _JSON = {"Content-Type": "application/json"}
 _MORE_DOWNLOADS = 3
-_UNKNOWN_TASK_SECONDS = 60.0
+_USUAL_POLL = Settings().poll_seconds
 # A longer one is taken for a mistake.
 _MOST_RETRY_AFTER = 300.0
 
@@ -50,15 +53,52 @@ async def _stay(response: httpx.Response) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """Seconds. `submit` and `read` are total deadlines for one call, `watch` for a task; after it comes `overdue`."""
+    """Seconds. `submit` and `read` are total deadlines for one call, `watch` for a task; after it comes `overdue`.
+
+    A task is asked for once early, as it may fail at once; every `poll` from the time on when it may be `ready`; and
+    less often once it is `late`. A `poll` shorter than usual brings the early query, and a `ready` that is not known,
+    forward in proportion.
+    A task that the service does not know for longer than `unknown_task` is given up.
+    """
 
     submit: float = 120.0
     read: float = 30.0
-    poll: float = 5.0
+    poll: float = _USUAL_POLL
+    ready: float | None = None
+    late: float = math.inf
     slow_poll: float = 20.0
     watch: float = wire.DEADLINE_SECONDS
     overdue: float = 60.0
     backoff: float = 2.0
+    unknown_task: float = 60.0
+
+    def learned(self, took: Sequence[float]) -> "Timing":
+        """With what is known of how long renders take, the newest first; of fewer than five nothing is."""
+        newest = took[:50]
+        if len(newest) < 5:
+            return self
+        return replace(self, ready=0.6 * min(newest), late=quantiles(newest, n=20, method="inclusive")[-1])
+
+    @property
+    def first(self) -> float:
+        """When a task is asked for first, in seconds from its begin."""
+        return min(5.0 * self._haste, self._ready)
+
+    def pause(self, elapsed: float, *, random: Callable[[], float] = random) -> float:
+        """Until the next query of a task that began `elapsed` seconds ago."""
+        for moment in (self.first, self._ready):
+            if elapsed < moment:
+                return moment - elapsed
+        pace = self.poll if elapsed < self.late else 2.5 * self.poll
+        return pace * (0.9 + 0.2 * random())
+
+    @property
+    def _ready(self) -> float:
+        return 30.0 * self._haste if self.ready is None else self.ready
+
+    @property
+    def _haste(self) -> float:
+        return min(1.0, self.poll / _USUAL_POLL)
 
 
 class Client:
@@ -186,36 +226,40 @@ class Client:
             if not news.unknown_task:
                 raise
 
-    async def watch(self, task_id: str, *, timing: Timing | None = None) -> AsyncIterator[Task]:
+    async def watch(self, task_id: str, *, timing: Timing | None = None, elapsed: float = 0.0) -> AsyncIterator[Task]:
         """Every answer up to the one with a `file_id`; bad answers are ridden out until the deadline.
 
-        Raises `Failed` or `NotDownloaded`.
+        The task began `elapsed` seconds ago. Raises `Failed` or `NotDownloaded`.
         """
         timing = timing or self.timing
-        began = heard = time.monotonic()
-        backoff = timing.poll
+        began, unknown_since = time.monotonic() - elapsed, math.inf
+        pause, backoff = max(0.0, timing.first - elapsed), timing.poll
         while True:
+            await asyncio.sleep(pause)
+            least = 0.0
             try:
                 task = await self.query(task_id)
             except PollFailed as news:
                 _log.info("task %s: %s", task_id, news)
-                if news.unknown_task and time.monotonic() - heard > _UNKNOWN_TASK_SECONDS:
-                    raise NotDownloaded(Reason.UNKNOWN_TASK, {"provider": self.provider}, task_id=task_id) from None
+                if news.unknown_task:
+                    unknown_since = min(unknown_since, time.monotonic())
+                    if time.monotonic() - unknown_since > timing.unknown_task:
+                        raise NotDownloaded(Reason.UNKNOWN_TASK, {"provider": self.provider}, task_id=task_id) from None
                 if news.retry_after is not None:
-                    pause = max(timing.poll, min(news.retry_after, _MOST_RETRY_AFTER))
+                    least = min(news.retry_after, _MOST_RETRY_AFTER)
                 elif news.slow:
-                    pause = timing.slow_poll
+                    least = timing.slow_poll
                 else:
-                    pause = backoff = min(1.5 * backoff, timing.slow_poll)
+                    least = backoff = min(1.5 * backoff, timing.slow_poll)
             else:
                 yield task
                 if task.file_id:
                     return
-                heard, pause, backoff = time.monotonic(), timing.poll, timing.poll
-            left = began + timing.watch - time.monotonic()
-            if left <= 0:
+                unknown_since, backoff = math.inf, timing.poll
+            elapsed = time.monotonic() - began
+            if elapsed >= timing.watch:
                 raise NotDownloaded(Reason.NO_CLIP_YET, {"minutes": round(timing.watch / 60)}, task_id=task_id)
-            await asyncio.sleep(min(pause, left))
+            pause = min(max(timing.pause(elapsed), least), timing.watch - elapsed)
 
     async def fetch(self, file_id: str, path: str | Path, *, task_id: str | None = None) -> Path:
         """Save the clip, whole, as `path`. Raises `NotDownloaded`."""

@@ -45,7 +45,7 @@ class Settings:
     per_minute: int = 5
     waiting: int = 20
     file_networks: tuple[Network, ...] = ()
-    poll_seconds: float = 5.0
+    poll_seconds: float = 4.0
     simulator_seconds: float = 8.0
     hosts: tuple[str, ...] = ()
     space: str = ""

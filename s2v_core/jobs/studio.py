@@ -96,7 +96,8 @@ class Studio:
             SIMULATOR_URL,
             "simulator",
             transport=httpx.ASGITransport(self._simulator),
-            timing=replace(self._timing, poll=poll),
+            # It is in this process, so that its every step can be seen.
+            timing=replace(self._timing, poll=poll, ready=0.0),
         )
         owner = self._settings.api_key
         self._keys = KeyRing(ledger.fingerprint, self._connect, simulator=simulator, owner=owner)

@@ -58,7 +58,7 @@ def serve(pipe: Connection) -> None:
 async def measure(base_url: str, count: int, seconds: float, poll: float) -> dict[tuple[str, str], float]:
     heard: dict[tuple[str, str], float] = {}
     with tempfile.TemporaryDirectory() as folder:
-        timing = replace(Timing(), poll=poll)
+        timing = replace(Timing(), poll=poll, ready=0.0)
         async with open_studio(Path(folder), base_url, timing=timing) as here:
 
             async def watch(ticket: str) -> None:

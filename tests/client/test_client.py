@@ -29,6 +29,7 @@ from s2v_core import (
     SettingsError,
 )
 from s2v_core.errors import PollFailed
+from s2v_core.reasons import Reason
 
 from ..support.photos import PORTRAIT, Whereabouts
 from ..support.service import FAST, FILE, KEY, PROMPT, TASK, Answer, Service, code, gateway, good, task
@@ -259,6 +260,17 @@ def timed(answers: list[httpx.Response], at: list[float]) -> httpx.MockTransport
         return answers.pop(0)
 
     return httpx.MockTransport(answer)
+
+
+async def test_a_task_is_given_up_once_it_was_unknown_for_long_and_not_by_one_answer(service: Service) -> None:
+    timing = replace(FAST, ready=0.5, unknown_task=0.3)
+    service.query = [Answer(status=500), code(2013), task("Success", file_id=FILE)]
+    async with Client(service.base_url, KEY, timing=timing) as client:
+        assert await statuses(client) == ["Success"]
+        service.query = [code(2013)]
+        with pytest.raises(NotDownloaded, match="does not know") as caught:
+            await statuses(client)
+    assert caught.value.reason is Reason.UNKNOWN_TASK
 
 
 LIMITED = [httpx.Response(429), httpx.Response(429, headers={"Retry-After": "1"})]

@@ -3,10 +3,12 @@
 import asyncio
 import logging
 import sqlite3
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from starlette.requests import Request
 
 from s2v_core import Charge, ImageRejected, Photo, PromptRejected, Settings, UnknownTicket
 from s2v_core.clip.marks import without
@@ -106,6 +108,20 @@ async def test_after_the_task_id_trouble_is_waited_out_and_told(
     assert job.state is State.DONE
     assert without(studio.store.path(job.clip)) == clip
     assert len(service.calls("submit")) == 1
+
+
+async def test_the_simulator_is_asked_for_every_step(photo: Photo, tmp_path: Path) -> None:
+    at: list[float] = []
+
+    async def note(call: str, request: Request) -> None:
+        if call == "query":
+            at.append(time.monotonic())
+
+    simulator = Simulator(tmp_path / "simulator", film=quick_film, fault=note)
+    async with Studio(Settings(data_dir=tmp_path), simulator=simulator) as studio:
+        await studio.submit(photo, PROMPT)
+        await until(lambda: len(at) > 1, "it is asked for twice")
+    assert at[1] - at[0] < 2.0
 
 
 async def test_a_job_goes_on_without_its_watcher(studio: Studio, service: Service, photo: Photo) -> None:
