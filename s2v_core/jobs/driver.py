@@ -90,15 +90,15 @@ class Driver:
     async def _follow(self, job: Job) -> None:
         """Ask until there is a file, or this round is over."""
         client = self._keys.client(job.key)
-        timing = client.timing
-        left = timing.watch - (job.now - job.began[Stage.QUEUE])
-        if left > 0:
-            timing = replace(timing, watch=left)
-        else:
-            timing = replace(timing, poll=timing.overdue, slow_poll=2 * timing.overdue, watch=GIVE_UP_SECONDS)
+        timing, elapsed = client.timing, job.now - job.began[Stage.QUEUE]
+        if elapsed >= timing.watch:
+            poll, slow_poll = timing.overdue, 2 * timing.overdue
+            timing, elapsed = replace(timing, poll=poll, slow_poll=slow_poll, ready=0.0, watch=GIVE_UP_SECONDS), 0.0
+        elif timing.ready is None:
+            timing = await self._learned(timing, job.provider)
         shown, file_id = (job.status, job.waits), ""
         try:
-            async for task in client.watch(job.task_id, timing=timing):
+            async for task in client.watch(job.task_id, timing=timing, elapsed=elapsed):
                 if (task.status, "") != shown and not await self._advance(job, status=task.status):
                     return
                 shown, file_id = (task.status, ""), task.file_id
@@ -108,6 +108,12 @@ class Driver:
             await self._wait(job, error)
         else:
             await self._advance(job, state=State.FETCHING, file_id=file_id)
+
+    async def _learned(self, timing: Timing, provider: str) -> Timing:
+        try:
+            return timing.learned(await self._ledger.durations(provider))
+        except DatabaseUnavailable:
+            return timing
 
     async def _fetch(self, job: Job) -> None:
         """Save the clip, and only then look at it: `done` waits for nothing but the file."""

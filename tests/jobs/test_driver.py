@@ -13,11 +13,13 @@ import sqlalchemy as sa
 
 from s2v_core import Charge, Photo, Refused, Settings
 from s2v_core.clip.marks import without
+from s2v_core.errors import DatabaseUnavailable
 from s2v_core.jobs.model import Limits, Pace, State
 from s2v_core.jobs.studio import Studio
 from s2v_core.simulator.service import Simulator
 
-from ..support.service import FAST, PROMPT, TASK, Answer, Service, code, task
+from ..support.ledgers import LedgerDriver
+from ..support.service import FAST, FILE, PROMPT, TASK, Answer, Service, code, task
 from ..support.studios import end, locked, rows, studio_at
 from ..support.waiting import until
 
@@ -239,6 +241,68 @@ async def test_a_drive_that_fails_is_logged_told_and_goes_on(
         service.query = good
         assert (await end(studio, seen)).state is State.DONE
     assert len(service.calls("submit")) == 1
+
+
+# Asking
+
+
+def pencil(folder: Path) -> LedgerDriver:
+    return LedgerDriver(f"sqlite:///{folder / 'ledger.db'}")
+
+
+def took(driver: LedgerDriver, provider: str, seconds: float) -> None:
+    """Five clips took so long."""
+    for ticket in "12345":
+        driver.enter(ticket, provider=provider, payer="visitor", key="another")
+        driver.put(ticket, state="done")
+        driver.ago(ticket, sending_at=seconds + 60, ended_at=60)
+
+
+async def test_a_clip_is_asked_for_when_those_before_it_say_that_it_may_be_ready(
+    service: Service, photo: Photo, tmp_path: Path
+) -> None:
+    service.query = [task("Processing"), task("Success", file_id=FILE)]
+    async with studio_at(service, tmp_path) as studio:
+        with closing(pencil(tmp_path)) as driver:
+            took(driver, studio.services.live.label, 4.0)
+        await end(studio, await studio.submit(photo, PROMPT))
+    early, ready = (request.at for request in service.calls("query"))
+    assert ready - early > 2.2
+
+
+async def test_who_takes_a_job_over_asks_at_once_and_then_by_its_true_begin(
+    service: Service, photo: Photo, tmp_path: Path
+) -> None:
+    timing = replace(FAST, watch=1200.0)
+    service.query = [task("Processing")]
+    async with studio_at(service, tmp_path, timing=timing) as studio:
+        job = await studio.submit(photo, PROMPT)
+        await until(lambda: service.calls("query"), "it renders")
+    with closing(pencil(tmp_path)) as driver:
+        took(driver, job.provider, 1000.0)
+        driver.ago(job.ticket, rendering_at=594.0)
+    before = len(service.calls("query"))
+    service.query = [task("Processing"), task("Success", file_id=FILE)]
+    async with studio_at(service, tmp_path, timing=timing) as studio:
+        assert (await end(studio, job)).state is State.DONE
+    at_once, ready = (request.at for request in service.calls("query")[before:])
+    assert ready - at_once > 1.0
+
+
+async def test_a_ledger_that_cannot_say_how_long_clips_take_holds_none_back(
+    service: Service, photo: Photo, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with studio_at(service, tmp_path) as studio:
+
+        def fail(connection: sa.Connection, cursor: object, statement: str, *_: object) -> None:
+            if "jobs.ended_at DESC" in statement:
+                raise sa.exc.OperationalError(statement, None, Exception("away"))
+
+        sa.event.listen(studio._ledger.blocking.database.engine, "before_cursor_execute", fail)
+        with pytest.raises(DatabaseUnavailable):
+            await studio._ledger.durations("")
+        assert (await end(studio, await studio.submit(photo, PROMPT))).state is State.DONE
+    assert "the drive of a job failed" not in caplog.text
 
 
 # Bounds
