@@ -30,13 +30,14 @@ _PACKET_BYTES = 40_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What a click or a program asks for, as it came: the `photo` is an upload, or the JPEG that was made of it.
+    """What a click or a program asks for, as it came: the `photo` is an upload, the path of the JPEG that was made of
+    it, or that JPEG itself.
 
     `service` is `simulator`, `live` at the owner's cost, or `own` at the visitor's; clips are counted by `visitor`. The
     `ticket` is one that was promised already.
     """
 
-    photo: str = ""
+    photo: str | Photo = ""
     link: str = ""
     prompt: str = ""
     prompt_optimizer: bool = True
@@ -150,6 +151,8 @@ class Orders:
         """What is to be said of its photo, which forbids nothing. Raises `ImageRejected`."""
         if not order.photo:
             return ()
+        if isinstance(order.photo, Photo):
+            return (await in_thread(advise, order.photo)).warnings
         _, said = await self._prepared(order.photo)
         return tuple(said["warnings"])
 
@@ -214,6 +217,8 @@ class Orders:
             return public_link(link)
         if not order.photo:
             raise ImageRejected(Reason.NO_PHOTO)
+        if isinstance(order.photo, Photo):
+            return order.photo
         path, _ = await self._prepared(order.photo)
         return Photo(await asyncio.to_thread(uploaded(path, self._cache).read_bytes))
 

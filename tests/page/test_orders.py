@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from s2v_core import ImageRejected, InputRejected, PromptRejected, Refused, Settings
+from s2v_core import ImageRejected, InputRejected, Photo, PromptRejected, Refused, Settings
 from s2v_core.jobs.model import Job
 from s2v_core.jobs.studio import Studio
 from s2v_core.page import cards
@@ -19,7 +19,7 @@ from s2v_core.settings import Key
 from s2v_core.simulator.service import Simulator
 from s2v_core.text import in_a_line, scenes_of
 
-from ..support.photos import PORTRAIT
+from ..support.photos import PORTRAIT, small_photo
 from ..support.service import FAST, KEY, PROMPT, Service, task
 from ..support.waiting import until
 
@@ -57,6 +57,18 @@ async def test_the_jpeg_that_is_sent_takes_the_uploads_place(orders: Orders, cac
     sent = service.calls("submit")[0].json["subject_reference"][0]["image"][0]
     assert sent.startswith("data:image/jpeg;base64,")
     assert said["facts"][1] == f"{len(Path(path).read_bytes()) / 1000:.0f} kB"
+
+
+async def test_a_jpeg_in_memory_is_sent_and_leaves_no_file(
+    orders: Orders, cache: Path, service: Service, photo: Photo
+) -> None:
+    order = Order(photo=photo, prompt=PROMPT, consent=True, service="live")
+    assert await orders.warnings(order) == ()
+    assert await orders.warnings(replace(order, photo=small_photo())) != ()
+    await orders.order(order)
+    await until(lambda: service.calls("submit"), "it is paid")
+    assert service.calls("submit")[0].json["subject_reference"][0]["image"] == [photo.data_url]
+    assert not [path for path in cache.rglob("*.jpg") if path.read_bytes() == photo.jpeg]
 
 
 async def test_a_click_before_the_photo_is_looked_over_sends_the_same_jpeg(
