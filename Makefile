@@ -49,6 +49,6 @@ browser: .venv/test
 	$(BIN)/python -m pip install --quiet --requirement requirements.txt
 	touch $@
 
-.venv/test: tests/requirements.txt .venv/run
+.venv/test: tests/requirements.txt requirements-mcp.txt .venv/run
 	$(BIN)/python -m pip install --quiet --requirement tests/requirements.txt
 	touch $@

@@ -16,11 +16,14 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import suppress
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeAlias
+from urllib.parse import quote
 
 import gradio as gr
 from gradio.data_classes import FileData
+from gradio.route_utils import get_root_url
 from gradio.utils import get_upload_folder
 
 from s2v_core.clip.marks import OPTIMIZER, SCENE
@@ -723,6 +726,18 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
     end_in_words(demo, folder=UPLOADS, outputs=ends, card=ending, as_error=as_gradio_error)
 
 
+def tools() -> Any:
+    """None where requirements-mcp.txt is not installed."""
+    if not find_spec("mcp"):
+        return None
+    from s2v_core.page.mcp import Tools
+
+    def link(file: Path, request: Any) -> str:
+        return f"{get_root_url(request, '/mcp', demo.root_path)}/{quote(address(file), safe='/=')}"
+
+    return Tools(orders, gallery, studio, settings, link)
+
+
 def run(limits: ServerLimits = USUAL) -> None:
     sheets = (ASSETS / "page.css", *sorted((ASSETS / "parts").glob("*.css")))
     serve(
@@ -733,6 +748,7 @@ def run(limits: ServerLimits = USUAL) -> None:
         preview=PREVIEW,
         style="".join(map(for_browser, sheets)),
         early=[name for name in (ASSETS / "early.txt").read_text("utf-8").split() if (SCRIPTS / name).is_file()],
+        tools=tools(),
         limits=limits,
         theme=theme,
         js=for_browser(ASSETS / "page.js"),

@@ -53,6 +53,8 @@ class Reason(StrEnum):
     NO_CONSENT = "no_consent"
     KEY_FORGOTTEN = "key_forgotten"
     NOT_TEXT = "not_text"
+    NO_TOOL = "no_tool"
+    NO_ARGUMENT = "no_argument"
     # The photo.
     PHOTO_EMPTY = "photo_empty"
     PHOTO_MEGABYTES = "photo_megabytes"
@@ -167,6 +169,8 @@ _WORDS: Mapping[Reason, tuple[str, str]] = {
     ),
     Reason.KEY_FORGOTTEN: ("Your key is no longer here.", "Enter it again under “Use your key”."),
     Reason.NOT_TEXT: ("{name} must be text.", ""),
+    Reason.NO_TOOL: ("There is no such tool here, only {tools}.", ""),
+    Reason.NO_ARGUMENT: ("{tool} takes only {names}.", "Leave the rest out; a key goes into the header X-S2V-Key."),
     Reason.PHOTO_EMPTY: ("The photo is empty: it has 0 bytes.", "Choose another."),
     Reason.PHOTO_MEGABYTES: ("The photo has {given} MB; the limit is {most} MB.", "Save it smaller."),
     Reason.PHOTO_NOT_OPENED: (

@@ -3,12 +3,12 @@
 import asyncio
 import os
 import re
-from collections.abc import Awaitable, Callable, Collection
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import parse_qs
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -29,7 +29,10 @@ _ROUTES = {
     "heartbeat": r"GET /gradio_api/heartbeat/[\w-]+",
     "call": r"POST /gradio_api/(queue/join|run/predict|cancel|reset|call/(v2/)?(submit|status|clip))/?",
     "upload": r"POST /gradio_api/upload",
+    # Only POST does anything there, and the others say so.
+    "tool call": r"(GET|POST|DELETE) /mcp",
 }
+_ACTS = {"call", "upload", "tool call"}
 
 
 class Guard:
@@ -57,6 +60,7 @@ class Guard:
         self._app, self._root, self._hops, self._busy = app, root, trusted_hops, busy
         self._folder, self._served = folder, served
         self._hosts, self._rates, self._uploads = Hosts(hosts, trusted_hops), Rates(limits), Uploads(folder, limits)
+        self._tool_bytes = 0
         self._limits, self._frames = limits, " ".join(["frame-ancestors", *(framers or ["'none'"])])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -90,7 +94,7 @@ class Guard:
             await send(message)
 
         try:
-            self._hosts.check(MutableHeaders(raw=scope["headers"]), acts=kind in ("call", "upload"))
+            self._hosts.check(MutableHeaders(raw=scope["headers"]), acts=kind in _ACTS)
             await self._admit(kind, scope, receive, answer)
         except HttpRefusal as refusal:
             await _told(kind, refusal)(scope, receive, answer)
@@ -121,7 +125,14 @@ class Guard:
                 case "upload":
                     await self._uploads(scope, receive, send)
                 case "call":
-                    await self._app(scope, await _read(receive, self._limits), send)
+                    await self._app(scope, _again(await self._read(receive, self._limits.call_bytes), receive), send)
+                case "tool call":
+                    with self._room(scope):
+                        whole = await self._read(receive, self._limits.tool_bytes)
+                        # It can hold a photo, which takes as much work as an uploaded one.
+                        if len(whole) > self._limits.call_bytes:
+                            self._rates.count("upload", who)
+                        await self._app(scope, _again(whole, receive), send)
                 case "file":
                     await self._check_served(scope["path"].partition("=")[2])
                     try:
@@ -150,6 +161,29 @@ class Guard:
             raise HttpRefusal(503, str(error)) from None
         raise HttpRefusal(404, "This file is no longer here.")
 
+    @contextmanager
+    def _room(self, scope: Scope) -> Iterator[None]:
+        """Raises `HttpRefusal` while the bodies of all visitors' tool calls would take too much memory."""
+        most = self._limits.tool_bytes
+        size = min(int(Headers(scope=scope).get("content-length", most)), most)
+        if self._tool_bytes + size > self._limits.tool_bytes_at_once:
+            raise HttpRefusal(503, "Too many photos are being sent at once: try again in a minute.")
+        self._tool_bytes += size
+        try:
+            yield
+        finally:
+            self._tool_bytes -= size
+
+    async def _read(self, receive: Receive, most: int) -> bytes:
+        """Read the body to its end. Raises `HttpRefusal` if it is too long."""
+        whole = bytearray()
+        async for data in body(receive, what="request", seconds=self._limits.call_seconds):
+            whole += data
+            if len(whole) > most:
+                size = f"{most // 1000} kB" if most < 1_000_000 else f"{most // 1_000_000} MB"
+                raise HttpRefusal(413, f"A request can be {size} at most.")
+        return bytes(whole)
+
     def _headers(self, kind: str) -> dict[str, str]:
         kept = {
             "X-Content-Type-Options": "nosniff",
@@ -173,6 +207,10 @@ def _kind(scope: Scope) -> str:
 def _told(kind: str, refusal: HttpRefusal) -> Response:
     if kind == "call":
         return JSONResponse({"detail": str(refusal)}, refusal.status)
+    if kind == "tool call":
+        # As JSON-RPC has it: of any other answer a client shows nobody more than the status.
+        error = {"code": -32000, "message": str(refusal)}
+        return JSONResponse({"jsonrpc": "2.0", "id": None, "error": error}, refusal.status)
     return PlainTextResponse(str(refusal), refusal.status)
 
 
@@ -191,14 +229,9 @@ def _with_first_bytes(send: Send) -> Send:
     return hold
 
 
-async def _read(receive: Receive, limits: ServerLimits) -> Receive:
-    """Read the body to its end. Raises `HttpRefusal` if it is too long."""
-    whole = bytearray()
-    async for data in body(receive, what="request", seconds=limits.call_seconds):
-        whole += data
-        if len(whole) > limits.call_bytes:
-            raise HttpRefusal(413, f"A request can be {limits.call_bytes // 1000} kB at most.")
-    given = iter([{"type": "http.request", "body": bytes(whole)}])
+def _again(whole: bytes, receive: Receive) -> Receive:
+    """Gives a body that was read once more."""
+    given = iter([{"type": "http.request", "body": whole}])
 
     async def again() -> Message:
         return next(given, None) or await receive()

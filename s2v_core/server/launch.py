@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,8 +14,9 @@ from urllib.request import getproxies
 
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from ..errors import S2VError, SettingsError
 from ..settings import Settings
@@ -29,6 +30,8 @@ from .signals import AWAITED, heard, tell
 from .start import aside
 from .streams import StreamGrace
 from .tickets import Tickets
+
+_NO_TOOLS = PlainTextResponse("Tools for assistants are not installed: pip install -r requirements-mcp.txt", 404)
 
 
 class Stoppable(Protocol):
@@ -45,6 +48,14 @@ class Stoppable(Protocol):
     async def may_be_served(self, folder: str) -> bool: ...
 
 
+class Tools(Protocol):
+    """An ASGI application for programs' tools, which has to be open while it is served."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
+
+    def opened(self) -> AbstractAsyncContextManager[None]: ...
+
+
 def serve(
     blocks: Any,
     studio: Stoppable,
@@ -54,12 +65,13 @@ def serve(
     preview: Preview,
     style: str,
     early: Sequence[str] = (),
+    tools: Tools | None = None,
     limits: ServerLimits = USUAL,
     **look: Any,
 ) -> None:
     """Serve a `gr.Blocks` until a signal ends it; what keeps it from starting ends the process with its sentence.
 
-    `uploads` is Gradio's folder for them; the `look` goes to `launch` as it is.
+    `uploads` is Gradio's folder for them; the `tools` answer at `/mcp`; the `look` goes to `launch` as it is.
     """
     _prepare_environment()
     loops: list[asyncio.AbstractEventLoop] = []
@@ -74,7 +86,8 @@ def serve(
             await studio.__aenter__()
         except (S2VError, OSError) as error:
             failed.append(error)
-        yield
+        async with tools.opened() if tools else nullcontext():
+            yield
 
     middleware = [
         _guard(blocks, studio, settings, uploads, limits),
@@ -89,6 +102,8 @@ def serve(
         Route("/manifest.json", partial(_manifest, preview.title)),
         Route(sheet, partial(_sheet, style)),
         Route(PICTURE, partial(_picture, preview.picture)),
+        # Else a GET would be held in a stream that nothing ever comes on.
+        Route("/mcp", tools or _NO_TOOLS, methods=["POST"] if tools else None),
     ]
     app = {"lifespan": lifespan, "middleware": middleware, "routes": routes}
 
@@ -125,6 +140,8 @@ def _cut_off() -> int:
 def _prepare_environment() -> None:
     logging.basicConfig(level=logging.WARNING)
     logging.getLogger("s2v_core").setLevel(logging.INFO)
+    # Its lines, of which anybody can cause any number, repeat what callers send.
+    logging.getLogger("mcp").setLevel(logging.CRITICAL)
     # Else uvicorn believes whatever address a client on this machine claims.
     os.environ["FORWARDED_ALLOW_IPS"] = ""
     # Else `launch` does not return, and nobody hears a signal.

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerLimits:
-    """Per visitor, except for `cache_bytes`, `errors_per_minute`, `visitors` and `sessions`; times are in seconds.
+    """Per visitor, except for `cache_bytes`, `tool_bytes_at_once`, `errors_per_minute`, `visitors` and `sessions`.
+
+    Times are in seconds.
 
     `stream_pause` is how long an event is held back at most, until its page knows that the stream before it is over.
     """
@@ -15,6 +17,10 @@ class ServerLimits:
     concurrent_calls: int = 50
     call_bytes: int = 64_000
     call_seconds: float = 30.0
+    # A photo of 2 MB as base64; in memory it takes several times as much.
+    tool_bytes: int = 3_000_000
+    tool_bytes_at_once: int = 30_000_000
+    concurrent_tool_calls: int = 10
     uploads_per_minute: int = 10
     upload_seconds: float = 120.0
     upload_kept_seconds: float = 86_400.0

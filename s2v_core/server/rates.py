@@ -17,12 +17,14 @@ class Rates:
         self._per_minute = {
             "upload": limits.uploads_per_minute,
             "call": limits.calls_per_minute,
+            "tool call": limits.calls_per_minute,
             "error": limits.errors_per_minute,
         }
         self._places = {
             "stream": (limits.streams, "clips are being watched"),
             "heartbeat": (limits.heartbeats, "pages are open"),
             "call": (limits.concurrent_calls, "calls are running"),
+            "tool call": (limits.concurrent_tool_calls, "calls are running"),
             "upload": (limits.uploads, "photos are being uploaded"),
         }
         self._others = (limits.requests, "requests are open")

@@ -88,6 +88,12 @@ def test_a_program_uploads_follows_and_gets_its_clip(url: str) -> None:
     job = program.predict(photo=handle_file(PORTRAIT), prompt=PROMPT, api_name="/submit")
     assert ended(program, job["ticket"])["state"] == "done"
     assert Path(program.predict(job["ticket"], api_name="/clip")).stat().st_size > 10_000
+    asked = {"name": "clip", "arguments": {"ticket": job["ticket"]}}
+    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": asked}
+    with httpx.Client(trust_env=False) as http:
+        link = http.post(f"{url}mcp", json=call).json()["result"]["structuredContent"]["uri"]
+        assert link.startswith(url)
+        assert http.get(link).status_code == 200
 
 
 def test_a_photo_of_20_mb_gets_through(url: str) -> None:
