@@ -53,6 +53,8 @@ _SAID = {
 _ENDS = {"refused": 3, "cancelled": 3, "failed": 4, "unknown": 5}
 _UNCLEAR, _UNDER_WAY = 5, 6
 _NEWEST = 50
+# A photo or a part of a clip goes over the network in one statement.
+_MOVE_SECONDS = 30.0
 # For what is asked of the ledger between a signal and the studio's end, which takes up to 8 s.
 _MOMENT = 0.7
 _FIRST_ANSWER = 10.0
@@ -87,6 +89,8 @@ def _run(arguments: argparse.Namespace) -> int:
             return _join(settings, arguments)
         case "show":
             return _show_file(settings, arguments.clip)
+        case "move":
+            return _move(settings, arguments.ledger)
         case "simulate":
             return _simulate(settings, arguments)
         case _:
@@ -130,6 +134,8 @@ def _parser() -> argparse.ArgumentParser:
     join.add_argument("-o", "--output", type=Path, metavar="reel.mp4", required=True, help="where to put it")
     show = commands.add_parser("show", help="what a clip's file says of itself, and whether it is from here")
     show.add_argument("clip", metavar="clip.mp4", type=Path)
+    move = commands.add_parser("move", help="copy an SQLite ledger and its files into the PostgreSQL in use")
+    move.add_argument("--ledger", type=Path, metavar="ledger.db", help="default: the one in the data directory")
     simulate = commands.add_parser("simulate", help="serve the simulator over HTTP, on this machine alone")
     simulate.add_argument("--port", type=_port, default=8302)
     commands.add_parser("check", help="which service is used, is the key accepted (a free call), what is left today")
@@ -457,6 +463,27 @@ def _join(settings: Settings, arguments: argparse.Namespace) -> int:
         put(made, output)
     if not is_stdout(output):
         _tell(str(arguments.output))
+    return 0
+
+
+def _move(settings: Settings, path: Path | None) -> int:
+    from .jobs.database import Database
+    from .jobs.move import move
+
+    ledger = (path or settings.data_dir / "ledger.db").absolute()
+    if not ledger.is_file():
+        raise InputRejected(f"There is no ledger {ledger}.")
+    source = Database(ledger, _MOVE_SECONDS)
+    try:
+        target = Database(settings.ledger_url, _MOVE_SECONDS)
+        try:
+            copied, missing = move(source, settings.data_dir, target)
+        finally:
+            target.close()
+    finally:
+        source.close()
+    lost = f" {missing} of their files were not in {settings.data_dir}." if missing else ""
+    _tell(f"{copied} jobs were copied.{lost} The old ledger and its files stay as they are.")
     return 0
 
 
