@@ -20,7 +20,7 @@ from ..support.service import PROMPT
 
 pytestmark = pytest.mark.long
 
-LINES = re.search(r"```nginx\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
+LINES = re.search(r"^```nginx\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)[1]
 CONFIGURATION = """
 daemon off; pid {folder}/pid; error_log {folder}/error.log; user root;
 events {{}}
