@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from . import postgresql
 from .forks import ROOT
@@ -31,11 +32,19 @@ http {{
 
 @dataclass
 class Replicas:
-    """The address of nginx, and of each process behind it, with its folder."""
+    """The address of nginx, and of each process behind it, with its folder; and of their database."""
 
     url: str
     each: list[str]
     folders: list[Path]
+    database_url: str
+
+    def states(self) -> list[str]:
+        """Of all jobs."""
+        address = sa.make_url(self.database_url).set(drivername="postgresql+psycopg")
+        engine = sa.create_engine(address, poolclass=sa.NullPool)
+        with engine.connect() as connection:
+            return list(connection.scalars(sa.text("SELECT state FROM jobs")))
 
     def kill(self, number: int) -> None:
         os.kill(int((self.folders[number] / "pid").read_text()), 9)
@@ -62,4 +71,4 @@ def replicas(folder: Path, count: int, **environment: str) -> Iterator[Replicas]
         nginx = subprocess.Popen([str(_NGINX), "-e", "stderr", "-p", str(folder), "-c", str(folder / "nginx.conf")])
         stack.callback(nginx.wait, 10)
         stack.callback(nginx.terminate)
-        yield Replicas(f"http://127.0.0.1:{port}/", each, folders)
+        yield Replicas(f"http://127.0.0.1:{port}/", each, folders, database_url)
