@@ -73,8 +73,11 @@ class Timing:
     unknown_task: float = 60.0
 
     def learned(self, took: Sequence[float]) -> "Timing":
-        """With what is known of how long renders take, the newest first; of fewer than five nothing is."""
-        newest = took[:50]
+        """With what is known of how long renders take, the newest first; of fewer than five nothing is.
+
+        One that took longer than a task is watched was found late: it says nothing of the service.
+        """
+        newest = [each for each in took if each <= self.watch][:50]
         if len(newest) < 5:
             return self
         return replace(self, ready=0.6 * min(newest), late=quantiles(newest, n=20, method="inclusive")[-1])

@@ -42,6 +42,12 @@ def test_what_takes_longer_than_nearly_all_is_asked_for_less_often() -> None:
     assert [timing.pause(elapsed, random=middle) for elapsed in (187.0, 189.0)] == [4.0, 10.0]
 
 
+def test_what_was_found_long_after_it_was_ready_does_not_count() -> None:
+    # As of a job whose server was away for a night.
+    assert Timing().learned([30_000.0] * 40 + TOOK).ready == 36.0
+    assert Timing().learned([30_000.0] * 40).ready is None
+
+
 def test_only_the_newest_fifty_count() -> None:
     assert Timing().learned([100.0] * 50 + [10.0]).ready == 60.0
     assert Timing().learned([100.0] * 49 + [10.0]).ready == 6.0
