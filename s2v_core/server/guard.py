@@ -127,7 +127,7 @@ class Guard:
                 case "call":
                     await self._app(scope, _again(await self._read(receive, self._limits.call_bytes), receive), send)
                 case "tool call":
-                    with self._room(scope):
+                    with self._room(scope, who):
                         whole = await self._read(receive, self._limits.tool_bytes)
                         # It can hold a photo, which takes as much work as an uploaded one.
                         if len(whole) > self._limits.call_bytes:
@@ -151,7 +151,10 @@ class Guard:
         if not self._served:
             return
         # As Gradio finds it, whatever the path looks like.
-        folder, asked = await asyncio.to_thread(lambda: [os.path.realpath(each) for each in (self._folder, path)])
+        try:
+            folder, asked = await asyncio.to_thread(lambda: [os.path.realpath(each) for each in (self._folder, path)])
+        except (OSError, ValueError):
+            raise HttpRefusal(404, "There is nothing here.") from None
         if not asked.startswith(f"{folder}/"):
             return
         try:
@@ -162,17 +165,22 @@ class Guard:
         raise HttpRefusal(404, "This file is no longer here.")
 
     @contextmanager
-    def _room(self, scope: Scope) -> Iterator[None]:
-        """Raises `HttpRefusal` while the bodies of all visitors' tool calls would take too much memory."""
+    def _room(self, scope: Scope, who: str) -> Iterator[None]:
+        """Raises `HttpRefusal` while the bodies of tool calls with photos would take too much memory."""
         most = self._limits.tool_bytes
         size = min(int(Headers(scope=scope).get("content-length", most)), most)
+        if size <= self._limits.call_bytes:
+            yield
+            return
         if self._tool_bytes + size > self._limits.tool_bytes_at_once:
             raise HttpRefusal(503, "Too many photos are being sent at once: try again in a minute.")
-        self._tool_bytes += size
-        try:
-            yield
-        finally:
-            self._tool_bytes -= size
+        # Nobody takes all of it.
+        with self._rates.place("photo of a tool call", who):
+            self._tool_bytes += size
+            try:
+                yield
+            finally:
+                self._tool_bytes -= size
 
     async def _read(self, receive: Receive, most: int) -> bytes:
         """Read the body to its end. Raises `HttpRefusal` if it is too long."""

@@ -26,6 +26,7 @@ class Rates:
             "call": (limits.concurrent_calls, "calls are running"),
             "tool call": (limits.concurrent_tool_calls, "calls are running"),
             "upload": (limits.uploads, "photos are being uploaded"),
+            "photo of a tool call": (limits.uploads, "photos are being sent"),
         }
         self._others = (limits.requests, "requests are open")
         self._times: dict[tuple[str, str], deque[float]] = {}
