@@ -11,9 +11,12 @@ from sqlalchemy import select, update
 from ..errors import InputRejected
 from ..photo.prepare import is_link
 from .database import Clock, Database
-from .files import put
+from .files import FolderFiles, drop, put
 from .model import UNDER_WAY
-from .schema import JOBS, LEDGER
+from .schema import JOBS, LEDGER, LOOPS
+
+# Some heartbeats.
+_ALIVE_SECONDS = 20.0
 
 
 def move(source: Database, folder: Path, target: Database) -> tuple[int, int]:
@@ -24,25 +27,42 @@ def move(source: Database, folder: Path, target: Database) -> tuple[int, int]:
     """
     if not target.shared:
         raise InputRejected("S2V_DATABASE_URL is to be the PostgreSQL database that everything goes to.")
+    for ledger, which in ((source, "old"), (target, "new")):
+        _check_idle(ledger, which)
     with source.read() as connection:
-        held = sa.and_(JOBS.c.state.in_(UNDER_WAY), JOBS.c.leased_until > Clock())
-        if connection.scalar(select(sa.func.count()).where(held)):
-            raise InputRejected("A process is at work on the old ledger: stop it first. Nothing was copied.")
         rows = [dict(row) for row in connection.execute(select(JOBS).order_by(JOBS.c.queued_at)).mappings()]
     _adopt(source, target)
-    copied = missing = 0
+    copied, missing, files = 0, 0, FolderFiles(folder)
     for row in rows:
         with target.aside() as connection:
-            if connection.scalar(select(JOBS.c.ticket).where(JOBS.c.ticket == row["ticket"])):
+            there = connection.execute(select(JOBS).where(JOBS.c.ticket == row["ticket"])).mappings().one_or_none()
+            names = [name for name in (row["photo"], row["clip"]) if name and not is_link(name)]
+            if there and row["deleted_at"] and not there["deleted_at"]:
+                # Deleted on the old page, after it was copied.
+                values = {"prompt": "", "photo": "", "clip": "", "deleted_at": row["deleted_at"]}
+                connection.execute(update(JOBS).where(JOBS.c.ticket == row["ticket"]).values(values))
+                drop(connection, [name for name in (there["photo"], there["clip"]) if name and not is_link(name)])
                 continue
-            for name in filter(None, (row["clip"], "" if is_link(row["photo"]) else row["photo"])):
-                if (folder / name).is_file():
-                    put(connection, name, folder / name)
+            for name in names if not there else [name for name in names if name in (there["photo"], there["clip"])]:
+                if files.has(name):
+                    put(connection, name, files.path(name))
                 else:
                     missing += 1
-            connection.execute(JOBS.insert().values(row))
-            copied += 1
+            if not there:
+                connection.execute(JOBS.insert().values(row))
+                copied += 1
     return copied, missing
+
+
+def _check_idle(ledger: Database, which: str) -> None:
+    """Raises `InputRejected` where a process has shown a sign of life of late."""
+    with ledger.read() as connection:
+        alive = select(sa.func.count()).select_from(LOOPS).where(LOOPS.c.ran_at > Clock(-_ALIVE_SECONDS))
+        held = sa.and_(JOBS.c.state.in_(UNDER_WAY), JOBS.c.leased_until > Clock())
+        if connection.scalar(alive) or connection.scalar(select(sa.func.count()).where(held)):
+            raise InputRejected(
+                f"A process is at work on the {which} ledger, or was a minute ago: stop it first. Nothing was copied."
+            )
 
 
 def _adopt(source: Database, target: Database) -> None:
