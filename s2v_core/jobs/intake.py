@@ -43,16 +43,22 @@ class Intake:
         if service.simulated:
             await self._check_disk()
         paid = service.columns(self._keys.key_for(service.payer, own))
-        ticket, job = ticket or new_ticket(), None
+        promised, ticket, job = bool(ticket), ticket or new_ticket(), None
         if isinstance(subject, Photo):
-            photo = await asyncio.to_thread(self._store.keep, subject.jpeg)
+            try:
+                photo = await asyncio.to_thread(self._store.keep, subject.jpeg)
+            except DatabaseUnavailable:
+                # There is no row, and never will be.
+                raise Refused(Reason.LEDGER_SLOW, {"seconds": f"{self._seconds:g}"}) from None
             content = hashlib.sha256(subject.jpeg).hexdigest()
         else:
             photo = content = str(subject)
         asked = (paid["service"], paid["key"], visitor, content, prompt, str(prompt_optimizer))
         values = {"visitor": visitor, "photo": photo, "prompt": prompt, "prompt_optimizer": prompt_optimizer}
         try:
-            job = await self._enter(ticket, self._ledger.blocking.fingerprint(*asked), **paid | values)
+            job = await self._enter(
+                ticket, self._ledger.blocking.fingerprint(*asked), promised=promised, **paid | values
+            )
         finally:
             new = job is not None and job.ticket == ticket
             if not new and isinstance(subject, Photo):

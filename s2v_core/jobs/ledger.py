@@ -22,7 +22,7 @@ from .admission import YOUNG, check_room, count, spent_today, used_today, verdic
 from .database import Clock, Database
 from .files import drop, put
 from .model import UNDER_WAY, Job, Limits, Pace, Payer, State
-from .schema import BEGINS, GOES, JOBS, KEEPS, LOOPS, because
+from .schema import BEGINS, GOES, JOBS, KEEPS, LOOPS, PROMISED, because
 
 # A click that waited longer than this while no server ran is not paid for any more.
 STALE_SECONDS = 600
@@ -48,11 +48,13 @@ class Ledger:
         return hmac.digest(self.database.pepper.encode(), "\0".join(parts).encode(), hashlib.sha256).hex()
 
     def enter(
-        self, ticket: str, worker: str, request: str, /, *, limits: Limits, until: float, **values: Any
-    ) -> Job | None:
-        """Queue a job, or find the same request under way. Raises `Busy`.
+        self, ticket: str, worker: str, request: str, /,
+        *, limits: Limits, until: float, promised: bool = False, **values: Any,
+    ) -> Job | None:  # fmt: skip
+        """Queue a job, or find the same request under way, to which a `promised` ticket leads from then on.
 
-        None where its turn comes after the moment `until` of the monotonic clock: then nothing was written.
+        None where its turn comes after the moment `until` of the monotonic clock: then nothing was written. Raises
+        `Busy`.
         """
         with self.database.write() as connection:
             if time.monotonic() > until:
@@ -60,6 +62,9 @@ class Ledger:
             same = sa.and_(JOBS.c.request == request, JOBS.c.state.in_(UNDER_WAY), YOUNG)
             twin = select(JOBS.c.ticket).where(same)
             if other := connection.scalar(twin):
+                known = select(PROMISED.c.ticket).where(PROMISED.c.promised == ticket)
+                if promised and other != ticket and not connection.scalar(known):
+                    connection.execute(PROMISED.insert().values(promised=ticket, ticket=other))
                 return self._one(connection, str(other))
             check_room(connection, values["visitor"], limits)
             times = {"queued_at": Clock(), "changed_at": Clock(), "leased_until": Clock(self._lease)}
@@ -134,7 +139,9 @@ class Ledger:
     def miss_clip(self, ticket: str, clip: str, *, fetch: bool) -> None:
         """The clip's file is gone: it is to be fetched again, or else the row says why it is not."""
         with self.database.write() as connection:
-            missed = sa.and_(JOBS.c.ticket == ticket, JOBS.c.state == State.DONE, JOBS.c.clip == clip)
+            # Not of what was deleted meanwhile.
+            there = sa.and_(JOBS.c.ticket == ticket, JOBS.c.deleted_at.is_(None))
+            missed = sa.and_(there, JOBS.c.state == State.DONE, JOBS.c.clip == clip)
             if fetch:
                 free = {"fetching_at": Clock(), "ended_at": None, "leased_until": Clock()}
                 self._set(connection, missed, state=State.FETCHING, clip="", **free | because(Reason.CLIP_GONE))
@@ -217,8 +224,12 @@ class Ledger:
             return self._all(connection, JOBS.c.ticket.in_(tickets)) if tickets else []
 
     def job(self, ticket: str) -> Job | None:
+        """Also by a ticket that was promised for the same request."""
         with self.database.read() as connection:
-            return self._one(connection, ticket)
+            if job := self._one(connection, ticket):
+                return job
+            other = connection.scalar(select(PROMISED.c.ticket).where(PROMISED.c.promised == ticket))
+            return self._one(connection, str(other)) if other else None
 
     def of_file(self, sums: Collection[str]) -> Job | None:
         """A job whose clip has one of these SHA-256 sums."""

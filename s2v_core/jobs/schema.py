@@ -82,6 +82,13 @@ LOOPS = sa.Table(
     sa.Column("trouble", sa.Text, server_default=""),
 )
 
+# Tickets that were told before it was known that the same request was under way, with a ticket of its own.
+PROMISED = sa.Table(
+    "promised",
+    _META,
+    sa.Column("promised", sa.String(40), primary_key=True),
+    sa.Column("ticket", sa.String(40)),
+)
 # Photos and clips, where many machines share a ledger: on PostgreSQL alone.
 FILES = sa.Table(
     "files",

@@ -35,6 +35,18 @@ def test_the_same_request_under_way_is_the_same_job(driver: LedgerDriver) -> Non
     assert [job.ticket for job in driver.ledger.jobs()] == ["three", "one"]
 
 
+def test_a_ticket_that_was_promised_for_the_same_request_leads_to_its_job(driver: LedgerDriver) -> None:
+    assert driver.enter("one", "same") == "one"
+    for _ in range(2):
+        assert driver.enter("two", "same", promised=True) == "one"
+    assert driver.enter("three", "same") == "one"
+    assert (driver.job("two").ticket, driver.ledger.job("three")) == ("one", None)
+    # Its own, if it is queued as it was promised.
+    assert driver.enter("four", "other", promised=True) == "four"
+    assert driver.enter("four", "other", promised=True) == "four"
+    assert driver.job("four").ticket == "four"
+
+
 @pytest.mark.parametrize("state", sorted(set(State) - set(UNDER_WAY)))
 def test_the_same_request_after_an_end_is_a_new_job(driver: LedgerDriver, state: State) -> None:
     driver.enter("one", "request")
