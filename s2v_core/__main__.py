@@ -6,7 +6,7 @@ import hashlib
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -273,27 +273,27 @@ async def _follow(studio: "Studio", seen: "list[Job]") -> None:
 def _end(settings: Settings, seen: "Job", output: Path | None, named: Path | None) -> int:
     """Tell how the job stands, by its row; the exit code."""
     try:
-        job = _row(settings, seen.ticket) or seen
+        found, path = _row(settings, seen.ticket)
     except (SettingsError, DatabaseUnavailable):
         return _cut_off([seen])
+    job = found or seen
     if job.state == "done" and job.clip:
-        return _hand_over(job, settings.data_dir / job.clip, output, named)
+        return _hand_over(job, path(job.clip), output, named)
     return _without_clip(job)
 
 
-def _row(settings: Settings, ticket: str) -> "Job | None":
-    """The job, and its files, from wherever they are."""
+def _row(settings: Settings, ticket: str) -> "tuple[Job | None, Callable[[str], Path]]":
+    """The job, and where its photo and its clip are by now."""
     from .jobs.files import files_in
     from .jobs.ledger import Ledger
 
     ledger = Ledger(settings.ledger_url)
     try:
-        job = ledger.job(ticket)
+        job, files = ledger.job(ticket), files_in(settings.data_dir, ledger.database)
         if job and job.state == "done":
-            files = files_in(settings.data_dir, ledger.database)
             for name in filter(None, (job.clip, "" if is_link(job.photo) else job.photo)):
                 files.has(name)
-        return job
+        return job, files.path
     finally:
         ledger.close()
 
@@ -370,12 +370,12 @@ def _pin(settings: Settings, arguments: argparse.Namespace) -> int:
     from .clip.pictures import NotAClip
     from .page.cards import made_by
 
-    job = _row(settings, arguments.ticket)
+    job, path = _row(settings, arguments.ticket)
     if job is None:
         raise UnknownTicket
     if job.state != "done" or not job.clip:
         return _without_clip(job)
-    clip, portrait = settings.data_dir / job.clip, settings.data_dir / job.photo
+    clip, portrait = path(job.clip), path(job.photo)
     _check_files(job, clip, portrait)
     folder = _example(job, arguments.name, arguments.folder or example.EXAMPLES)
     date = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
@@ -444,12 +444,12 @@ def _join(settings: Settings, arguments: argparse.Namespace) -> int:
     if not 2 <= len(arguments.tickets) <= MOST_PARTS:
         raise InputRejected(f"A reel has 2 to {MOST_PARTS} clips.")
     for ticket in arguments.tickets:
-        job = _row(settings, ticket)
+        job, path = _row(settings, ticket)
         if job is None:
             raise UnknownTicket
         if job.state != "done" or not job.clip:
             return _without_clip(job)
-        clip = settings.data_dir / job.clip
+        clip = path(job.clip)
         _check_clip(job, clip)
         parts.append((clip, made_by(job)))
     with TemporaryDirectory() as folder:
@@ -469,8 +469,9 @@ def _join(settings: Settings, arguments: argparse.Namespace) -> int:
 def _move(settings: Settings, path: Path | None) -> int:
     from .jobs.database import Database
     from .jobs.move import move
+    from .mounts import ledger_folder
 
-    ledger = (path or settings.data_dir / "ledger.db").absolute()
+    ledger = (path or ledger_folder(settings.data_dir) / "ledger.db").absolute()
     if not ledger.is_file():
         raise InputRejected(f"There is no ledger {ledger}.")
     source = Database(ledger, _MOVE_SECONDS)
@@ -483,7 +484,8 @@ def _move(settings: Settings, path: Path | None) -> int:
     finally:
         source.close()
     lost = f" {missing} of their files were not in {settings.data_dir}." if missing else ""
-    _tell(f"{copied} jobs were copied.{lost} The old ledger and its files stay as they are.")
+    kept = "The old ledger and its files stay as they are, also what is deleted from now on: remove them yourself."
+    _tell(f"{copied} jobs were copied.{lost} {kept}")
     return 0
 
 

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import func, select
 
 from ..atomic import atomic_write
+from ..eviction import evict
 from .database import Clock, Database
 from .schema import FILES
 
@@ -28,6 +29,9 @@ _ORPHAN_SECONDS = 25 * 3600.0
 _UNCLAIMED_SECONDS = 30 * 24 * 3600.0
 # A file in the cache is older than the row that is being written for it.
 _CACHED_SECONDS = 60.0
+_CACHE_BYTES = 2_000_000_000
+# Names in one statement, of which a driver takes only so many.
+_AT_ONCE = 1000
 
 
 class FolderFiles:
@@ -110,13 +114,20 @@ class FolderFiles:
     def publish(self, folder: str, clips: Sequence[str]) -> None:
         """In this folder there will be a copy of these clips."""
 
-    def may_be_served(self, folder: str) -> bool:
-        """Whether all clips that were published there still are."""
-        return True
+    def published(self, folder: str) -> list[str]:
+        """The clips of which there is a copy in this folder, as far as it is known."""
+        return []
+
+    def kept(self, names: Collection[str]) -> set[str]:
+        """Those of these that there are."""
+        return {name for name in names if self.has(name)}
 
     def forget(self, arriving: Collection[str]) -> list[str]:
         """Let go of what another machine has deleted; the folders of what was published of it."""
         return []
+
+    def unpublish(self, folder: str) -> None:
+        """There is no copy there any more."""
 
     def older(self, seconds: float) -> Iterator[Path]:
         """Those here that have not been touched for so long, with what was made of them."""
@@ -147,13 +158,15 @@ class DatabaseFiles(FolderFiles):
         """In the database before this returns. Raises `DatabaseUnavailable`."""
         super().keep(name, data)
         with self._database.aside() as connection:
+            drop(connection, [name])
             put(connection, name, self.path(name))
 
     def has(self, name: str) -> bool:
-        """Whether it is here by now, from the database. Raises `DatabaseUnavailable`."""
+        """Whether it is here by now, from the database. Raises `DatabaseUnavailable`, and `OSError` on a full disk."""
         path = self.path(name)
         if not name or path.is_file():
             return bool(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
         with self._database.read() as connection:
             parts = connection.execution_options(yield_per=1).scalars(
                 select(FILES.c.data).where(FILES.c.name == name).order_by(FILES.c.part)
@@ -176,35 +189,39 @@ class DatabaseFiles(FolderFiles):
 
     def kept(self, names: Collection[str]) -> set[str]:
         """Those of these that the database has. Raises `DatabaseUnavailable`."""
+        found, asked = set[str](), sorted(names)
         with self._database.read() as connection:
-            return set(connection.scalars(select(FILES.c.name).where(FILES.c.name.in_(names), FILES.c.part == 0)))
+            for first in range(0, len(asked), _AT_ONCE):
+                some = FILES.c.name.in_(asked[first : first + _AT_ONCE])
+                found.update(connection.scalars(select(FILES.c.name).where(some, FILES.c.part == 0)))
+        return found
 
     def publish(self, folder: str, clips: Sequence[str]) -> None:
         mark = self._folder / _PUBLISHED / folder
-        mark.parent.mkdir(exist_ok=True)
-        with atomic_write(mark) as part:
-            part.write_text("\n".join(clips))
+        if not mark.exists():
+            mark.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_write(mark) as part:
+                part.write_text("\n".join(clips))
 
-    def may_be_served(self, folder: str) -> bool:
-        """Raises `DatabaseUnavailable`."""
+    def published(self, folder: str) -> list[str]:
         try:
-            clips = (self._folder / _PUBLISHED / folder).read_text().split()
+            return (self._folder / _PUBLISHED / folder).read_text().split()
         except (OSError, ValueError):
-            return True
-        return self.kept(clips) == set(clips)
+            return []
+
+    def unpublish(self, folder: str) -> None:
+        (self._folder / _PUBLISHED / folder).unlink(missing_ok=True)
 
     def forget(self, arriving: Collection[str]) -> list[str]:
+        evict(self._folder, _CACHE_BYTES, spare=lambda name: "." not in name or name.endswith(".part"))
         cached = {path: _stem(path) + _SUFFIXES[path.parent.name] for path in self.older(_CACHED_SECONDS)}
         kept = self.kept(set(cached.values()))
         for path, name in cached.items():
             if name not in kept and _stem(path) not in arriving:
                 path.unlink(missing_ok=True)
-        marks = {mark: mark.read_text().split() for mark in (self._folder / _PUBLISHED).glob("*[0-9a-f]")}
+        marks = {mark.name: self.published(mark.name) for mark in (self._folder / _PUBLISHED).glob("*[0-9a-f]")}
         kept = self.kept({clip for clips in marks.values() for clip in clips})
-        gone = [mark for mark, clips in marks.items() if not kept.issuperset(clips)]
-        for mark in gone:
-            mark.unlink(missing_ok=True)
-        return [mark.name for mark in gone]
+        return [folder for folder, clips in marks.items() if not kept.issuperset(clips)]
 
     def clear_away(self, unnamed: Callable[[Collection[str]], set[str]], arriving: Collection[str]) -> None:
         """A photo that no row names goes after a day. Raises `DatabaseUnavailable`."""
@@ -225,22 +242,28 @@ class _Nothing(Exception):
 
 
 def files_in(folder: Path, database: Database) -> FolderFiles:
-    """Where a ledger's files lie: beside one of SQLite in the folder, else in its database."""
-    return DatabaseFiles(folder, database) if database.shared else FolderFiles(folder)
+    """Where a ledger's files lie: in this folder, or in its database, of which the folder has a cache.
+
+    What lay in the folder before is not the cache's, and stays.
+    """
+    cache = folder / f"cache-{database.identity[:8]}"
+    return DatabaseFiles(cache, database) if database.shared else FolderFiles(folder)
 
 
 def put(connection: sa.Connection, name: str, path: Path) -> None:
-    """Into the database, in this transaction; again if need be."""
-    drop(connection, [name])
+    """Into the database, in this transaction, if it is not there: a name is of one content alone."""
+    if connection.scalar(select(FILES.c.name).where(FILES.c.name == name, FILES.c.part == 0)):
+        return
     with path.open("rb") as file:
         for number, data in enumerate(iter(lambda: file.read(PART_BYTES), b"")):
             values = {"name": name, "part": number, "data": data, "kept_at": Clock()}
             connection.execute(FILES.insert().values(values))
 
 
-def drop(connection: sa.Connection, names: Collection[str]) -> None:
+def drop(connection: sa.Connection, names: Sequence[str]) -> None:
     """Out of the database, in this transaction."""
-    connection.execute(sa.delete(FILES).where(FILES.c.name.in_(names)))
+    for first in range(0, len(names), _AT_ONCE):
+        connection.execute(sa.delete(FILES).where(FILES.c.name.in_(names[first : first + _AT_ONCE])))
 
 
 def _stem(path: Path) -> str:

@@ -72,6 +72,10 @@ class FileStore:
         """Whether the file is here by now."""
         return self._files.has(name)
 
+    def is_kept(self, name: str) -> bool:
+        """Whether there is such a file, here or elsewhere."""
+        return bool(self._files.kept([name]))
+
     def pictures(self, job: Job) -> dict[str, str]:
         """Data URLs of the `reference`, small, and of the clip's `poster`, `stills` and `faces`, if they are here.
 
@@ -109,9 +113,9 @@ class FileStore:
         # Whoever was given the address of the one cannot guess the other's.
         kind, folder = "simulated-" if job.simulated else "", self._public_dir_of(job.ticket, scene=scene)
         copy = folder / f"s2v-{kind}{slug(job.prompt) or 'clip'}.mp4"
+        self._files.publish(folder.name, [job.clip])
         if not copy.is_file():
             self.has(job.clip)
-            self._files.publish(folder.name, [job.clip])
             copy.parent.mkdir(parents=True, exist_ok=True)
             with atomic_write(copy) as part:
                 shutil.copyfile(self.path(job.clip), part)
@@ -128,10 +132,10 @@ class FileStore:
         from ..clip.reel import join
 
         made = self._public_dir / "-".join(self._part(job.ticket) for job in jobs) / _REEL
+        self._files.publish(made.parent.name, [job.clip for job in jobs])
         if not made.is_file():
             for job in jobs:
                 self.has(job.clip)
-            self._files.publish(made.parent.name, [job.clip for job in jobs])
             made.parent.mkdir(parents=True, exist_ok=True)
             with atomic_write(made) as part:
                 join([(self.path(job.clip), made_by(job)) for job in jobs], part, version=__version__)
@@ -162,7 +166,13 @@ class FileStore:
 
     def may_be_served(self, folder: str) -> bool:
         """Whether all clips that were published in this folder still are. Raises `DatabaseUnavailable`."""
-        return self._files.may_be_served(folder)
+        if not self._files.shared:
+            return True
+        clips = self._files.published(folder)
+        if not clips:
+            # Nothing that is ours to judge, or a clip of which nobody knows any more what it shows.
+            return not any((self._public_dir / folder).glob("s2v-*.mp4"))
+        return self._files.kept(clips) == set(clips)
 
     def sweep(self) -> None:
         """What a dead process was writing, and what another machine has deleted."""
@@ -171,6 +181,9 @@ class FileStore:
                 path.unlink(missing_ok=True)
         for folder in self._files.forget(self._arriving):
             shutil.rmtree(self._public_dir / folder, ignore_errors=True)
+            # In this order: what is still there stays known.
+            if not (self._public_dir / folder).exists():
+                self._files.unpublish(folder)
 
     def clear_away(self, unnamed: Callable[[Collection[str]], set[str]]) -> None:
         """What no row names."""

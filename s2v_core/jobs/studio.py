@@ -186,7 +186,7 @@ class Studio:
         job = await self._ledger.job(ticket) if ticket.isascii() and ticket.isprintable() else None
         if job is None:
             raise UnknownTicket()
-        if job.state is State.DONE and job.clip and not await asyncio.to_thread(self.store.has, job.clip):
+        if job.state is State.DONE and job.clip and not await asyncio.to_thread(self.store.is_kept, job.clip):
             return await self._miss(job)
         return job
 

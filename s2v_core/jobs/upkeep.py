@@ -73,8 +73,8 @@ class Upkeep:
         # One of which no frame can be shown here is still what was paid for.
         try:
             photo = None if is_link(job.photo) else self._store.path(job.photo)
-            if photo:
-                await asyncio.to_thread(self._store.has, job.photo)
+            for name in filter(None, (job.clip, "" if is_link(job.photo) else job.photo)):
+                await asyncio.to_thread(self._store.has, name)
             await pictures.pictures(self._store.path(job.clip), photo)
             return
         except pictures.NotAClip as error:

@@ -83,6 +83,18 @@ def test_what_was_kept_is_there_whole_until_it_is_removed(files: FolderFiles) ->
     assert (files.has("photos/a.jpg"), files.has("photos/b.jpg")) == (False, True)
 
 
+def test_what_lay_in_a_folder_before_is_not_taken_for_a_cache(shared: LedgerDriver, tmp_path: Path) -> None:
+    before = FolderFiles(tmp_path)
+    before.make("ours", lambda stems: set(stems))
+    before.keep("clips/a.mp4", b"a clip")
+    os.utime(before.path("clips/a.mp4"), (0, 0))
+    files = files_in(tmp_path, shared.ledger.database)
+    files.make(shared.ledger.identity, shared.ledger.unnamed)
+    FileStore(files, tmp_path / "public").sweep()
+    files.clear_away(shared.ledger.unnamed, set())
+    assert before.path("clips/a.mp4").read_bytes() == b"a clip"
+
+
 def test_what_is_kept_twice_is_the_second(files: FolderFiles) -> None:
     for data in (LONG, b"shorter"):
         files.keep("photos/a.jpg", data)
@@ -133,7 +145,7 @@ def test_what_one_machine_keeps_another_has(shared: LedgerDriver, machine: Machi
     assert other.publish(shared.job("s2v_a")).read_bytes() == LONG
 
 
-def test_what_one_machine_deletes_no_other_serves(shared: LedgerDriver, machine: Machine) -> None:
+def test_what_one_machine_deletes_no_other_serves(shared: LedgerDriver, machine: Machine, tmp_path: Path) -> None:
     one, other = machine(), machine()
     a_clip(shared, one)
     job = shared.job("s2v_a")
@@ -143,6 +155,11 @@ def test_what_one_machine_deletes_no_other_serves(shared: LedgerDriver, machine:
     assert shared.ledger.erase("s2v_a")
     assert parts(shared) == []
     assert not any(store.may_be_served(path.parent.name) for store, path in zip((one, other), published, strict=True))
+    # Nor what was published by somebody who is not remembered.
+    other._files.unpublish(published[1].parent.name)
+    assert not other.may_be_served(published[1].parent.name)
+    assert other.may_be_served("0123456789abcdef0123456789abcdef")
+    other._files.publish(published[1].parent.name, [job.clip])
     one.remove("s2v_a", job.photo, job.clip)
     # Its row names nothing any more: another machine's copies go by themselves.
     shared.ledger.clear("s2v_a")
@@ -150,7 +167,8 @@ def test_what_one_machine_deletes_no_other_serves(shared: LedgerDriver, machine:
     for path in (path for path in other.path("").rglob("*") if path.is_file()):
         os.utime(path, (old, old))
     other.sweep()
-    assert [path for path in other.path("").rglob("*") if path.is_file()] == []
+    assert [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix in {".mp4", ".jpg"}] == []
+    assert other._files.published(published[1].parent.name) == []
 
 
 def test_a_clip_and_its_end_are_one_transaction(
