@@ -63,7 +63,7 @@ class Driver:
     async def _subject(self, job: Job) -> Photo | PublicLink:
         if is_link(job.photo):
             return PublicLink(job.photo)
-        return await asyncio.to_thread(self._store.photo, job.photo)
+        return await self._store.run(self._store.photo, job.photo)
 
     async def bring(self, ticket: str, since: float) -> None:
         """From the task's id to the clip. It is asked for during 24 hours from the click, or from `since`."""
@@ -123,7 +123,7 @@ class Driver:
             except NotDownloaded as error:
                 await self._wait(job, error)
                 return
-            came, served = await asyncio.to_thread(self._store.mark, name, job)
+            came, served = await self._store.run(self._store.mark, name, job)
             file = self._store.path(name)
             now = await self._ledger.record_clip(job.ticket, name, came=came, served=served, file=file)
         if now and now.clip == name:
@@ -131,7 +131,7 @@ class Driver:
             if job.simulated:
                 await asyncio.to_thread(self._simulator.forget, job.task_id)
         elif now and (now.clip or now.deleted):
-            await asyncio.to_thread(self._store.remove, job.ticket, "", name)
+            await self._store.run(self._store.remove, job.ticket, "", name)
 
     async def _wait(self, job: Job, error: NotDownloaded) -> None:
         await self._advance(job, *_why(error))

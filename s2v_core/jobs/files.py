@@ -6,9 +6,10 @@ Every method blocks. A file is named `photos/….jpg` or `clips/….mp4`.
 import logging
 import os
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import func, select
@@ -79,12 +80,17 @@ class FolderFiles:
             path.unlink(missing_ok=True)
             (self._folder / _UNCLAIMED / path.name).unlink(missing_ok=True)
 
-    def size(self, names: Iterable[str]) -> int:
+    def read(self, name: str) -> bytes:
+        """Raises `FileNotFoundError` where there is no such file."""
+        self.has(name)
+        return self.path(name).read_bytes()
+
+    def sizes(self, names: Collection[str]) -> dict[str, int]:
         """Bytes of those of these that are here."""
-        found = 0
+        found = {}
         for name in names:
             with suppress(OSError):
-                found += self.path(name).stat().st_size
+                found[name] = self.path(name).stat().st_size
         return found
 
     def clear_away(self, unnamed: Callable[[Collection[str]], set[str]], arriving: Collection[str]) -> None:
@@ -168,9 +174,7 @@ class DatabaseFiles(FolderFiles):
             return bool(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         with self._database.read() as connection:
-            parts = connection.execution_options(yield_per=1).scalars(
-                select(FILES.c.data).where(FILES.c.name == name).order_by(FILES.c.part)
-            )
+            parts = connection.execution_options(yield_per=1).scalars(_parts(name))
             with suppress(_Nothing), atomic_write(path) as part, part.open("wb") as file:
                 if not sum(file.write(each) for each in parts):
                     raise _Nothing
@@ -181,19 +185,32 @@ class DatabaseFiles(FolderFiles):
         with self._database.aside() as connection:
             drop(connection, names)
 
-    def size(self, names: Iterable[str]) -> int:
-        """Bytes of these in the database. Raises `DatabaseUnavailable`."""
+    def read(self, name: str) -> bytes:
+        """From the database where it is not here, also on a full disk. Raises `DatabaseUnavailable`."""
+        with suppress(OSError):
+            return self.path(name).read_bytes()
         with self._database.read() as connection:
-            bytes_of = select(func.sum(func.octet_length(FILES.c.data))).where(FILES.c.name.in_(list(names)))
-            return int(connection.scalar(bytes_of) or 0)
+            if data := b"".join(connection.scalars(_parts(name))):
+                return data
+        raise FileNotFoundError(name)
+
+    def sizes(self, names: Collection[str]) -> dict[str, int]:
+        """Bytes of those of these that the database has. Raises `DatabaseUnavailable`."""
+        found = dict[str, int]()
+        bytes_of = select(FILES.c.name, func.sum(func.octet_length(FILES.c.data))).group_by(FILES.c.name)
+        with self._database.read() as connection:
+            for some in _thousands(names):
+                rows = connection.execute(bytes_of.where(FILES.c.name.in_(some)))
+                found.update((name, int(size)) for name, size in rows)
+        return found
 
     def kept(self, names: Collection[str]) -> set[str]:
         """Those of these that the database has. Raises `DatabaseUnavailable`."""
-        found, asked = set[str](), sorted(names)
+        found = set[str]()
         with self._database.read() as connection:
-            for first in range(0, len(asked), _AT_ONCE):
-                some = FILES.c.name.in_(asked[first : first + _AT_ONCE])
-                found.update(connection.scalars(select(FILES.c.name).where(some, FILES.c.part == 0)))
+            for some in _thousands(names):
+                there = select(FILES.c.name).where(FILES.c.name.in_(some), FILES.c.part == 0)
+                found.update(connection.scalars(there))
         return found
 
     def publish(self, folder: str, clips: Sequence[str]) -> None:
@@ -262,8 +279,17 @@ def put(connection: sa.Connection, name: str, path: Path) -> None:
 
 def drop(connection: sa.Connection, names: Sequence[str]) -> None:
     """Out of the database, in this transaction."""
-    for first in range(0, len(names), _AT_ONCE):
-        connection.execute(sa.delete(FILES).where(FILES.c.name.in_(names[first : first + _AT_ONCE])))
+    for some in _thousands(names):
+        connection.execute(sa.delete(FILES).where(FILES.c.name.in_(some)))
+
+
+def _parts(name: str) -> sa.Select[Any]:
+    return select(FILES.c.data).where(FILES.c.name == name).order_by(FILES.c.part)
+
+
+def _thousands(names: Collection[str]) -> Iterator[list[str]]:
+    asked = sorted(names)
+    return (asked[first : first + _AT_ONCE] for first in range(0, len(asked), _AT_ONCE))
 
 
 def _stem(path: Path) -> str:

@@ -46,7 +46,7 @@ class Intake:
         promised, ticket, job = bool(ticket), ticket or new_ticket(), None
         if isinstance(subject, Photo):
             try:
-                photo = await asyncio.to_thread(self._store.keep, subject.jpeg)
+                photo = await self._store.run(self._store.keep, subject.jpeg)
             except DatabaseUnavailable:
                 # There is no row, and never will be.
                 raise Refused(Reason.LEDGER_SLOW, {"seconds": f"{self._seconds:g}"}) from None
@@ -64,7 +64,7 @@ class Intake:
             if not new and isinstance(subject, Photo):
                 # Where it cannot be, it goes as one that no row names.
                 with suppress(DatabaseUnavailable):
-                    await asyncio.to_thread(self._store.discard, photo)
+                    await self._store.run(self._store.discard, photo)
         if new and own:
             # Until it was entered, no job needed the key: it may have been forgotten meanwhile.
             self._keys.remember_key(own)
@@ -84,7 +84,7 @@ class Intake:
             raise Refused(Reason.STOPPING)
 
     async def _check_disk(self) -> None:
-        if await asyncio.to_thread(self._store.free) < self._free_bytes:
+        if await self._store.run(self._store.free) < self._free_bytes:
             raise Refused(Reason.NO_ROOM, {"gigabytes": f"{self._free_bytes / 1e9:g}"})
 
     async def _enter(self, ticket: str, request: str, **values: Any) -> Job:

@@ -1,13 +1,17 @@
-"""Where photos and clips lie, what may be shown of them, and when they go. Every method blocks."""
+"""Where photos and clips lie, what may be shown of them, and when they go."""
 
+import asyncio
 import hashlib
 import logging
 import secrets
 import shutil
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 from .. import __version__, wire
 from ..atomic import atomic_write
@@ -22,6 +26,8 @@ from .files import FolderFiles
 from .model import Job
 
 _log = logging.getLogger(__name__)
+_Given = ParamSpec("_Given")
+_Result = TypeVar("_Result")
 
 # A reel lies in a folder named by so many letters of each of its clips' folders.
 _REEL, _REELS, _PART = "s2v-reel.mp4", 20, 16
@@ -30,11 +36,20 @@ _DEAD_PART_SECONDS = 3600.0
 
 
 class FileStore:
-    """Rows name `files`; clips are published for a web server in `public_dir`."""
+    """Rows name `files`; clips are published for a web server in `public_dir`. Every method but `run` blocks."""
 
     def __init__(self, files: FolderFiles, public_dir: Path) -> None:
         self._files, self._public_dir = files, public_dir
         self._arriving: set[str] = set()
+        # Its own: behind a database that says nothing neither photos nor uploads wait.
+        self._threads = ThreadPoolExecutor(8, "files")
+
+    async def run(self, act: Callable[_Given, _Result], /, *given: _Given.args, **named: _Given.kwargs) -> _Result:
+        """One of the other methods, off the event loop."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, partial(act, *given, **named))
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     def keep(self, jpeg: bytes) -> str:
         """The name of a photo, for its row."""
@@ -63,8 +78,7 @@ class FileStore:
     def photo(self, name: str) -> Photo:
         """Raises `ImageRejected` where it is gone."""
         try:
-            self._files.has(name)
-            return Photo(self.path(name).read_bytes())
+            return Photo(self._files.read(name))
         except OSError:
             raise ImageRejected(Reason.PHOTO_GONE) from None
 
@@ -156,9 +170,11 @@ class FileStore:
             if self._part(ticket) in reel.name.split("-"):
                 shutil.rmtree(reel, ignore_errors=True)
 
-    def size(self, job: Job) -> int:
-        """Bytes of a job's photo, clip and pictures."""
-        return self._files.size(self._names(job.photo, job.clip))
+    def sizes(self, jobs: Sequence[Job]) -> list[int]:
+        """Bytes of each job's photo, clip and pictures."""
+        names = [self._names(job.photo, job.clip) for job in jobs]
+        sizes = self._files.sizes([name for each in names for name in each])
+        return [sum(sizes.get(name, 0) for name in each) for each in names]
 
     def free(self) -> int:
         """Bytes that are free where the clips lie."""

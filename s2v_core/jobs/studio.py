@@ -143,6 +143,7 @@ class Studio:
             async with asyncio.timeout(1.0):
                 await self._ledger.release(self._name)
         await self._keys.close()
+        self.store.close()
         self._ledger.close()
 
     def stop_admitting(self) -> None:
@@ -186,7 +187,7 @@ class Studio:
         job = await self._ledger.job(ticket) if ticket.isascii() and ticket.isprintable() else None
         if job is None:
             raise UnknownTicket()
-        if job.state is State.DONE and job.clip and not await asyncio.to_thread(self.store.is_kept, job.clip):
+        if job.state is State.DONE and job.clip and not await self.store.run(self.store.is_kept, job.clip):
             return await self._miss(job)
         return job
 
@@ -232,7 +233,7 @@ class Studio:
 
     async def may_be_served(self, folder: str) -> bool:
         """Whether no machine has deleted what was published in this folder. Raises `DatabaseUnavailable`."""
-        return await asyncio.to_thread(self.store.may_be_served, folder)
+        return await self.store.run(self.store.may_be_served, folder)
 
     async def left_today(self, visitor: str = "") -> int:
         """Clips that can still be paid with the owner's key today, by this visitor."""

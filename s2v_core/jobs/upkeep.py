@@ -47,7 +47,7 @@ class Upkeep:
             self.picture(job)
         if wait and (picturing := self._picturing.get(job.ticket)):
             await asyncio.wait([picturing])
-        return await asyncio.to_thread(self._store.pictures, job)
+        return await self._store.run(self._store.pictures, job)
 
     async def delete(self, ticket: str) -> None:
         """Photo, prompt, clip and pictures leave the disk, if the job has ended."""
@@ -59,14 +59,14 @@ class Upkeep:
 
     async def sweep(self) -> None:
         """Delete what has been kept for long enough, and finish what a process that was killed had begun to delete."""
-        await asyncio.to_thread(self._store.sweep)
+        await self._store.run(self._store.sweep)
         old = await self._ledger.to_forget(self._keep_hours) if self._keep_hours is not None else []
         for ticket in old + await self._oldest_simulated():
             await self.delete(ticket)
         if not self._swept or time.monotonic() > self._swept + self._clear_away_seconds:
             await self._remove_erased()
             if self._swept:
-                await asyncio.to_thread(self._store.clear_away, self._ledger.blocking.unnamed)
+                await self._store.run(self._store.clear_away, self._ledger.blocking.unnamed)
             self._swept = time.monotonic()
 
     async def _make_pictures(self, job: Job) -> None:
@@ -74,7 +74,7 @@ class Upkeep:
         try:
             photo = None if is_link(job.photo) else self._store.path(job.photo)
             for name in filter(None, (job.clip, "" if is_link(job.photo) else job.photo)):
-                await asyncio.to_thread(self._store.has, name)
+                await self._store.run(self._store.has, name)
             await pictures.pictures(self._store.path(job.clip), photo)
             return
         except pictures.NotAClip as error:
@@ -88,11 +88,11 @@ class Upkeep:
 
     async def _remove_erased(self, ticket: str | None = None) -> None:
         for erased in await self._ledger.erased(ticket):
-            await asyncio.to_thread(self._store.remove, *erased)
+            await self._store.run(self._store.remove, *erased)
             await self._ledger.clear(erased[0])
 
     async def _oldest_simulated(self) -> list[str]:
         """The tickets of simulated jobs beyond what they may keep."""
         jobs = await self._ledger.simulated()
-        sizes = accumulate(await asyncio.to_thread(lambda: [self._store.size(job) for job in jobs]))
+        sizes = accumulate(await self._store.run(self._store.sizes, jobs))
         return [job.ticket for job, size in zip(jobs, sizes, strict=True) if size > self._simulated_bytes]

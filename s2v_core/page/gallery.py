@@ -51,7 +51,8 @@ class Gallery:
     async def clip(self, job: Job, *, scene: bool = False) -> str | None:
         """Where a browser may fetch the clip, if there is one, and its file; with its `scene` in it, or without."""
         with suppress(FileNotFoundError):
-            return str(await asyncio.to_thread(self._studio.store.publish, job, scene=scene)) if job.clip else None
+            store = self._studio.store
+            return str(await store.run(store.publish, job, scene=scene)) if job.clip else None
         return None
 
     async def reel(self, tickets: Sequence[str]) -> tuple[str, bool]:
@@ -65,8 +66,9 @@ class Gallery:
         if not all(job.clip for job in jobs):
             raise InputRejected(Reason.REEL, {"most": MOST_PARTS})
         try:
+            store = self._studio.store
             async with self._joining:
-                path = await asyncio.to_thread(self._studio.store.reel, jobs)
+                path = await store.run(store.reel, jobs)
             return str(path), not all(job.simulated for job in jobs)
         except NotJoined as error:
             raise InputRejected(str(error)) from None

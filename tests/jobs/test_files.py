@@ -1,6 +1,8 @@
 """Files are where their rows say, in a folder or in the database of many machines."""
 
+import asyncio
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -78,9 +80,24 @@ def test_what_was_kept_is_there_whole_until_it_is_removed(files: FolderFiles) ->
     files.keep("photos/b.jpg", b"another")
     assert (files.has("photos/a.jpg"), files.has("photos/none.jpg")) == (True, False)
     assert files.path("photos/a.jpg").read_bytes() == LONG
-    assert files.size(["photos/a.jpg", "photos/b.jpg", "photos/none.jpg"]) == len(LONG) + 7
+    assert files.read("photos/a.jpg") == LONG
+    names = ["photos/a.jpg", "photos/b.jpg", "photos/none.jpg"]
+    assert files.sizes(names) == {"photos/a.jpg": len(LONG), "photos/b.jpg": 7}
     files.remove(["photos/a.jpg", "photos/none.jpg"])
     assert (files.has("photos/a.jpg"), files.has("photos/b.jpg")) == (False, True)
+    with pytest.raises(FileNotFoundError):
+        files.read("photos/a.jpg")
+
+
+async def test_what_waits_for_its_file_keeps_nobody_else_waiting(files: FolderFiles) -> None:
+    store, away = FileStore(files, files.path("public")), threading.Event()
+    waiting = [asyncio.create_task(store.run(away.wait)) for _ in range(50)]
+    try:
+        await asyncio.sleep(0)
+        assert await asyncio.wait_for(asyncio.to_thread(lambda: "a photo"), 30) == "a photo"
+    finally:
+        away.set()
+        await asyncio.gather(*waiting)
 
 
 def test_what_lay_in_a_folder_before_is_not_taken_for_a_cache(shared: LedgerDriver, tmp_path: Path) -> None:
@@ -99,7 +116,7 @@ def test_what_is_kept_twice_is_the_second(files: FolderFiles) -> None:
     for data in (LONG, b"shorter"):
         files.keep("photos/a.jpg", data)
     assert files.path("photos/a.jpg").read_bytes() == b"shorter"
-    assert files.size(["photos/a.jpg"]) == 7
+    assert files.sizes(["photos/a.jpg"]) == {"photos/a.jpg": 7}
 
 
 def test_a_clip_that_was_recorded_is_there(files: FolderFiles, driver: LedgerDriver) -> None:
@@ -107,7 +124,7 @@ def test_a_clip_that_was_recorded_is_there(files: FolderFiles, driver: LedgerDri
     name = a_clip(driver, store)
     assert (driver.job("s2v_a").state, driver.job("s2v_a").clip) == (State.DONE, name)
     assert files.has(name)
-    assert files.size([name]) == len(LONG)
+    assert store.sizes([driver.job("s2v_a"), driver.job("s2v_a")]) == [len(LONG) + len(b"a photo")] * 2
     assert store.may_be_served(store.publish(driver.job("s2v_a")).parent.name)
 
 
@@ -143,6 +160,23 @@ def test_what_one_machine_keeps_another_has(shared: LedgerDriver, machine: Machi
     assert other.has(name)
     assert other.path(name).read_bytes() == LONG
     assert other.publish(shared.job("s2v_a")).read_bytes() == LONG
+
+
+def test_a_photo_is_sent_from_a_machine_whose_disk_takes_nothing(shared: LedgerDriver, machine: Machine) -> None:
+    one, other = machine(), machine()
+    kept = one.keep(b"a photo")
+    other.path("photos").rmdir()
+    other.path("photos").touch()
+    assert other.photo(kept).jpeg == b"a photo"
+
+
+def test_the_sizes_of_all_jobs_are_one_question(shared: LedgerDriver, machine: Machine) -> None:
+    store, asked = machine(), list[str]()
+    for number in range(5):
+        a_clip(shared, store, f"s2v_{number}", b"a clip")
+    sa.event.listen(shared.ledger.database.engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
+    assert store.sizes([shared.job(f"s2v_{number}") for number in range(5)]) == [13] * 5
+    assert len([text for text in asked if "octet_length" in text]) == 1
 
 
 def test_what_one_machine_deletes_no_other_serves(shared: LedgerDriver, machine: Machine, tmp_path: Path) -> None:
@@ -230,6 +264,7 @@ async def test_a_queued_job_is_taken_over_with_its_photo(
     asked = len(service.requests)
     async with machine("third", 0) as third:
         found = await third.job(job.ticket)
+        assert third.store.has(found.clip)
         assert third.store.path(found.clip).read_bytes() == other.store.path(done.clip).read_bytes()
         await third.delete(job.ticket)
     assert len(service.requests) == asked

@@ -129,7 +129,7 @@ def test_the_small_picture_of_a_photo_is_made_once_and_goes_with_it(
         assert max(image.size) == 320
     small.write_bytes(b"the same file")
     assert store.pictures(job)["reference"] == data_url(b"the same file")
-    assert store.size(job) == len(photo.jpeg) + len(b"the same file")
+    assert store.sizes([job]) == [len(photo.jpeg) + len(b"the same file")]
     store.remove(job.ticket, job.photo, "")
     assert files(tmp_path) == set()
     assert store.pictures(job) == {}
