@@ -92,6 +92,7 @@ class Pace:
 
     lease: float = 20.0
     heartbeat: float = 5.0
+    claim: float = 0.8
     admission: float = 1.0
     look: float = 0.4
     sweep: float = 60.0

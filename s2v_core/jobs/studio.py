@@ -120,6 +120,7 @@ class Studio:
         )  # fmt: skip
         self._watch = Watch(self._ledger)
         self._loops.start("heartbeat", self._pace.heartbeat, lambda: self._worker.renew(self._loops.health()))
+        self._loops.start("claim", self._pace.claim, self._worker.claim)
         self._loops.start("admission", self._pace.admission, self._worker.admit)
         self._loops.start("watch", self._pace.look, self._watch.poll_changes)
         self._loops.start("keys", self._pace.idle_key / 2, self._forget_idle_keys)

@@ -57,8 +57,11 @@ class Worker:
             await asyncio.shield(self._admission)
 
     async def renew(self, loops: Mapping[str, tuple[float, str]]) -> None:
-        """Keep what is driven here, and drive on what nobody holds; `loops` as in `Ledger.renew`."""
+        """Keep what is driven here; `loops` as in `Ledger.renew`."""
         await self._ledger.renew(self._name, self._tickets, loops)
+
+    async def claim(self) -> None:
+        """Drive on what nobody holds any more."""
         if self._to_resume:
             # Not what has ended, or is driven here by now.
             waiting = await self._ledger.under_way(list(self._to_resume))

@@ -341,13 +341,13 @@ async def test_a_recovered_ticket_is_remembered_no_longer_than_it_is_of_use(
     service: Service, photo: Photo, tmp_path: Path
 ) -> None:
     service.query = [task("Processing")]
-    # Its heart beats when the test says so.
-    async with studio_at(service, tmp_path, pace=Pace(heartbeat=3600.0)) as studio:
+    # It looks for them when the test says so.
+    async with studio_at(service, tmp_path, pace=Pace(claim=3600.0)) as studio:
         job = await studio.submit(photo, PROMPT)
         await until(lambda: service.calls("query"), "it renders")
         await studio.resume(job.ticket)
         assert list(studio._worker._to_resume) == [job.ticket]
-        await studio._worker.renew({})
+        await studio._worker.claim()
         assert not studio._worker._to_resume
 
 

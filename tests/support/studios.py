@@ -45,7 +45,7 @@ def open_studio(
 
 
 def leasing(seconds: float) -> Pace:
-    return Pace(lease=seconds, heartbeat=seconds / 4)
+    return Pace(lease=seconds, heartbeat=seconds / 4, claim=seconds / 4)
 
 
 async def end(studio: Studio, job: Job) -> Job:
