@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from gradio_client import Client, handle_file
 from ..support.forks import ROOT
 from ..support.pages import PATIENT, ended, heard, served
 from ..support.photos import PORTRAIT
+from ..support.ports import free_ports
 from ..support.service import PROMPT
 
 pytestmark = pytest.mark.long
@@ -42,10 +42,7 @@ def ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, int]]:
         pytest.skip("there is no nginx")
     folder = tmp_path_factory.mktemp("nginx")
     (folder / "page").mkdir()
-    free = [socket.create_server(("127.0.0.1", 0)) for _ in range(4)]
-    ports = dict(zip(("page", "kept", "off", "bare"), (each.getsockname()[1] for each in free), strict=True))
-    for each in free:
-        each.close()
+    ports = dict(zip(("page", "kept", "off", "bare"), free_ports(4), strict=True))
     lines = LINES.replace(":7860", f":{ports['page']}")
     assert lines != LINES
     lines_off = lines.replace(f":{ports['page']};", f":{ports['page']}/;")

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import sqlite3
 import sys
 from collections.abc import AsyncIterator
@@ -16,6 +15,7 @@ import pytest
 from s2v_core.network import VARIABLES
 
 from ..support.forks import ROOT
+from ..support.ports import free_ports
 from ..support.service import KEY, PROMPT, TASK, Answer, Service, good, task
 from ..support.waiting import until
 
@@ -26,8 +26,7 @@ ORDER = [None, PROMPT, True, "https://photos.example/face.jpg", True]
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     kept = {
         name: value
         for name, value in os.environ.items()

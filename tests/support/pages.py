@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -17,6 +16,7 @@ from s2v_core.jobs.model import UNDER_WAY
 from s2v_core.server.limits import ServerLimits
 
 from .forks import PROCESSES, run
+from .ports import free_ports
 from .service import PROMPT, Service
 from .waiting import wait_until
 
@@ -60,9 +60,7 @@ def served(
     """`python app.py` as a process of its own, or the same page within other limits; its address."""
     if limits:
         program = ("-c", f"import app; from {ServerLimits.__module__} import ServerLimits; {SERVE.format(limits)}")
-    if port is None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+    port = port or free_ports(1)[0]
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("S2V_", "GRADIO_"))}
     kept |= {"GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": str(folder / "gradio"), "S2V_DATA_DIR": str(folder)}
     kept |= {"S2V_SIMULATOR_SECONDS": "4", "S2V_POLL_SECONDS": "0.1"} | environment

@@ -3,14 +3,16 @@
 import fcntl
 import os
 import shutil
-import socket
 import subprocess
+import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
+
+from .ports import free_ports
 
 # A server that is there already, and may have databases made in it; or the folder of one that can be started.
 GIVEN = os.environ.get("S2V_TEST_DATABASE_URL", "")
@@ -42,9 +44,7 @@ def start(folder: Path, *, port: int = 0) -> str:
         if os.geteuid() == 0:
             shutil.chown(folder, "postgres", "postgres")
         _run(at / "initdb", "--pgdata", data, "--username", "s2v", "--auth", "trust", "--encoding", "UTF8", "--no-sync")
-    if not port:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+    port = port or free_ports(1)[0]
     options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories= -c max_connections=300"
     _run(at / "pg_ctl", "start", "--pgdata", data, "--wait", "--silent", "--log", folder / "log", "-o", options)
     return f"postgresql://s2v@127.0.0.1:{port}/postgres"
@@ -67,6 +67,18 @@ def server() -> str:
             url = start(folder)
             lock.write(url)
     return url
+
+
+@contextmanager
+def cluster() -> Iterator[None]:
+    """A server for all that is done meanwhile, here and in child processes, if anybody asks for one."""
+    folder = os.environ[FOLDER] = tempfile.mkdtemp(prefix="s2v-postgresql-")
+    try:
+        yield
+    finally:
+        del os.environ[FOLDER]
+        stop(Path(folder), "immediate")
+        shutil.rmtree(folder)
 
 
 @contextmanager
