@@ -43,6 +43,7 @@ async def test_jobs_and_their_files_are_moved_and_go_on(
     service.query = [task("Success", file_id="1")]
     async with studio_at(service, tmp_path / "other", database_url=shared_url) as studio:
         found = await studio.job(done.ticket)
+        assert studio.store.has(found.clip)
         assert (found.state, studio.store.path(found.clip).read_bytes()) == (State.DONE, clip)
         assert (await studio.pictures(found))["reference"]
         # With the same pepper its key is known, and it is driven on for the same payment.
@@ -61,6 +62,7 @@ def test_a_ledger_that_is_in_use_or_another_is_not_moved(shared_url: str, tmp_pa
             move(here.ledger.database, tmp_path, there.ledger.database)
         here.ledger.release("a")
         there.enter("s2v_theirs")
+        there.ledger.release("a")
         with pytest.raises(InputRejected, match="of another ledger"):
             move(here.ledger.database, tmp_path, there.ledger.database)
         with pytest.raises(InputRejected, match="PostgreSQL"):

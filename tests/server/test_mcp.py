@@ -408,7 +408,7 @@ async def test_a_visitor_calls_600_times_a_minute() -> None:
 
 
 async def test_the_calls_of_all_visitors_have_room_for_so_many_bytes() -> None:
-    behind = Behind(tool_bytes_at_once=10_000)
+    behind = Behind(tool_bytes_at_once=10_000, call_bytes=1_000)
     calls = [asyncio.create_task(behind.call(4_000, f"192.0.2.{number}")) for number in (1, 2)]
     await until(lambda: behind.arrived == 2, "two are under way")
     assert await behind.call(4_000, "192.0.2.3") == 503
