@@ -1,10 +1,7 @@
-import asyncio
 import os
-import shutil
 import signal
-import tempfile
-import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,7 +14,7 @@ from .support import postgresql
 from .support.clips import small_clip
 from .support.pages import FLAGS, RECORD, WIDE, chromium, renew, served
 from .support.photos import PORTRAIT
-from .support.service import KEY, Service
+from .support.service import KEY, Service, in_thread
 
 # `nohup`, and a shell in the background, have these ignored: then what a test starts would not hear them.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -38,14 +35,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         if not postgresql.IS_HERE and os.environ.get("CI") == "true":
             raise pytest.UsageError("PostgreSQL is not installed, and CI tests on it.")
-        os.environ[postgresql.FOLDER] = tempfile.mkdtemp(prefix="s2v-postgresql-")
-
-
-def pytest_unconfigure(config: pytest.Config) -> None:
-    if not hasattr(config, "workerinput"):
-        folder = Path(os.environ.pop(postgresql.FOLDER))
-        postgresql.stop(folder, "immediate")
-        shutil.rmtree(folder)
+        stack = ExitStack()
+        stack.enter_context(postgresql.cluster())
+        config.add_cleanup(stack.close)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -120,15 +112,8 @@ def simulated(simulated_folder: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def service_thread(clip: bytes) -> Iterator[Service]:
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    service = asyncio.run_coroutine_threadsafe(Service(clip).__aenter__(), loop).result()
-    yield service
-    asyncio.run_coroutine_threadsafe(service.__aexit__(), loop).result()
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
-    loop.close()
+    with in_thread(Service(clip)) as service:
+        yield service
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 from s2v_core import Timing
@@ -69,6 +71,9 @@ def task(status: str, **fields: Any) -> Answer:
     return good(task_id=TASK, status=status, **fields)
 
 
+_Service = TypeVar("_Service", bound="Service")
+
+
 class Service:
     """Each list is one call's answers in turn; the last is repeated."""
 
@@ -125,10 +130,35 @@ class Service:
                 return
             writer.write(answer.encode())
             await writer.drain()
-        except (ConnectionError, asyncio.IncompleteReadError):
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:
             writer.close()
+
+
+@contextmanager
+def in_thread(service: _Service) -> Iterator[_Service]:
+    """Open, in an event loop of its own."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    asyncio.run_coroutine_threadsafe(service.__aenter__(), loop).result()
+    try:
+        yield service
+    finally:
+        asyncio.run_coroutine_threadsafe(_close(service), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+async def _close(service: Service) -> None:
+    await service.__aexit__()
+    # What was never asked on a connection that is open, or not answered yet.
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
 
 
 async def _read(reader: asyncio.StreamReader) -> Request:
