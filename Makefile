@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 SECONDS = 60
 
-.PHONY: run test test-long test-all chaos fuzz flood audit lint format browser
+.PHONY: run test test-long test-all chaos fuzz flood bench audit lint format browser
 
 run: .venv/run
 	$(BIN)/python app.py
@@ -25,6 +25,11 @@ fuzz: .venv/test
 
 flood: .venv/test
 	S2V_FLOOD_SECONDS=$(SECONDS) $(BIN)/python -m pytest -n 0 -m alone -s tests/server/test_flood.py
+
+# Beside MiniMax's own command, where npm can install it.
+bench: .venv/test browser
+	! command -v npm >/dev/null || npm install --silent --prefix .venv/mmx mmx-cli@1.0.27
+	S2V_MMX=$(CURDIR)/.venv/mmx/node_modules/.bin/mmx $(BIN)/python -m tests.bench
 
 # Of what is installed; it asks a service for the known vulnerabilities.
 audit: .venv/run

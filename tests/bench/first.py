@@ -1,17 +1,26 @@
-"""How soon the button can be clicked, beside bare pages of Gradio's, in turns: `python -m tests.bench.first`.
+"""How soon the page answers, and its button can be clicked, beside bare pages: `python -m tests.bench.first`.
 
-One of them has the same components as ours, with nothing else: no styles, no scripts, no events.
+In turns. One of them has the same components as ours, with nothing else: no styles, no scripts, no events.
 """
 
 import argparse
-import statistics
+import os
+import subprocess
+import sys
 import tempfile
-from contextlib import ExitStack
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
+import httpx
 from playwright.sync_api import Browser, sync_playwright
 
+from ..support.forks import ROOT
 from ..support.pages import FLAGS, WIDE, chromium, served
+from ..support.ports import free_ports
+from ..support.waiting import wait_until
+from .rows import Row
 
 EMPTY = """
 import gradio
@@ -69,6 +78,7 @@ with gr.Blocks(analytics_enabled=False) as demo:
 demo.launch(footer_links=["api"], run_history=False)
 """
 
+PROGRAMS = {"this": ("app.py",), "the same components": ("-c", SAME), "an empty page": ("-c", EMPTY)}
 # Looked for at every frame: a locator asks at growing intervals, of up to half a second.
 WATCH = """
 const look = () => {
@@ -89,24 +99,57 @@ def visible(browser: Browser, url: str) -> float:
         return float(page.evaluate("window.seen / 1000"))
 
 
+def answers(program: Sequence[str], folder: Path) -> float:
+    """Seconds from the start of the program to the first answer of its page."""
+    (port,) = free_ports(1)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("S2V_", "GRADIO_"))}
+    kept |= {"GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": str(folder / "gradio"), "S2V_DATA_DIR": str(folder)}
+    began = time.monotonic()
+    process = subprocess.Popen(
+        [sys.executable, *program], env=kept, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+
+        def answered() -> bool:
+            with suppress(httpx.TransportError):
+                return httpx.get(f"http://127.0.0.1:{port}/", trust_env=False).status_code == 200
+            return False
+
+        wait_until(answered, "the page answers")
+        return time.monotonic() - began
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def rows(folder: Path, times: int) -> Iterator[Row]:
+    started = dict[str, list[float]]()
+    for number in range(times // 2):
+        for name, program in PROGRAMS.items():
+            (place := folder / f"{name}{number}").mkdir()
+            started.setdefault(name, []).append(answers(program, place))
+    yield Row("from the start to the first answer", "s", started)
+    with sync_playwright() as playwright, ExitStack() as pages:
+        urls = {}
+        for name, program in PROGRAMS.items():
+            (place := folder / name).mkdir()
+            urls[name] = pages.enter_context(served(place, program=program))
+        browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+        seen = {name: list[float]() for name in PROGRAMS}
+        for _ in range(times + 1):
+            for name, url in urls.items():
+                seen[name].append(visible(browser, url))
+        browser.close()
+    # The first fills the machine's caches.
+    yield Row("from the address to the button", "s", {name: seconds[1:] for name, seconds in seen.items()})
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.first", description=__doc__)
     parser.add_argument("--times", type=int, default=12)
-    times = parser.parse_args().times
-    programs = {"this page": ("app.py",), "the same components": ("-c", SAME), "an empty page": ("-c", EMPTY)}
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright, ExitStack() as pages:
-        urls = []
-        for number, program in enumerate(programs.values()):
-            (place := Path(folder) / str(number)).mkdir()
-            urls.append(pages.enter_context(served(place, program=program)))
-        browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
-        rounds = [[visible(browser, url) for url in urls] for _ in range(times + 1)][1:]
-        browser.close()
-    for number, name in enumerate(programs):
-        seconds = [each[number] for each in rounds]
-        ratio = statistics.median(each[0] / each[number] for each in rounds)
-        print(f"{name}: median {statistics.median(seconds):.2f} s, {min(seconds):.2f} to {max(seconds):.2f}", end="; ")
-        print(f"this page takes {ratio:.2f} times as long")
+    with tempfile.TemporaryDirectory() as folder:
+        for row in rows(Path(folder), parser.parse_args().times):
+            print(row)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from s2v_core.jobs.ledger import Ledger
 from s2v_core.jobs.model import Limits
 
 from ..support.ledgers import LedgerDriver
+from .rows import Row
 
 FILL = """
 INSERT INTO jobs (
@@ -169,6 +170,32 @@ def plan(connection: sa.Connection, statement: str, parameters: Any) -> list[str
     return [str(row[0]) for row in connection.exec_driver_sql(f"EXPLAIN {statement}", parameters)]
 
 
+def measure(driver: LedgerDriver, times: int) -> Iterator[tuple[str, Asked, float, float]]:
+    """Each question, its statements, and the milliseconds of its slowest and in all."""
+    for name, ask in questions(driver).items():
+        ask()
+        spent, slowest = [], []
+        for _ in range(times):
+            began = time.perf_counter()
+            with listening(driver.ledger.database.engine) as asked:
+                ask()
+            spent.append(1000 * (time.perf_counter() - began))
+            slowest.append(1000 * max(asked.seconds))
+        yield name, asked, statistics.median(slowest), statistics.median(spent)
+
+
+def rows(folder: Path, times: int, many: int = 1_000_000, few: int = 1_000) -> Iterator[Row]:
+    """Of many jobs beside few."""
+    told = []
+    for jobs in (many, few):
+        fill(url := f"sqlite:///{folder / f'{jobs}.db'}", jobs)
+        with closing(LedgerDriver(url)) as driver:
+            told.append({name: spent for name, _, _, spent in measure(driver, times)})
+    for name in ("enter and admit", "job", "changed, of 300", "renew 300", "claim"):
+        figures = {"this": [told[0][name]], f"with {few:,} jobs": [told[1][name]]}
+        yield Row(f"the ledger with {many:,} jobs: {name}", "ms", figures)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.ledger", description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
@@ -181,18 +208,9 @@ def main() -> None:
         with closing(LedgerDriver(url)) as driver:
             told: dict[str, dict[str, Any]] = {}
             print(f"\n{'question':26}{'statements':>12}{'slowest':>12}{'in all':>12}")
-            for name, ask in questions(driver).items():
-                ask()
-                spent, slowest = [], []
-                for _ in range(arguments.times):
-                    began = time.perf_counter()
-                    with listening(driver.ledger.database.engine) as asked:
-                        ask()
-                    spent.append(1000 * (time.perf_counter() - began))
-                    slowest.append(1000 * max(asked.seconds))
+            for name, asked, slowest, spent in measure(driver, arguments.times):
                 told[name] = asked.statements
-                middle = [statistics.median(each) for each in (slowest, spent)]
-                print(f"{name:26}{len(asked.seconds):12}{middle[0]:9.2f} ms{middle[1]:9.2f} ms", flush=True)
+                print(f"{name:26}{len(asked.seconds):12}{slowest:9.2f} ms{spent:9.2f} ms", flush=True)
             seen = set()
             with driver.engine.connect() as connection:
                 for name, statements in told.items():

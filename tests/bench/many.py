@@ -12,9 +12,11 @@ import resource
 import tempfile
 import threading
 import time
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
+from statistics import quantiles
 
 from s2v_core import Timing
 from s2v_core.jobs.model import State
@@ -25,6 +27,7 @@ from ..support.photos import small_photo
 from ..support.service import Answer, task
 from ..support.studios import open_studio
 from ..support.waiting import until
+from .rows import Row
 
 
 class Slow(PaidService):
@@ -55,7 +58,17 @@ def serve(pipe: Connection) -> None:
     asyncio.run(serve())
 
 
-async def measure(base_url: str, count: int, seconds: float, poll: float) -> dict[tuple[str, str], float]:
+@dataclass
+class Watched:
+    """When each change was heard of, and what that took: of one core, in MB, and in threads."""
+
+    heard: dict[tuple[str, str], float]
+    core: float
+    memory: float
+    threads: int
+
+
+async def measure(base_url: str, count: int, seconds: float, poll: float) -> Watched:
     heard: dict[tuple[str, str], float] = {}
     with tempfile.TemporaryDirectory() as folder:
         timing = replace(Timing(), poll=poll, ready=0.0)
@@ -66,7 +79,7 @@ async def measure(base_url: str, count: int, seconds: float, poll: float) -> dic
                     if job.status:
                         heard.setdefault((job.task_id, job.status), time.time())
 
-            photo, began = small_photo(), time.monotonic()
+            photo = small_photo()
             tickets = []
             for number in range(count):
                 ticket = (await here.submit(photo, f"{number}")).ticket
@@ -76,7 +89,6 @@ async def measure(base_url: str, count: int, seconds: float, poll: float) -> dic
 
                 await until(sent, "the job is sent")
                 tickets.append(ticket)
-            print(f"{count} jobs are rendering after {time.monotonic() - began:.0f} s")
             watchers = [asyncio.create_task(watch(ticket)) for ticket in tickets]
             # What is shown by now was answered before, and would count as late.
             await asyncio.sleep(poll)
@@ -87,35 +99,44 @@ async def measure(base_url: str, count: int, seconds: float, poll: float) -> dic
             cpu = (spent.ru_utime + spent.ru_stime - used.ru_utime - used.ru_stime) / (time.monotonic() - began)
             pages = int(Path("/proc/self/statm").read_text().split()[1])
             memory = pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-            print(f"CPU {100 * cpu:.0f} % of one core, {memory:.0f} MB, {threading.active_count()} threads")
+            threads = threading.active_count()
             for watcher in watchers:
                 watcher.cancel()
             await asyncio.gather(*watchers, return_exceptions=True)
-    return {change: at for change, at in heard.items() if change not in shown}
+    return Watched({change: at for change, at in heard.items() if change not in shown}, cpu, memory, threads)
 
 
-def say(name: str, delays: list[float]) -> None:
-    delays.sort()
-    p50, p95, worst = (delays[int(part * (len(delays) - 1))] for part in (0.5, 0.95, 1))
-    print(f"{name}: p50 {p50:.2f} s, p95 {p95:.2f} s, most {worst:.2f} s ({len(delays)} changes)")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.many", description=__doc__)
-    parser.add_argument("--jobs", type=int, default=300)
-    parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--poll", type=float, default=5.0)
-    arguments = parser.parse_args()
+def rows(jobs: int, seconds: float, poll: float) -> Iterator[Row]:
     processes = multiprocessing.get_context("spawn")
     pipe, theirs = processes.Pipe()
     service = processes.Process(target=serve, args=(theirs,), daemon=True)
     service.start()
-    heard = asyncio.run(measure(pipe.recv(), arguments.jobs, arguments.seconds, arguments.poll))
+    seen = asyncio.run(measure(pipe.recv(), jobs, seconds, poll))
     pipe.send("enough")
     answered = pipe.recv()
     service.join()
-    say("from the change to the watcher", [at - float(status) for (_, status), at in heard.items()])
-    say("from the answer to the watcher", [at - answered[change] for change, at in heard.items()])
+    cost = f"{100 * seen.core:.0f} % of one core, {seen.memory:.0f} MB, {seen.threads} threads"
+    yield _row(f"{jobs} watched jobs: from an answer to its watcher", [
+        at - answered[change] for change, at in seen.heard.items()
+    ], cost)  # fmt: skip
+    yield _row(f"{jobs} watched jobs: from a change at the service, asked every {poll:g} s", [
+        at - float(status) for (_, status), at in seen.heard.items()
+    ])  # fmt: skip
+
+
+def _row(what: str, delays: list[float], note: str = "") -> Row:
+    rare = f"{quantiles(delays, n=20)[-1]:.2f} s in 5 % of {len(delays)} changes"
+    return Row(what, "s", {"this": delays}, "; ".join(filter(None, [rare, note])))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.many", description=__doc__)
+    parser.add_argument("--jobs", type=int, default=500)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--poll", type=float, default=5.0)
+    arguments = parser.parse_args()
+    for row in rows(arguments.jobs, arguments.seconds, arguments.poll):
+        print(row)
 
 
 if __name__ == "__main__":
