@@ -41,8 +41,11 @@ def test_the_cap_of_the_day_is_exact_and_equal_orders_are_one(
     with replicas(tmp_path, 4, S2V_CLIPS_PER_DAY="20", **WIDE, **live) as page:
         equal = orders(page, ["The same."] * 24, visitors=1)
         wait_until(lambda: len(service.calls("submit")) == 1, "it is paid")
-        # Each who ordered has it, by a ticket of their own.
-        assert {status(page.each[0], ticket) for ticket in equal} == {"rendering"}
+
+        def rendering() -> bool:
+            return {status(page.each[0], ticket) for ticket in equal} == {"rendering"}
+
+        wait_until(rendering, "each who ordered has it, by a ticket of their own")
         assert page.states() == ["rendering"]
         tickets = orders(page, [f"She counts to {number}." for number in range(200)])
 
