@@ -61,10 +61,16 @@ def verdicts(connection: sa.Connection, which: sa.ColumnElement[bool], limits: L
     in_line = sa.and_(JOBS.c.state == State.QUEUED, sa.or_(which, JOBS.c.leased_until > Clock()))
     line = select(*(JOBS.c[name] for name in names), which.label("mine")).where(in_line).order_by(JOBS.c.queued_at)
     before: Counter[str] = Counter()
+    used: dict[str | None, int] = {}
     for row in connection.execute(line).mappings().all():
         found: tuple[State, Reason | None, int] = State.QUEUED, Reason.WAITING_LINE, before[row["key"]]
-        if row["mine"] and (row["payer"] == Payer.NOBODY or not before[row["key"]]):
+        # Who is ahead changes nothing where the day is used up.
+        if row["mine"] and row["payer"] == Payer.OWNER and (over := _over(connection, row["visitor"], limits, used)):
+            found = over
+        elif row["mine"] and (row["payer"] == Payer.NOBODY or not before[row["key"]]):
             found = _verdict(connection, row, limits)
+            # Its row may be written now.
+            used.clear()
         state, reason, number = found
         if row["mine"]:
             facts = {"count": number} if reason else {}
@@ -74,15 +80,25 @@ def verdicts(connection: sa.Connection, which: sa.ColumnElement[bool], limits: L
         before[row["key"]] += state is State.QUEUED
 
 
+def _over(
+    connection: sa.Connection, visitor: str, limits: Limits, used: dict[str | None, int]
+) -> tuple[State, Reason, int] | None:
+    """Whether the owner's day or the visitor's is `used` up, which holds what was counted so far."""
+    for who, most, reason in (
+        (None, limits.per_day, Reason.DAY_USED), (visitor, limits.per_visitor, Reason.YOUR_DAY_USED)
+    ):  # fmt: skip
+        if most is not None:
+            if who not in used:
+                used[who] = used_today(connection, who)
+            if used[who] >= most:
+                return State.REFUSED, reason, most
+    return None
+
+
 def _verdict(connection: sa.Connection, row: sa.RowMapping, limits: Limits) -> tuple[State, Reason | None, int]:
     """With the number that stands in the way."""
     if row["payer"] == Payer.NOBODY:
         return State.SENDING, None, 0
-    if row["payer"] == Payer.OWNER:
-        if used_today(connection) >= limits.per_day:
-            return State.REFUSED, Reason.DAY_USED, limits.per_day
-        if limits.per_visitor is not None and used_today(connection, row["visitor"]) >= limits.per_visitor:
-            return State.REFUSED, Reason.YOUR_DAY_USED, limits.per_visitor
     same = JOBS.c.key == row["key"]
     # What nobody drives still renders at the provider, but not for ever.
     rendering = JOBS.c.state.in_((State.SENDING, State.RENDERING))

@@ -110,6 +110,20 @@ def test_over_the_cap_of_the_day_is_refused_with_a_sentence(driver: LedgerDriver
     assert driver.ledger.used_today() == 2
 
 
+def test_over_a_cap_nobody_waits_for_who_is_ahead(driver: LedgerDriver) -> None:
+    limits = Limits(per_day=2, per_visitor=1, concurrent=9, per_minute=9)
+    driver.sent("hers", visitor="her")
+    # There is room for him, whose process has not looked yet.
+    driver.enter("his", worker="another", visitor="him")
+    driver.enter("hers again", visitor="her")
+    driver.enter("theirs", visitor="them")
+    assert driver.admit("hers again", limits).reason is Reason.YOUR_DAY_USED
+    assert driver.admit("theirs", limits).waits == "Waiting: 1 ahead of it."
+    assert driver.admit("his", limits, worker="another").state is State.SENDING
+    driver.enter("also ahead", worker="another", visitor="him", key="key")
+    assert driver.admit("theirs", limits).reason is Reason.DAY_USED
+
+
 SPENT = {
     State.QUEUED: 0, State.SENDING: 1, State.RENDERING: 1, State.FETCHING: 1, State.DONE: 1, State.FAILED: 1,
     State.REFUSED: 0, State.UNKNOWN: 1, State.CANCELLED: 0,
