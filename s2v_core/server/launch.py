@@ -16,7 +16,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..errors import S2VError, SettingsError
 from ..settings import Settings
@@ -56,6 +56,18 @@ class Tools(Protocol):
     def opened(self) -> AbstractAsyncContextManager[None]: ...
 
 
+class _Held:
+    """Lets requests in once all is open, Gradio's own first one, for which its start waits."""
+
+    def __init__(self, app: ASGIApp, open_now: asyncio.Event) -> None:
+        self._app, self._open_now = app, open_now
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._open_now.wait()
+        await self._app(scope, receive, send)
+
+
 def serve(
     blocks: Any,
     studio: Stoppable,
@@ -76,21 +88,30 @@ def serve(
     _prepare_environment()
     loops: list[asyncio.AbstractEventLoop] = []
     failed: list[Exception] = []
+    open_now = asyncio.Event()
     sessions = Sessions(partial(forget, blocks), most=limits.sessions)
 
     @asynccontextmanager
     async def lifespan(_: Any) -> AsyncIterator[None]:
         bound(blocks, sessions)
         loops.append(asyncio.get_running_loop())
+        # Not here: Gradio takes a start of over 5 seconds for a port that is taken.
+        opening = asyncio.create_task(opened())
+        async with tools.opened() if tools else nullcontext():
+            yield
+        await opening
+
+    async def opened() -> None:
         try:
             await studio.__aenter__()
         except (S2VError, OSError) as error:
             failed.append(error)
-        async with tools.opened() if tools else nullcontext():
-            yield
+        finally:
+            open_now.set()
 
     middleware = [
         _guard(blocks, studio, settings, uploads, limits),
+        Middleware(_Held, open_now),
         Middleware(StreamGrace, sessions, limits.stream_pause),
         Middleware(
             Tickets, studio.new_ticket, [number for number, each in blocks.fns.items() if each.api_name == "submit"]

@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -79,3 +80,22 @@ def test_the_style_sheet_is_a_file_of_its_own_that_a_browser_keeps(http: httpx.C
     assert "immutable" in sheet.headers["cache-control"]
     assert "#generate" in sheet.text
     assert "#generate {" not in http.get("config").text
+
+
+# Gradio waits 5 seconds for a start, and takes a longer one for a port that is taken.
+SLOW = """
+import asyncio, app
+usual = app.Studio.__aenter__
+async def slow(studio):
+    await asyncio.sleep(7)
+    return await usual(studio)
+app.Studio.__aenter__ = slow
+app.run()
+"""
+
+
+@pytest.mark.long
+def test_a_ledger_that_takes_long_to_open_keeps_nobody_from_the_page(tmp_path: Path) -> None:
+    with served(tmp_path, program=("-c", SLOW)) as url:
+        assert httpx.get(url, trust_env=False, timeout=60).status_code == 200
+    assert "Traceback" not in (tmp_path / "log").read_text()
