@@ -48,9 +48,6 @@ class FileStore:
         """One of the other methods, off the event loop."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, partial(act, *given, **named))
 
-    def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
-
     def keep(self, jpeg: bytes) -> str:
         """The name of a photo, for its row."""
         name = f"photos/{secrets.token_hex(16)}.jpg"

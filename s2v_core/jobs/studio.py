@@ -144,7 +144,6 @@ class Studio:
             async with asyncio.timeout(1.0):
                 await self._ledger.release(self._name)
         await self._keys.close()
-        self.store.close()
         self._ledger.close()
 
     def stop_admitting(self) -> None:
