@@ -102,7 +102,10 @@ def order(url: str, prompt: str, address: str = "192.0.2.1") -> str:
     """The ticket in the answer to the call that queues it there, from whom the proxy says that it comes."""
     body = {"photo_url": "https://photos.example/face.jpg", "prompt": prompt, "consent": True}
     with _talk(url, headers={"X-Forwarded-For": address}) as http:
-        return str(http.post("gradio_api/call/v2/submit", json=body).raise_for_status().json()["ticket"])
+        queued = http.post("gradio_api/call/v2/submit", json=body).raise_for_status().json()
+        # By then it is in the ledger, or was told that it is not.
+        http.get(f"gradio_api/call/submit/{queued['event_id']}").raise_for_status()
+        return str(queued["ticket"])
 
 
 def orders(page: Replicas, prompts: Sequence[str], visitors: int = 20) -> list[str]:
