@@ -85,7 +85,21 @@ class Driver:
             if job.now > max(since, job.queued) + GIVE_UP_SECONDS:
                 await self._advance(job, Reason.WAITING_TICKET)
                 return
+            if job.simulated and not await asyncio.to_thread(self._simulator.knows, job.task_id):
+                await self._simulate_again(job)
+                continue
             await step(job)
+
+    async def _simulate_again(self, job: Job) -> None:
+        """The task was another machine's simulator's, which has died; it was free, and so is this one."""
+        try:
+            subject = await self._subject(job)
+        except InputRejected as error:
+            await self._advance(job, *_why(error), state=State.FAILED)
+            return
+        client = self._keys.client(job.key)
+        task_id = await client.send(subject, job.prompt, prompt_optimizer=job.prompt_optimizer)
+        await self._advance(job, state=State.RENDERING, task_id=task_id)
 
     async def _follow(self, job: Job) -> None:
         """Ask until there is a file, or this round is over."""

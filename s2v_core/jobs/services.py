@@ -51,6 +51,9 @@ class Simulated(Protocol):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
 
+    def knows(self, task_id: str) -> bool:
+        """Whether it is one of this machine's tasks."""
+
     def forget(self, task_id: str) -> None:
         """The task leaves the disk, and its photo, prompt and clip with it."""
 

@@ -79,6 +79,9 @@ class Simulator:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._app(scope, receive, send)
 
+    def knows(self, task_id: str) -> bool:
+        return self._tasks.by_id(task_id) is not None
+
     def forget(self, task_id: str) -> None:
         """The task leaves the disk, and its photo and clip with it."""
         self._tasks.forget(task_id)

@@ -270,6 +270,21 @@ async def test_a_queued_job_is_taken_over_with_its_photo(
     assert len(service.requests) == asked
 
 
+async def test_what_the_simulator_of_a_machine_that_died_was_making_another_one_makes(
+    shared_url: str, service: Service, photo: Photo, tmp_path: Path
+) -> None:
+    async with studio_at(service, tmp_path / "one", database_url=shared_url, pace=leasing(1.0)) as one:
+        job = await one.submit(photo, PROMPT, service="simulator")
+        async for seen in one.watch(job.ticket):
+            if seen.state is State.RENDERING:
+                break
+    async with studio_at(service, tmp_path / "other", database_url=shared_url, pace=leasing(1.0)) as other:
+        done = await end(other, job)
+        assert (done.state, done.task_id != seen.task_id) == (State.DONE, True)
+        assert other.store.has(done.clip)
+    assert service.requests == []
+
+
 async def test_a_photo_that_cannot_be_read_yet_is_not_paid_for(
     shared_url: str, service: Service, photo: Photo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
