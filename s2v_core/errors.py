@@ -22,6 +22,7 @@ import traceback
 from enum import StrEnum
 from typing import ClassVar
 
+from .language import gettext, paragraph, said
 from .reasons import Facts, Reason, what_happened, what_to_do
 
 _log = logging.getLogger(__name__)
@@ -35,17 +36,24 @@ class Charge(StrEnum):
     UNKNOWN = "unknown"
     PROVIDER = "provider"
 
-    def sentence(self, price: str = "", provider: str = "The provider") -> str:
+    def sentence(self, price: str = "", provider: str = "") -> str:
         """For people; with a `price` such as `0.7 PTC` and the `provider`, as far as they are known."""
         match self:
             case Charge.NONE:
-                return "Nothing was charged."
+                return gettext("Nothing was charged.")
             case Charge.SPENT:
-                return f"It is paid: {price}." if price else "It is paid."
+                return gettext("It is paid: {price}.", price=price) if price else gettext("It is paid.")
+            case Charge.UNKNOWN if price:
+                unknown = "{price} may have been charged: it counts as spent and was not sent again."
+                return gettext(unknown, price=price)
             case Charge.UNKNOWN:
-                return f"{price or 'It'} may have been charged: it counts as spent and was not sent again."
+                return gettext("It may have been charged: it counts as spent and was not sent again.")
             case _:
-                return f"{provider} decides; it may charge {price or 'for it'}."
+                provider = provider or gettext("The provider")
+                decides = "{provider} decides; it may charge {price}." if price else (
+                    "{provider} decides; it may charge for it."
+                )  # fmt: skip
+                return gettext(decides, provider=provider, price=price)
 
 
 class S2VError(Exception):
@@ -58,7 +66,8 @@ class S2VError(Exception):
     charge: ClassVar[Charge] = Charge.NONE
     # Where nothing can have been charged, nobody needs to hear that.
     says_charge: ClassVar[bool] = True
-    advice: str = ""
+    # The advice where neither the reason nor who raised it has one.
+    usual: ClassVar[str] = ""
 
     def __init__(
         self, why: Reason | str, facts: Facts | None = None, *, advice: str = "", task_id: str | None = None
@@ -66,17 +75,22 @@ class S2VError(Exception):
         super().__init__(why)
         self.reason = why if isinstance(why, Reason) else None
         self.facts = dict(facts or {})
-        self.advice = advice or (what_to_do(self.reason) if self.reason else "") or self.advice
+        self._advice = advice
         self.task_id = task_id
 
     @property
     def what(self) -> str:
-        return what_happened(self.reason, self.facts) if self.reason else str(self.args[0])
+        return what_happened(self.reason, self.facts) if self.reason else said(self.args[0])
+
+    @property
+    def advice(self) -> str:
+        own = gettext(self._advice) if self._advice else what_to_do(self.reason) if self.reason else ""
+        return own or (gettext(self.usual) if self.usual else "")
 
     def __str__(self) -> str:
-        task = f"Task {self.task_id}." if self.task_id else ""
+        task = gettext("Task {task}.", task=self.task_id) if self.task_id else ""
         charge = self.charge.sentence() if self.says_charge else ""
-        return " ".join(part for part in (self.what, charge, task, self.advice) if part)
+        return paragraph(self.what, charge, task, self.advice)
 
 
 class SettingsError(S2VError):
@@ -125,34 +139,34 @@ class PromptRejected(InputRejected):
 class Refused(S2VError):
     """Certainly not charged."""
 
-    advice = "Try again."
+    usual = "Try again."
 
 
 class Busy(Refused):
     """Refused only because too much was asked at once."""
 
-    advice = "Wait a minute and try again."
+    usual = "Wait a minute and try again."
 
 
 class ChargeUnknown(S2VError):
     """The outcome of the submit is unknown."""
 
     charge = Charge.UNKNOWN
-    advice = "Look at the provider's usage page; if the call is not there, make the clip again."
+    usual = "Look at the provider's usage page; if the call is not there, make the clip again."
 
 
 class Failed(S2VError):
     """The task is over and there is no clip."""
 
     charge = Charge.PROVIDER
-    advice = "Change the photo or the prompt and make another."
+    usual = "Change the photo or the prompt and make another."
 
 
 class NotDownloaded(S2VError):
     """The clip can still be had with the task id."""
 
     charge = Charge.SPENT
-    advice = "Fetch it later: that is free."
+    usual = "Fetch it later: that is free."
 
 
 class PollFailed(S2VError):

@@ -2,6 +2,8 @@
 
 from urllib.parse import urlsplit
 
+from .language import gettext
+
 BASE_URL = "https://api.302.ai/minimaxi/v1"
 _PROVIDERS = {
     "simulator": "Simulator",
@@ -42,10 +44,12 @@ def console(provider: str) -> tuple[str, str]:
 
 def price_words(amount: int | None, provider: str) -> str:
     """`free`, `0.7 PTC`, or who prices it; thousandths of a PTC."""
-    return f"priced by {provider}" if amount is None else f"{amount / 1000:g} PTC" if amount else "free"
+    if amount is None:
+        return gettext("priced by {provider}", provider=provider)
+    return f"{amount / 1000:g} PTC" if amount else gettext("free")
 
 
 def price_of_a_clip(base_url: str) -> str:
     """`free`, `0.7 PTC a clip`, or who prices it."""
     words = price_words(amount := price(base_url), provider(base_url))
-    return f"{words} a clip" if amount else words
+    return gettext("{price} a clip", price=words) if amount else words

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import TypeAlias
 
+from .language import gettext
+
 # What JSON keeps, so that a row can.
 Facts: TypeAlias = Mapping[str, str | int | float]
 
@@ -299,12 +301,19 @@ _WORDS: Mapping[Reason, tuple[str, str]] = {
 
 def what_happened(reason: Reason, facts: Facts) -> str:
     """The sentence, and after it what the service itself `said`, or else its `http` status."""
-    happened = _WORDS[reason][0].format_map(facts)
+    happened = gettext(_WORDS[reason][0], **{name: _fact(fact) for name, fact in facts.items()})
     if said := facts.get("said"):
-        return f"{happened} It said: “{said}”."
-    return f"{happened} It answered HTTP {facts['http']}." if "http" in facts else happened
+        return gettext("{happened} It said: “{said}”.", happened=happened, said=said)
+    if "http" in facts:
+        return gettext("{happened} It answered HTTP {status}.", happened=happened, status=facts["http"])
+    return happened
+
+
+def _fact(fact: str | int | float) -> str | int | float:
+    # Such as why a download failed, which is a sentence by itself.
+    return gettext(fact) if isinstance(fact, str) else fact
 
 
 def what_to_do(reason: Reason) -> str:
     """Empty where the reason adds nothing to what its kind of error advises."""
-    return _WORDS[reason][1]
+    return gettext(_WORDS[reason][1]) if _WORDS[reason][1] else ""

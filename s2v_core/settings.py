@@ -16,6 +16,7 @@ import httpx
 from . import providers
 from .addresses import Network, is_loopback
 from .errors import SettingsError
+from .language import gettext
 from .mounts import MOUNTINFO, ledger_folder, network_mount
 
 _Value = TypeVar("_Value")
@@ -151,7 +152,7 @@ class Key:
 def check_key(key: str) -> str:
     """A key that fits into a header. Raises `SettingsError`."""
     if not key or not key.isascii() or not key.isprintable() or " " in key:
-        raise SettingsError("a key is one line of printable ASCII without spaces.")
+        raise SettingsError(gettext("a key is one line of printable ASCII without spaces."))
     return key
 
 

@@ -15,6 +15,7 @@ import av
 from av.container import InputContainer
 from PIL import Image, ImageOps
 
+from ..language import Sentence
 from . import marks
 from .boxes import NotWhole
 from .encode import write
@@ -39,7 +40,7 @@ def join(parts: Sequence[tuple[Path, Mapping[str, str]]], reel: Path, *, version
         (how,) = asyncio.run(making)
         marks.add(reel, together(said, version=version))
     except (TimeoutError, ValueError, NotWhole, marks.NotXmp) as error:
-        raise NotJoined(f"These clips make no reel ({type(error).__name__}).") from None
+        raise NotJoined(Sentence("These clips make no reel ({why}).", why=type(error).__name__)) from None
     return how == b"copied"
 
 
@@ -59,11 +60,13 @@ def _said(part: Path) -> Mapping[str, str]:
     try:
         found = marks.read(part)
     except NotWhole as error:
-        raise NotJoined(f"{part.name} is no whole MP4: {error}.") from None
+        raise NotJoined(Sentence("{name} is no whole MP4: {why}.", name=part.name, why=error)) from None
     # None may be taken out of a clip, and no copy of its frames has it.
     there = ("C2PA", found.c2pa), ("AIGC", found.aigc), ("XMP that cannot be read", found.unread)
     if kinds := [name for name, is_there in there if is_there]:
-        raise NotJoined(f"{part.name} carries a mark that a reel would lose ({', '.join(kinds)}).")
+        raise NotJoined(
+            Sentence("{name} carries a mark that a reel would lose ({kinds}).", name=part.name, kinds=", ".join(kinds))
+        )
     return found.fields
 
 

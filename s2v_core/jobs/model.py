@@ -6,6 +6,7 @@ from enum import StrEnum
 from statistics import quantiles
 
 from ..errors import Charge, ChargeUnknown, Failed, Refused
+from ..language import gettext, paragraph
 from ..reasons import Facts, Reason, what_happened, what_to_do
 from ..settings import Settings
 from ..wire import DEADLINE_SECONDS
@@ -39,7 +40,7 @@ NOT_SPENT = (State.QUEUED, State.REFUSED, State.CANCELLED)
 _CHARGES = {State.UNKNOWN: Charge.UNKNOWN, State.FAILED: Charge.PROVIDER} | dict.fromkeys(NOT_SPENT, Charge.NONE)
 
 # Where the reason gives none.
-_ADVICE = {State.REFUSED: Refused.advice, State.UNKNOWN: ChargeUnknown.advice, State.FAILED: Failed.advice}
+_ADVICE = {State.REFUSED: Refused.usual, State.UNKNOWN: ChargeUnknown.usual, State.FAILED: Failed.usual}
 
 
 class Payer(StrEnum):
@@ -178,7 +179,8 @@ class Job:
         """What to do about its end, where there is something."""
         if self.state in UNDER_WAY or self.reason is None:
             return self.words[1]
-        return what_to_do(self.reason) or _ADVICE.get(self.state, "")
+        usual = _ADVICE.get(self.state, "")
+        return what_to_do(self.reason) or (gettext(usual) if usual else "")
 
     @property
     def waits(self) -> str:
@@ -186,7 +188,7 @@ class Job:
         if self.state not in UNDER_WAY:
             return ""
         again = self.reason is not None and not self.reason.is_wait
-        return f"{self._happened} We keep retrying." if again else self._happened
+        return paragraph(self._happened, gettext("We keep retrying.")) if again else self._happened
 
     @property
     def _happened(self) -> str:

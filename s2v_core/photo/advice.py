@@ -10,6 +10,7 @@ from PIL import Image, ImageFilter, ImageStat
 
 from .. import wire
 from ..errors import ImageRejected, report
+from ..language import Sentence
 from ..reasons import Reason
 from .face import Face, find_faces
 from .prepare import Photo
@@ -35,7 +36,6 @@ _CERTAIN, _SURE, _SURER = 0.9, 0.7, 0.07
 # A cut around a face is this many times its height, and has it a little above its middle; it is worth while where it
 # leaves out a fifth.
 _AROUND, _ABOVE, _WORTH = 3.0, 0.45, 0.8
-_COUNTS = {2: "Two", 3: "Three", 4: "Four", 5: "Five", 6: "Six"}
 
 DARK = "Very dark: a photo with more light keeps the likeness better."
 BRIGHT = "Very bright: a photo with less light keeps the likeness better."
@@ -47,7 +47,9 @@ UPSIDE_DOWN = "The photo is upside down: turn it."
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """The `warnings` are sentences, none of which forbids the photo; nor does the lack of them say it is accepted.
+    """The `warnings` are in English, and `language.said` says them in another.
+
+    None of them forbids the photo; nor does the lack of them say it is accepted.
 
     `faces` is how many were found. To be upright the photo needs a `turn` of 90, 180 or 270 degrees clockwise, or 0;
     `crop` is whether a cut around the face would leave out much.
@@ -73,7 +75,7 @@ def _advise(photo: Photo) -> Advice:
     with Image.open(BytesIO(photo.jpeg), formats=["JPEG"]) as image:
         picture = image.convert("RGB")
     picture, faces, turn = _upright(picture)
-    found, crop = [], False
+    found, crop = list[str](), False
     if turn:
         found.append(UPSIDE_DOWN if turn == 180 else ON_ITS_SIDE)
     if not faces:
@@ -81,9 +83,10 @@ def _advise(photo: Photo) -> Advice:
     face = faces[0]
     count = sum(each.height > face.height / 2 for each in faces)
     if count > 1:
-        found.append(f"{_COUNTS.get(count, str(count))} faces: the service may follow any of them.")
+        found.append(Sentence("{count} faces: the service may follow any of them.", count=count))
     if face.height < _SMALL_FACE:
-        found.append(f"The face is small ({face.height:.0f} px): a closer photo keeps the likeness better.")
+        small = "The face is small ({height} px): a closer photo keeps the likeness better."
+        found.append(Sentence(small, height=round(face.height)))
         left, top, right, bottom = around(face, picture.size)
         crop = (right - left) * (bottom - top) < _WORTH**2
     elif min(picture.size) < _SMALL:
@@ -147,7 +150,8 @@ def _score(faces: list[Face]) -> float:
 
 
 def _small(picture: Image.Image) -> str:
-    return f"Small: {picture.width} × {picture.height} px; a photo with more pixels keeps the likeness better."
+    small = "Small: {width} × {height} px; a photo with more pixels keeps the likeness better."
+    return Sentence(small, width=picture.width, height=picture.height)
 
 
 def _of_the_face(picture: Image.Image, face: Face) -> list[str]:

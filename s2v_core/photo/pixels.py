@@ -127,8 +127,8 @@ def _made(
     if long_side < max(original):
         changes.append("made smaller")
     if parts.exif or parts.texts:
-        what = "location and camera data" if location else "camera data" if parts.exif else "hidden metadata"
-        changes.append(f"{what} removed")
+        camera = "location and camera data removed" if location else "camera data removed"
+        changes.append(camera if parts.exif else "hidden metadata removed")
     return jpeg, tuple(changes)
 
 

@@ -102,8 +102,8 @@ def nobody(kind: str) -> Callable[[Image.Image], Image.Image]:
     return lambda _: made[kind]()
 
 
-TWO = "Two faces: the service may follow any of them."
-SIX = "Six faces: the service may follow any of them."
+TWO = "2 faces: the service may follow any of them."
+SIX = "6 faces: the service may follow any of them."
 # Each kind of picture, what is said of it, and by how much it is to be turned.
 KINDS = [
     *[(f"as it is: {path.stem}", path, same, (), 0) for path in PORTRAITS],
