@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import hashlib
+import logging
 import os
 import sys
 import time
@@ -28,6 +29,7 @@ from .errors import (
     SettingsError,
     UnknownTicket,
 )
+from .language import EnglishRecord, gettext, of_environment, paragraph, read_in, said
 from .output import destination, is_stdout, put, standard_streams, write
 from .photo.prepare import Crop, Photo, is_link, prepare_async
 from .reasons import Reason
@@ -61,7 +63,8 @@ _FIRST_ANSWER = 10.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    with standard_streams():
+    logging.setLogRecordFactory(EnglishRecord)
+    with standard_streams(), read_in(of_environment(os.environ)):
         try:
             with interrupting():
                 return _run(_parser().parse_args(arguments))
@@ -69,10 +72,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _say(error)
             return next(code for kind, code in EXITS.items() if isinstance(error, kind))
         except KeyboardInterrupt:
-            _say("Stopped before anything was sent. Nothing was charged.")
+            _say(gettext("Stopped before anything was sent. Nothing was charged."))
             return EXITS[Refused]
         except OSError as error:
-            _say(f"It could not be done ({error.strerror or type(error).__name__}). Nothing was sent.")
+            why = error.strerror or type(error).__name__
+            _say(gettext("It could not be done ({why}). Nothing was sent.", why=why))
             return EXITS[SettingsError]
 
 
@@ -98,20 +102,29 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
+    def add_argument(self, *names: Any, **options: Any) -> argparse.Action:
+        return super().add_argument(
+            *names, **options | ({"help": gettext(options["help"])} if "help" in options else {})
+        )
+
     def _print_message(self, message: str, file: Any = None) -> None:
         write(message, file or sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="python -m s2v_core",
-        description="One portrait and one sentence become a six-second clip of that person.",
-        epilog="Exit codes: 1 the ledger does not answer; 2 usage, or a photo or prompt that is not accepted; "
+    codes = (
+        "Exit codes: 1 the ledger does not answer; 2 usage, or a photo or prompt that is not accepted; "
         "3 refused, not charged; 4 failed at the provider; 5 it is unknown whether it was charged; "
-        "6 under way: the ticket brings it.",
+        "6 under way: the ticket brings it."
     )
+    what = gettext("One portrait and one sentence become a six-second clip of that person.")
+    parser = _Parser(prog="python -m s2v_core", description=what, epilog=gettext(codes))
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    generate = commands.add_parser("generate", help="make a clip and print its path")
+
+    def command(name: str, what: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=gettext(what))
+
+    generate = command("generate", "make a clip and print its path")
     generate.add_argument("photo", metavar="PHOTO|URL", help="a JPEG, PNG or WebP file, or a public https link")
     generate.add_argument("prompt", metavar="PROMPT", help="what the person does, and where")
     generate.add_argument("-o", "--output", type=Path, metavar="clip.mp4", help="where to put it")
@@ -123,7 +136,7 @@ def _parser() -> argparse.ArgumentParser:
     fetch = commands.add_parser("fetch", help="resume by ticket, also after a crash, and print the clip's path")
     fetch.add_argument("ticket", metavar="TICKET")
     fetch.add_argument("-o", "--output", type=Path, metavar="clip.mp4", help="where to put it")
-    jobs = commands.add_parser("jobs", help=f"the newest {_NEWEST} jobs, each with its state and its charge")
+    jobs = commands.add_parser("jobs", help="the newest 50 jobs, each with its state and its charge")
     jobs.add_argument("--all", action="store_true", help="every job")
     pin = commands.add_parser("pin", help="make an example for the page of a finished clip, and print its folder")
     pin.add_argument("ticket", metavar="TICKET")
@@ -132,11 +145,11 @@ def _parser() -> argparse.ArgumentParser:
     join = commands.add_parser("join", help="make one reel of finished clips, in this order, and print its path")
     join.add_argument("tickets", metavar="TICKET", nargs="+")
     join.add_argument("-o", "--output", type=Path, metavar="reel.mp4", required=True, help="where to put it")
-    show = commands.add_parser("show", help="what a clip's file says of itself, and whether it is from here")
+    show = command("show", "what a clip's file says of itself, and whether it is from here")
     show.add_argument("clip", metavar="clip.mp4", type=Path)
-    move = commands.add_parser("move", help="copy an SQLite ledger and its files into the PostgreSQL in use")
+    move = command("move", "copy an SQLite ledger and its files into the PostgreSQL in use")
     move.add_argument("--ledger", type=Path, metavar="ledger.db", help="default: the one in the data directory")
-    simulate = commands.add_parser("simulate", help="serve the simulator over HTTP, on this machine alone")
+    simulate = command("simulate", "serve the simulator over HTTP, on this machine alone")
     simulate.add_argument("--port", type=_port, default=8302)
     commands.add_parser("check", help="which service is used, is the key accepted (a free call), what is left today")
     return parser
@@ -144,7 +157,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 0 < int(text[:6]) < 65536):
-        raise argparse.ArgumentTypeError("a port is a whole number from 1 to 65535")
+        raise argparse.ArgumentTypeError(gettext("a port is a whole number from 1 to 65535"))
     return int(text)
 
 
@@ -225,16 +238,17 @@ async def _ask(studio: "Studio", arguments: argparse.Namespace) -> "Job":
         raise SettingsError("S2V_API_KEY: the live service needs a key.")
     service = studio.services[arguments.service] if arguments.service else studio.services.default
     if service.price != 0 and is_link(arguments.photo):
-        _say("A link is never opened here: it cannot be checked before it costs.")
+        _say(gettext("A link is never opened here: it cannot be checked before it costs."))
     if service.price != 0 and (refused := await studio.refused()):
         _say(refused)
     photo = await _checked(arguments)
     optimizer = not arguments.no_optimizer
     try:
         return await studio.submit(photo, arguments.prompt, prompt_optimizer=optimizer, service=service.name)
-    except DatabaseUnavailable as away:
+    except DatabaseUnavailable:
         # It is in the ledger by now, or will be: what is not is `Refused`.
-        raise ChargeUnknown(away.what, advice="`jobs` tells whether it was sent, as soon as they are there.") from None
+        tells = "`jobs` tells whether it was sent, as soon as they are there."
+        raise ChargeUnknown(Reason.LEDGER_AWAY, advice=gettext(tells)) from None
 
 
 async def _checked(arguments: argparse.Namespace) -> "Photo | str":
@@ -247,12 +261,12 @@ async def _checked(arguments: argparse.Namespace) -> "Photo | str":
     photo = await prepare_async(arguments.photo, crop=crop, turn=arguments.turn)
     advice = await asyncio.to_thread(advise, photo)
     for warning in advice.warnings:
-        _say(warning)
+        _say(said(warning))
     if advice.turn:
         turn = (arguments.turn + advice.turn) % 360
-        _say(f"`--turn {turn}` turns it." if turn else "It does not without `--turn`.")
+        _say(gettext("`--turn {degrees}` turns it." if turn else "It does not without `--turn`.", degrees=turn))
     if advice.crop:
-        _say("`--crop face` cuts around the face.")
+        _say(gettext("`--crop face` cuts around the face."))
     if advice.warnings and arguments.strict:
         raise InputRejected(Reason.STRICT)
     return photo
@@ -301,13 +315,16 @@ def _row(settings: Settings, ticket: str) -> "tuple[Job | None, Callable[[str], 
 def _without_clip(job: "Job") -> int:
     """Tell why; the exit code."""
     if job.state == "done":
-        _say(f"{job.what or 'Its clip was deleted here.'} Ticket {job.ticket}.")
+        _say(paragraph(job.what or gettext("Its clip was deleted here."), _ticket(job)))
         return EXITS[UnknownTicket]
-    what = job.what or job.waits or "It is under way."
-    task = f"Task {job.task_id}." if job.task_id else ""
-    words = [what, job.charge.sentence(), task, f"Ticket {job.ticket}.", job.advice]
-    _say(" ".join(word for word in words if word))
+    what = job.what or job.waits or gettext("It is under way.")
+    task = gettext("Task {task}.", task=job.task_id) if job.task_id else ""
+    _say(paragraph(what, job.charge.sentence(), task, _ticket(job), job.advice))
     return _ENDS.get(job.state, _UNDER_WAY)
+
+
+def _ticket(job: "Job") -> str:
+    return gettext("Ticket {ticket}.", ticket=job.ticket)
 
 
 def _hand_over(job: "Job", clip: Path, output: Path | None, named: Path | None) -> int:
@@ -320,26 +337,28 @@ def _hand_over(job: "Job", clip: Path, output: Path | None, named: Path | None) 
                 return 0
             shown = named or output
     except OSError as error:
-        _say(f"It could not be written as {named} ({error.strerror}). The clip is {clip}. Ticket {job.ticket}.")
+        failed = gettext("It could not be written as {path} ({why}).", path=named, why=error.strerror)
+        _say(paragraph(failed, gettext("The clip is {path}.", path=clip), _ticket(job)))
     except KeyboardInterrupt:
-        _say(f"Stopped before it was written as {named}. The clip is {clip}. Ticket {job.ticket}.")
+        stopped = gettext("Stopped before it was written as {path}.", path=named)
+        _say(paragraph(stopped, gettext("The clip is {path}.", path=clip), _ticket(job)))
     if trouble := write(f"{shown}\n", sys.stdout):
-        _say(f"Its path could not be written ({trouble.strerror}). The clip is {shown}. Ticket {job.ticket}.")
+        failed = gettext("Its path could not be written ({why}).", why=trouble.strerror)
+        _say(paragraph(failed, gettext("The clip is {path}.", path=shown), _ticket(job)))
     return 0
 
 
 def _cut_off(seen: "list[Job]") -> int:
     """For an end without a look at the job's row."""
     if not seen:
-        _say("Stopped before anything was sent. Nothing was charged.")
+        _say(gettext("Stopped before anything was sent. Nothing was charged."))
         return EXITS[Refused]
     job = seen[-1]
     code = _UNDER_WAY if job.state in ("rendering", "fetching", "done") else _ENDS.get(job.state, _UNCLEAR)
     charge = job.charge if job.simulated or code != _UNCLEAR else Charge.UNKNOWN
-    _say(
-        f"The ledger cannot be read now; it was {job.state} when it was seen last. {charge.sentence()} "
-        f"Ticket {job.ticket}. `fetch` tells how it stands; do not make the clip again before that."
-    )
+    last = "The ledger cannot be read now; it was {state} when it was seen last."
+    fetch = gettext("`fetch` tells how it stands; do not make the clip again before that.")
+    _say(paragraph(gettext(last, state=gettext(job.state)), charge.sentence(), _ticket(job), fetch))
     return code
 
 
@@ -384,7 +403,8 @@ def _pin(settings: Settings, arguments: argparse.Namespace) -> int:
         said = marks.box(marks.read(clip).fields)
         example.make(folder, clip=clip, portrait=portrait, facts=facts, marks=said)
     except (NotAClip, NotWhole):
-        raise InputRejected(f"No example can be made of this clip. Ticket {job.ticket}.") from None
+        none = gettext("No example can be made of this clip.")
+        raise InputRejected(paragraph(none, _ticket(job))) from None
     except FileExistsError:
         raise _taken(folder.name) from None
     _tell(str(folder))
@@ -397,23 +417,23 @@ def _show_file(settings: Settings, path: Path) -> int:
     from .clip.pictures import NotAClip, size
 
     try:
-        said, bare = marks.read(path), marks.without(path)
+        found, bare = marks.read(path), marks.without(path)
     except NotWhole as error:
-        raise InputRejected(f"{path.name} is no whole MP4: {error}.") from None
-    lines = [(name, plain(said.fields.get(field, ""), 2100)) for name, field in _SAID.items()]
-    kinds = {"XMP": bool(said.fields), "C2PA": said.c2pa, "AIGC": said.aigc}
-    lines.append(("marks", ", ".join(name for name, there in kinds.items() if there) or "none"))
-    if said.unread:
-        lines.append(("not read", f"its XMP: {said.unread}"))
+        raise InputRejected(gettext("{name} is no whole MP4: {why}.", name=path.name, why=error)) from None
+    lines = [(name, plain(found.fields.get(field, ""), 2100)) for name, field in _SAID.items()]
+    kinds = {"XMP": bool(found.fields), "C2PA": found.c2pa, "AIGC": found.aigc}
+    lines.append(("marks", ", ".join(name for name, there in kinds.items() if there) or gettext("none")))
+    if found.unread:
+        lines.append(("not read", gettext("its XMP: {why}", why=found.unread)))
     try:
         width, height, seconds = asyncio.run(size(path))
         lines.append(("video", f"{width} × {height}, {seconds:.1f} s"))
     except NotAClip:
-        lines.append(("video", "none that can be shown"))
+        lines.append(("video", gettext("none that can be shown")))
     lines.append(("bytes", _known(settings, path, bare)))
     for name, text in lines:
         if text:
-            _tell(f"{name + ':':12}{text}")
+            _tell(f"{gettext(name) + ':':12}{text}")
     return 0
 
 
@@ -427,12 +447,11 @@ def _known(settings: Settings, path: Path, bare: bytes) -> str:
     finally:
         ledger.close()
     if job is None:
-        return "of no clip that is known here"
+        return gettext("of no clip that is known here")
     if job.came_sha256 == sums[0]:
-        return "those that were downloaded here"
-    return (
-        "those that were downloaded here, with our mark" if job.came_sha256 == sums[1] else "those that are served here"
-    )
+        return gettext("those that were downloaded here")
+    marked = job.came_sha256 == sums[1]
+    return gettext("those that were downloaded here, with our mark" if marked else "those that are served here")
 
 
 def _join(settings: Settings, arguments: argparse.Namespace) -> int:
@@ -442,7 +461,7 @@ def _join(settings: Settings, arguments: argparse.Namespace) -> int:
 
     parts = []
     if not 2 <= len(arguments.tickets) <= MOST_PARTS:
-        raise InputRejected(f"A reel has 2 to {MOST_PARTS} clips.")
+        raise InputRejected(gettext("A reel has 2 to {most} clips.", most=MOST_PARTS))
     for ticket in arguments.tickets:
         job, path = _row(settings, ticket)
         if job is None:
@@ -456,9 +475,9 @@ def _join(settings: Settings, arguments: argparse.Namespace) -> int:
         made = Path(folder) / "reel.mp4"
         try:
             if not reel.join(parts, made, version=__version__):
-                _say("These clips are not of one kind, so they were encoded anew.")
+                _say(gettext("These clips are not of one kind, so they were encoded anew."))
         except NotJoined as error:
-            raise InputRejected(str(error)) from None
+            raise InputRejected(error.args[0]) from None
         output = _destination(arguments.output)
         put(made, output)
     if not is_stdout(output):
@@ -473,7 +492,7 @@ def _move(settings: Settings, path: Path | None) -> int:
 
     ledger = (path or ledger_folder(settings.data_dir) / "ledger.db").absolute()
     if not ledger.is_file():
-        raise InputRejected(f"There is no ledger {ledger}.")
+        raise InputRejected(gettext("There is no ledger {path}.", path=ledger))
     source = Database(ledger, _MOVE_SECONDS)
     try:
         target = Database(settings.ledger_url, _MOVE_SECONDS)
@@ -483,39 +502,44 @@ def _move(settings: Settings, path: Path | None) -> int:
             target.close()
     finally:
         source.close()
-    lost = f" {missing} of their files were not in {settings.data_dir}." if missing else ""
+    gone = "{count} of their files were not in {folder}."
+    lost = gettext(gone, count=missing, folder=settings.data_dir) if missing else ""
     kept = "The old ledger and its files stay as they are, also what is deleted from now on: remove them yourself."
-    _tell(f"{copied} jobs were copied.{lost} {kept}")
+    _tell(paragraph(gettext("{count} jobs were copied.", count=copied), lost, gettext(kept)))
     return 0
 
 
 def _check_clip(job: "Job", clip: Path) -> None:
     if not clip.is_file():
-        raise InputRejected(f"The clip's file is not here: `fetch` brings it. Ticket {job.ticket}.")
+        raise InputRejected(paragraph(gettext("The clip's file is not here: `fetch` brings it."), _ticket(job)))
 
 
 def _check_files(job: "Job", clip: Path, portrait: Path) -> None:
     _check_clip(job, clip)
     if is_link(job.photo):
-        raise InputRejected("An example shows its portrait, and this one is a link, which is never opened here.")
+        link = "An example shows its portrait, and this one is a link, which is never opened here."
+        raise InputRejected(gettext(link))
     if not portrait.is_file():
-        raise InputRejected(f"An example shows its portrait, which is no longer here. Ticket {job.ticket}.")
+        gone = gettext("An example shows its portrait, which is no longer here.")
+        raise InputRejected(paragraph(gone, _ticket(job)))
 
 
 def _example(job: "Job", name: str | None, examples: Path) -> Path:
     name = slug(job.prompt) if name is None else name
     if not is_slug(name):
-        raise InputRejected(
+        rule = (
             "An example's name has small letters a to z, digits and single hyphens, at most 60, such as sea-wind: "
             "choose one with --name."
         )
+        raise InputRejected(gettext(rule))
     if (examples / name).exists():
         raise _taken(name)
     return examples / name
 
 
 def _taken(name: str) -> InputRejected:
-    return InputRejected(f"There is an example named {name} already: choose another name with --name.")
+    taken = "There is an example named {name} already: choose another name with --name."
+    return InputRejected(gettext(taken, name=name))
 
 
 def _simulate(settings: Settings, arguments: argparse.Namespace) -> int:
@@ -540,7 +564,7 @@ def _simulate(settings: Settings, arguments: argparse.Namespace) -> int:
 
 async def _check(settings: Settings) -> int:
     if not settings.api_key:
-        _tell("Simulator: free, nothing leaves this machine. For the live service set S2V_API_KEY.")
+        _tell(gettext("Simulator: free, nothing leaves this machine. For the live service set S2V_API_KEY."))
         _tell(*_ledger_lines(settings))
         return 0
     from .client import Client
@@ -550,16 +574,17 @@ async def _check(settings: Settings) -> int:
         way, refused = await client.way()
         _tell(f"{client.provider}: {settings.base_url}, {price_of_a_clip(settings.base_url)}.", way)
         at_once, a_minute = settings.concurrent, settings.per_minute
-        _tell(f"With one key, at most {at_once} clips render at once, and {a_minute} are sent a minute.")
+        limits = "With one key, at most {at_once} clips render at once, and {a_minute} are sent a minute."
+        _tell(gettext(limits, at_once=at_once, a_minute=a_minute))
         _tell(*_ledger_lines(settings))
         if refused:
             _say(refused)
         try:
             await client.check()
         except PollFailed as news:
-            _say(f"Whether the key is accepted stays open. {news}")
+            _say(paragraph(gettext("Whether the key is accepted stays open."), str(news)))
             return 1
-    _tell("The key is accepted.")
+    _tell(gettext("The key is accepted."))
     return 0
 
 
@@ -575,8 +600,8 @@ def _ledger_lines(settings: Settings) -> list[str]:
     try:
         left = max(0, settings.clips_per_day - ledger.used_today())
         if settings.api_key:
-            lines.append(f"{left} of {settings.clips_per_day} clips are left today.")
-        return lines + (sentences(ledger.health()) or ["No process is at work on this ledger."])
+            lines.append(gettext("{left} of {most} clips are left today.", left=left, most=settings.clips_per_day))
+        return lines + (sentences(ledger.health()) or [gettext("No process is at work on this ledger.")])
     finally:
         ledger.close()
 
@@ -587,7 +612,7 @@ def _show(job: "Job") -> None:
     seconds = job.seconds
     stage, elapsed = list(seconds)[-1], round(sum(seconds.values()))
     status = f" ({job.status})" if job.status else ""
-    line = job.waits or f"{job.provider}: {stage}{status}"
+    line = job.waits or f"{job.provider}: {gettext(stage)}{status}"
     write("\r\x1b[K" if job.ended else f"\r\x1b[K{line} {elapsed // 60}:{elapsed % 60:02}", sys.stderr)
 
 
@@ -596,10 +621,9 @@ def _destination(path: Path) -> Path:
     try:
         return destination(path)
     except (OSError, RuntimeError) as error:
-        why = getattr(error, "strerror", None) or "its links lead in a circle"
-        raise InputRejected(
-            f"The clip cannot be written as {path} ({why}): choose a file in a folder that you can write."
-        ) from None
+        why = getattr(error, "strerror", None) or gettext("its links lead in a circle")
+        cannot = "The clip cannot be written as {path} ({why}): choose a file in a folder that you can write."
+        raise InputRejected(gettext(cannot, path=path, why=why)) from None
 
 
 def _tell(*lines: str) -> None:

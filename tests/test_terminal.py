@@ -23,7 +23,9 @@ from PIL import Image
 from s2v_core import S2VError, Settings, UnknownTicket
 from s2v_core.__main__ import EXITS, main
 from s2v_core.clip.marks import without
+from s2v_core.errors import Charge
 from s2v_core.jobs.ledger import Ledger
+from s2v_core.language import read_in
 from s2v_core.network import VARIABLES, certificates
 from s2v_core.text import slug
 
@@ -49,7 +51,8 @@ def environment(tmp_path: Path) -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith("S2V_") and name.upper() not in VARIABLES
     }
-    return kept | {"S2V_DATA_DIR": str(tmp_path / "data"), "S2V_POLL_SECONDS": "0.02", "S2V_SIMULATOR_SECONDS": "0.5"}
+    pace = {"S2V_POLL_SECONDS": "0.02", "S2V_SIMULATOR_SECONDS": "0.5"}
+    return kept | {"S2V_DATA_DIR": str(tmp_path / "data"), "LC_ALL": "C.UTF-8"} | pace
 
 
 @pytest.fixture
@@ -418,6 +421,18 @@ async def test_a_link_is_passed_on_with_a_word_that_it_cannot_be_checked(
     assert ended.exit == 0
     assert "cannot be checked before it costs" in ended.err
     assert service.calls("submit")[0].json["subject_reference"][0]["image"] == [LINK]
+
+
+async def test_the_terminal_speaks_the_language_of_its_environment(live: dict[str, str], service: Service) -> None:
+    service.submit = [gateway(-10001, 401)]
+    english = await run(live, "generate", LINK, PROMPT)
+    japanese = await run(live | {"LC_ALL": "ja_JP.UTF-8"}, "generate", LINK, f"{PROMPT} Again.")
+    assert english.exit == japanese.exit == 3
+    assert "Nothing was charged." in english.err
+    with read_in("ja"):
+        assert Charge.NONE.sentence() in japanese.err
+    assert "charged" not in japanese.err
+    assert "保存先" in (await run(live | {"LC_ALL": "ja_JP.UTF-8"}, "generate", "--help")).out
 
 
 INT, TERM, HUP = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
