@@ -30,6 +30,7 @@ from s2v_core.clip.marks import OPTIMIZER, SCENE
 from s2v_core.errors import DatabaseUnavailable, InputRejected, PromptRejected, S2VError, SettingsError, UnknownTicket
 from s2v_core.jobs.model import UNDER_WAY, Job, State
 from s2v_core.jobs.studio import Studio
+from s2v_core.language import LANGUAGES, gettext, language, paragraph, read_in
 from s2v_core.page import cards
 from s2v_core.page.examples import examples
 from s2v_core.page.gallery import Gallery
@@ -43,6 +44,7 @@ from s2v_core.server.endings import end_in_words
 from s2v_core.server.launch import serve
 from s2v_core.server.limits import USUAL, ServerLimits
 from s2v_core.server.tickets import TICKET
+from s2v_core.server.translation import Translation, marked, translated, words, words_of
 from s2v_core.settings import Key
 from s2v_core.simulator.service import Simulator
 from s2v_core.text import PROMPT_CHARACTERS, PROMPT_WORDS, check_prompt, in_a_line, scenes_of
@@ -124,8 +126,16 @@ SHOWN = [
 studio = open_studio()
 orders, gallery = Orders(studio, settings, UPLOADS), Gallery(studio, settings)
 FIRST = studio.services.default.name
-# What nobody has written here gives way to a sample's scene.
-SCENES = {*OWN, *(scene for _, _, scenes in SAMPLES for scene in scenes), *(each.scene for each in EXAMPLES)}
+CONSOLE, _ = console(studio.services.live.label)
+# What scripts and templates say by themselves.
+SAID = words_of([ASSETS / "page.js", *(ASSETS / "parts").glob("*.js"), *(ASSETS / "parts").glob("*.html")])
+# What nobody has written here gives way to a sample's scene, in whatever language it was shown.
+OURS = {*OWN, *(scene for _, _, scenes in SAMPLES for scene in scenes), *(each.scene for each in EXAMPLES)}
+SCENES, PHRASES = set[str](), set[str]()
+for each in LANGUAGES:
+    with read_in(each):
+        SCENES |= set(map(gettext, OURS))
+        PHRASES |= {gettext(phrase) for pair in CHIPS for _, phrase in pair}
 
 
 def for_browser(file: Path) -> str:
@@ -138,12 +148,43 @@ def component(name: str, value: Any = None, *, elem_id: str = "", **props: Any) 
     script = ASSETS / "parts" / f"{name}.js"
     return gr.HTML(
         value,
-        html_template=(ASSETS / "parts" / f"{name}.html").read_text("utf-8"),
+        html_template=marked((ASSETS / "parts" / f"{name}.html").read_text("utf-8")),
         js_on_load=for_browser(script) if script.is_file() else None,
         apply_default_css=False,
         elem_id=elem_id or name,
         **props,
     )
+
+
+def with_facts() -> dict[str, dict[str, Any]]:
+    """What has facts in it as a page begins with it, by `elem_id`; in the reader's language."""
+    maker, price = studio.services.live.label, price_of_a_clip(settings.base_url)
+    own = gettext("A clip costs {price}, from your balance.", price=orders.price("own"))
+    stays = gettext("The key stays in this server's memory, as long as this page is open or a clip of yours needs it.")
+    get = gettext("Get a {provider} key", provider=maker)
+    rewrites = gettext("{provider} rewrites it; the simulator does not", provider=maker)
+    cost = gettext("MiniMax S2V-01 through {provider}: {price}.", provider=maker, price=price)
+    credit = gettext("A PTC is {provider}’s credit.", provider=maker) if "PTC" in price else ""
+    none = gettext("No key is set here, so clips are simulated: free, and marked as such.")
+    real = gettext("With “Use your key” {provider} makes real ones, at your cost.", provider=maker)
+    return {
+        "service": {"choices": orders.services(studio.per_day)},
+        "key": {"label": gettext("Your {provider} key", provider=maker), "info": paragraph(own, stays)},
+        "get-key": {"value": f'<a href="{CONSOLE}" target="_blank" rel="noopener noreferrer">{get}</a>'},
+        "subject": {"placeholder": f"# {gettext('Drop a portrait')}\n{limit()}"},
+        "preflight": {"takes": takes()},
+        "optimizer": {"info": rewrites},
+        "consent": {"label": promise(settings, maker)},
+        "generate": {"value": orders.label(FIRST, 1)},
+        "status": {"value": cards.idle_card()},
+        "history": {"value": {"clips": [], "more": 0, "at": 0, "kept": kept_here(settings)}},
+        "foot": {
+            "value": {"cost": paragraph(cost, credit), "key": "" if FIRST == "live" else paragraph(none, real)},
+        },
+    }
+
+
+BEGIN = with_facts()
 
 
 def visitor_of(request: gr.Request) -> str:
@@ -166,23 +207,12 @@ class Services:
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        self.first = orders.services(studio.per_day)
+        self.first = BEGIN["service"]["choices"]
         self.service = gr.Radio(self.first, value=FIRST, label="Next clip with", elem_id="service")
         with gr.Accordion("Use your key", open=False, elem_id="own-key") as self.box:
-            self.key = gr.Textbox(
-                label=f"Your {studio.services.live.label} key",
-                info=f"A clip costs {orders.price('own')}, from your balance. The key stays in this server's memory, "
-                "as long as this page is open or a clip of yours needs it.",
-                type="password",
-                max_lines=1,
-                elem_id="key",
-            )
+            self.key = gr.Textbox(type="password", max_lines=1, elem_id="key", **BEGIN["key"])
             self.says = component("says", "")
-            keys, _ = console(studio.services.live.label)
-            get = (
-                f'<a href="{keys}" target="_blank" rel="noopener noreferrer">Get a {studio.services.live.label} key</a>'
-            )
-            gr.HTML(get, visible=bool(keys), elem_id="get-key", apply_default_css=False)
+            gr.HTML(visible=bool(CONSOLE), elem_id="get-key", apply_default_css=False, **BEGIN["get-key"])
             take = gr.Button("Use this key", elem_id="take")
             self.forget = gr.Button("Forget this key", visible=False, elem_id="forget")
         outputs = [self.key, self.says, self.box, self.forget, self.service]
@@ -192,19 +222,19 @@ class Services:
     async def take_key(self, text: str, view: View, request: gr.Request) -> Update:
         """Out of the box and into memory; jobs that waited for it go on."""
         if not text.strip():
-            return {self.says: "Paste your key into the field first."}
+            return {self.says: gettext("Paste your key into the field first.")}
         try:
             key = Key(text.strip())
             studio.remember_key(key.text)
         except SettingsError as error:
-            return {self.key: "", self.says: f"This cannot be a key: {error}"}
+            return {self.key: "", self.says: gettext("This cannot be a key: {why}", why=error)}
         return {self.key: ""} | await self.key_update(view, request, key)
 
     async def key_update(self, view: View, request: gr.Request, key: Key | None = None) -> Update:
         view.key, view.choices = key, await orders.choices(visitor_of(request), key)
         return {
             self.says: "",
-            self.box: gr.Accordion(label=key.mask if key else "Use your key", open=False),
+            self.box: gr.Accordion(label=key.mask if key else gettext("Use your key"), open=False),
             self.forget: gr.Button(visible=bool(key)),
             self.service: gr.Radio(view.choices, value="own" if key else FIRST),
         }
@@ -225,12 +255,12 @@ class OrderForm:
             image_mode=None,
             sources=["upload", "webcam", "clipboard"],
             label="Portrait",
-            placeholder=f"# Drop a portrait\n{limit()}",
             alt_text="The chosen portrait",
             buttons=[],
             elem_id="subject",
+            **BEGIN["subject"],
         )
-        with component("preflight", {}, takes=takes()) as self.preflight:
+        with component("preflight", {}, **BEGIN["preflight"]) as self.preflight:
             crop = gr.Button("Crop to fit", elem_id="crop")
             turn = gr.Button("Turn", elem_id="turn")
             face = gr.Button("Crop to the face", elem_id="face")
@@ -260,13 +290,11 @@ class OrderForm:
         self.optimizer = gr.Checkbox(
             True,
             label="Improve my scene",
-            info=f"{studio.services.live.label} rewrites it; the simulator does not",
             elem_id="optimizer",
+            **BEGIN["optimizer"],
         )
-        self.consent = gr.Checkbox(
-            label=promise(settings, studio.services.live.label), visible=FIRST != "simulator", elem_id="consent"
-        )
-        self.generate = gr.Button(orders.label(FIRST, 1), variant="primary", elem_id="generate")
+        self.consent = gr.Checkbox(visible=FIRST != "simulator", elem_id="consent", **BEGIN["consent"])
+        self.generate = gr.Button(variant="primary", elem_id="generate", **BEGIN["generate"])
         self.filled = [self.photo, self.preflight, self.link, self.by_link, self.prompt, self.optimizer]
         # By the names that an `Order` has for them.
         self.fields = {
@@ -299,10 +327,10 @@ class OrderForm:
         """With a scene, unless somebody has written one."""
         path, said = await orders.show(portrait)
         bare = prompt.strip()
-        for _, phrase in (chip for pair in CHIPS for chip in pair):
-            bare = bare.replace(f", {phrase}", "")
+        for phrase in PHRASES:
+            bare = re.sub(f"(, |，|、){re.escape(phrase)}", "", bare)
         update = {self.photo: path, self.preflight: said, self.link: "", self.by_link: gr.Accordion(open=False)}
-        return update | ({self.prompt: scene} if not bare or bare in SCENES else {})
+        return update | ({self.prompt: gettext(scene)} if not bare or bare in SCENES else {})
 
     async def clip_dropped(self, prompt: str, said: dict[str, Any], event: gr.EventData) -> Update:
         """What a clip says of itself; its scene and its switch, unless somebody has written a scene."""
@@ -314,11 +342,12 @@ class OrderForm:
             scene = ""
         if scene and (not prompt.strip() or prompt.strip() in SCENES):
             update = {self.prompt: scene, self.optimizer: fields.get(OPTIMIZER) != "False"}
-            sentence += " Its scene is filled in."
+            sentence = paragraph(sentence, gettext("Its scene is filled in."))
         elif scene:
-            sentence += f" Your scene was left as it is; the clip's is: “{scene}”"
+            left = gettext("Your scene was left as it is; the clip's is: “{scene}”", scene=scene)
+            sentence = paragraph(sentence, left)
         elif fields:
-            sentence += " It does not keep its scene."
+            sentence = paragraph(sentence, gettext("It does not keep its scene."))
         return update | {self.preflight: (said or {}) | {"clip": sentence, "at": time.time()}}
 
     async def use_example(self, event: gr.EventData) -> Update:
@@ -365,7 +394,7 @@ class Result:
     """What comes out: the card of the job on show, its clip, and what can be done with them."""
 
     def __init__(self) -> None:
-        with component("status", cards.idle_card()) as self.status:
+        with component("status", **BEGIN["status"]) as self.status:
             # Mounted with the first job: its scripts are two fifths of what the page loads.
             self.clip = gr.Video(label="Your clip", loop=True, autoplay=True, buttons=[], visible=False, elem_id="clip")
             self.likeness = component("likeness", {})
@@ -382,7 +411,7 @@ class Result:
         self.outputs = [self.status, self.stop, *self.player]
 
     def running_update(self, job: Job) -> Update:
-        label = "Cancel, free of charge" if job.state is State.QUEUED else "Leave it running"
+        label = gettext("Cancel, free of charge" if job.state is State.QUEUED else "Leave it running")
         return {self.stop: label} | self.player_update(None)
 
     def player_update(self, file: str | None) -> Update:
@@ -422,19 +451,19 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
         with gr.Column(elem_id="makers"):
             component("sheet")
             services = Services(session)
+            chooser = component("language", {})
         present = gr.Button("Present", elem_id="present")
     with gr.Row(elem_id="columns"):
         with gr.Column(elem_id="order"):
             order = OrderForm(demo)
         result = Result()
-    history = component("history", {"clips": [], "more": 0, "at": 0, "kept": kept_here(settings)})
+    history = component("history", **BEGIN["history"])
     reel = component("reel", {})
     with gr.Accordion("Recover a clip by its ticket", open=False, elem_id="recovery"):
         ticket_box = gr.Textbox(label="Ticket", placeholder="s2v_…", max_lines=1, elem_id="ticket")
         ticket_says = component("says", "", elem_id="ticket-says")
         recover = gr.Button("Recover", elem_id="recover")
-    foot = {"price": price_of_a_clip(settings.base_url), "key": FIRST == "live", "provider": studio.services.live.label}
-    component("foot", foot)
+    component("foot", **BEGIN["foot"])
 
     async def make_clip(
         request: gr.Request, *, view: View, service: str, photo: Upload | None, prompt: str, label: str, **fields: Any
@@ -513,7 +542,8 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
         try:
             path, generated = await gallery.reel(tickets)
             clips = [{"url": address(Path(path)), "generated": generated}]
-            said = f"{len(tickets)} clips, one after the other. It goes when one of them is deleted here."
+            joined = "{count} clips, one after the other. It goes when one of them is deleted here."
+            said = gettext(joined, count=len(tickets))
         except S2VError as error:
             said = str(error)
         return {reel: {"clips": clips, "said": said}, history: await gallery.news(view, seen=0.0) or gr.skip()}
@@ -526,7 +556,7 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
                 job = await studio.job(ticket)
                 if path := await gallery.clip(job):
                     clips.append({"url": address(Path(path)), "generated": not job.simulated, "scene": job.prompt})
-            said = "Both play and stop together." if len(clips) == 2 else "One of them is no longer here."
+            said = gettext("Both play and stop together." if len(clips) == 2 else "One of them is no longer here.")
         except S2VError as error:
             said = str(error)
         return {reel: {"clips": clips if len(clips) == 2 else [], "said": said}}
@@ -618,10 +648,34 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
         # Of several, some may have been entered.
         paying = event.api_name == "make_clip" and not view.entered
         if not isinstance(error, S2VError):
-            card = cards.broken_card(ticket, paying=paying)
+            view.ending = partial(cards.broken_card, ticket, paying=paying)
         else:
-            card = cards.rejection_card(error) if paying else cards.failure_card(error, ticket)
-        return {result.status: card, order.generate: gr.Button(interactive=True)}
+            view.ending = partial(cards.rejection_card, error) if paying else partial(cards.failure_card, error, ticket)
+        return {result.status: view.ending(), order.generate: gr.Button(interactive=True)}
+
+    async def speak(photo: Upload | None, view: View, request: gr.Request, event: gr.EventData) -> Update:
+        """The page in another language: what it shows is said anew, and what was entered stays."""
+        view.settled, view.told = {}, {}
+        update = {each: gr.update(**restated(each)) for each in restatable}
+        update[chooser] = {"language": language(), "words": words(SAID)}
+        update |= order.button_update(view) | {
+            order.preflight: gr.update(value=await orders.said_of(path_of(photo)), takes=takes())
+        }
+        update[services.service] = gr.Radio(await orders.choices(visitor_of(request), view.key))
+        if view.key:
+            update[services.box] = gr.Accordion(label=view.key.mask)
+        update[history] = (await gallery.news(view, seen=0.0) or {}) | {"kept": kept_here(settings)}
+        if view.shown:
+            view.forsake()
+            return update | {session.wish: view.want(view.shown)}
+        if view.ending or event.idle:
+            update[result.status] = view.ending() if view.ending else cards.idle_card()
+        return update
+
+    def restated(each: gr.blocks.Block) -> dict[str, Any]:
+        """What a component has of words in the reader's language, but for what it was told since."""
+        facts = with_facts().get(each.elem_id or "", {})
+        return translated(each.get_config(), but="html_template") | facts
 
     def as_gradio_error(error: Exception) -> Exception:
         return gr.Error(cards.sentence(error), print_exception=False)
@@ -721,6 +775,11 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
     for call in (submit, status, clip):
         gr.api(call, api_name=call.__name__, concurrency_limit=None)
 
+    changing = {result.status, result.likeness, order.preflight, order.generate, services.service, history, chooser}
+    with read_in("zh-CN"):
+        restatable = [each for each in demo.blocks.values() if each not in changing and restated(each)]
+    anew = [*restatable, *changing, services.box, session.wish]
+    chooser.choose(speak, [order.photo, session.view], list(dict.fromkeys(anew)), **UNOPENED)
     # Last: it takes in all events so far.
     ends = [result.status, order.generate]
     end_in_words(demo, folder=UPLOADS, outputs=ends, card=ending, as_error=as_gradio_error)
@@ -749,6 +808,7 @@ def run(limits: ServerLimits = USUAL) -> None:
         style="".join(map(for_browser, sheets)),
         early=[name for name in (ASSETS / "early.txt").read_text("utf-8").split() if (SCRIPTS / name).is_file()],
         tools=tools(),
+        translation=Translation(SAID, with_facts),
         limits=limits,
         theme=theme,
         js=for_browser(ASSETS / "page.js"),

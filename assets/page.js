@@ -3,8 +3,8 @@ const OPENERS = { "#subject": "#subject [aria-label='Upload file']", "#link": "#
 
 window.s2v = {
   minutes: (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`,
-  // Words as a dictionary sees them: Chinese and Japanese have no spaces to count.
-  words: (text) => [...new Intl.Segmenter(undefined, { granularity: "word" }).segment(text)].filter((each) => each.isWordLike).length,
+  // As their readers count: words, and the characters of Chinese and Japanese, which have no spaces between words.
+  words: (text) => (text.match(/[\p{sc=Han}\p{sc=Hiragana}\p{sc=Katakana}]|[^\s\p{P}\p{sc=Han}\p{sc=Hiragana}\p{sc=Katakana}]+/gu) ?? []).length,
   // The scenes of a text, one a line.
   scenes: (text) => [...new Set(text.split(/[\n\v\f\r\x1c-\x1e\x85\u2028\u2029]/).map((line) => line.trim()).filter(Boolean))],
   // A scene, as if it were typed: Gradio and the counting hear of it.
@@ -23,14 +23,14 @@ window.s2v = {
   count(text, mostCharacters, mostWords) {
     // Of several scenes, of the longest.
     const scenes = s2v.scenes(text), longest = scenes.reduce((long, each) => (each.length > long.length ? each : long), "");
-    const characters = [...longest].length, words = s2v.words(longest);
+    const characters = [...longest].length, units = s2v.words(longest);
     const box = document.querySelector("#prompt");
-    box.dataset.long = characters > mostCharacters ? "stop" : words > mostWords ? "advice" : "";
+    box.dataset.long = characters > mostCharacters ? "stop" : units > mostWords ? "advice" : "";
     box.dataset.count =
-      scenes.length > 1 && !box.dataset.long ? `${scenes.length} clips of this face`
-      : characters > 0.9 * mostCharacters ? `${characters} of ${mostCharacters} characters`
-      : words > mostWords ? `${words} words, under ${mostWords} is advised`
-      : `${words} ${words === 1 ? "word" : "words"}`;
+      scenes.length > 1 && !box.dataset.long ? say("{count} clips of this face", { count: scenes.length })
+      : characters > 0.9 * mostCharacters ? say("{count} of {most} characters", { count: characters, most: mostCharacters })
+      : units > mostWords ? say("{count} words, under {most} is advised", { count: units, most: mostWords })
+      : says(units, "{count} word", "{count} words");
     nameLack();
   },
   backdrop(photo) {
@@ -41,9 +41,9 @@ window.s2v = {
   // What was paid for is gone at the second click: the first one asks.
   asks(button) {
     const text = [...button.childNodes].findLast((node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
-    const asked = text.data === "Delete for good?";
-    const back = () => (text.data = "Delete");
-    text.data = asked ? "Delete" : "Delete for good?";
+    const asked = text.data === say("Delete for good?");
+    const back = () => (text.data = say("Delete"));
+    text.data = asked ? say("Delete") : say("Delete for good?");
     if (!asked) {
       // Safari gives no button the focus that is clicked.
       button.focus();
@@ -87,19 +87,19 @@ window.s2v = {
   lacks() {
     const find = (selector) => document.querySelector(selector), consent = find("#consent input");
     const link = find("#link :is(input, textarea)");
-    if (!find("#subject .image-frame") && !link?.value.trim()) return ["Choose a portrait", "#subject input[type=file]"];
-    if (find("#preflight [data-crop=true]")) return ["Crop to fit", "#crop"];
-    if (find("#preflight [data-state=rejected]")) return ["Choose another portrait", "#subject [aria-label='Remove Image']"];
-    if (s2v.scenes(find("#prompt textarea")?.value ?? "").length > 6) return ["Leave out scenes: 6 at most", "#prompt textarea"];
-    if (find("#prompt")?.dataset.long === "stop") return ["Shorten the scene", "#prompt textarea"];
-    if (!find("#prompt textarea")?.value.trim()) return ["Write the scene", "#prompt textarea"];
-    if (consent?.checkVisibility() && !consent.checked) return ["Confirm that you may use this face", "#consent input"];
+    if (!find("#subject .image-frame") && !link?.value.trim()) return [say("Choose a portrait"), "#subject input[type=file]"];
+    if (find("#preflight [data-crop=true]")) return [say("Crop to fit"), "#crop"];
+    if (find("#preflight [data-state=rejected]")) return [say("Choose another portrait"), "#subject [aria-label='Remove Image']"];
+    if (s2v.scenes(find("#prompt textarea")?.value ?? "").length > 6) return [say("Leave out scenes: 6 at most"), "#prompt textarea"];
+    if (find("#prompt")?.dataset.long === "stop") return [say("Shorten the scene"), "#prompt textarea"];
+    if (!find("#prompt textarea")?.value.trim()) return [say("Write the scene"), "#prompt textarea"];
+    if (consent?.checkVisibility() && !consent.checked) return [say("Confirm that you may use this face"), "#consent input"];
     return ["", ""];
   },
   // The view for a wall: P or the button, and Escape to leave it.
   present(on) {
     document.body.classList.toggle("presenting", on);
-    document.body.dataset.leave = "Press Esc to leave";
+    document.body.dataset.leave = say("Press Esc to leave");
     const url = new URL(location);
     on ? url.searchParams.set("present", 1) : url.searchParams.delete("present");
     history.replaceState(null, "", url);
@@ -107,7 +107,7 @@ window.s2v = {
   // Shown from the click on, whenever the answer comes.
   preparing(card, fresh, prompt) {
     s2v.unanswered = false;
-    return [{ ...fresh, at: card.at }, { prompt: s2v.scenes(prompt)[0] ?? "" }];
+    return [{ ...fresh, title: say("Preparing"), at: card.at }, { prompt: s2v.scenes(prompt)[0] ?? "" }];
   },
   // The tickets of those jobs of which somebody asked to be told.
   awaited: new Set(),
@@ -116,7 +116,7 @@ window.s2v = {
     if (ready) s2v.chime();
     // A phone shows none from a page without a service worker, and throws.
     try {
-      new Notification(ready ? "Your clip is ready" : "No clip came of it", { body: scene, icon: document.querySelector("link[rel~=icon]")?.href });
+      new Notification(ready ? say("Your clip is ready") : say("No clip came of it"), { body: scene, icon: document.querySelector("link[rel~=icon]")?.href });
     } catch {}
   },
   // The form with what a job was made of; whether it has come to that.
@@ -212,6 +212,7 @@ s2v.wrong = (selector, sentence) => {
 };
 
 for (const kind of ["input", "change"]) addEventListener(kind, () => (nameLack(), namePill()));
+addEventListener("language", () => (document.body.dataset.leave = say("Press Esc to leave")));
 for (const kind of ["input", "change"]) addEventListener(kind, () => s2v.wrong("", ""));
 new MutationObserver(() => (nameLack(), nameParts(), namePill())).observe(document.body, { subtree: true, childList: true, attributeFilter: ["class", "style"] });
 

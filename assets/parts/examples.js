@@ -16,7 +16,7 @@ function play(number) {
   inset.src = example.portrait;
   sentence.textContent = example.scene;
   playing.dataset.real = !example.simulated;
-  find(".shelf p").textContent = example.simulated ? "Made by the simulator; no model was asked." : `Made by ${example.made_by}.`;
+  find(".shelf p").textContent = example.simulated ? say("Made by the simulator; no model was asked.") : say("Made by {maker}.", { maker: example.made_by });
   [...find("ul").children].forEach((item, place) => item.firstChild.setAttribute("aria-current", place === number));
   video.src = example.clip;
   go();
@@ -47,7 +47,7 @@ pause.onclick = () => {
   paused = !video.paused;
   video.paused ? video.play() : video.pause();
 };
-video.onplay = video.onpause = () => (pause.textContent = video.paused ? "Play" : "Pause");
+video.onplay = video.onpause = () => (pause.textContent = video.paused ? say("Play") : say("Pause"));
 video.ontimeupdate = () => played.style.setProperty("--part", video.currentTime / video.duration || 0);
 
 function begin() {

@@ -1,12 +1,12 @@
 // This browser's clips, newest first. The server knows them by their tickets alone.
 const beside = element.querySelector(".under-way"), list = element.querySelector(".mine");
 const spans = [[60, "second"], [60, "minute"], [24, "hour"], [Infinity, "day"]];
-const words = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
+const relative = () => new Intl.RelativeTimeFormat(document.documentElement.lang, { numeric: "auto" });
 
 function ago(seconds) {
   let amount = Math.max(0, seconds);
   for (const [most, unit] of spans) {
-    if (amount < most) return unit === "second" ? "now" : words.format(-Math.floor(amount), unit);
+    if (amount < most) return unit === "second" ? say("now") : relative().format(-Math.floor(amount), unit);
     amount /= most;
   }
 }
@@ -23,8 +23,8 @@ function button(text, name, label, act) {
 
 // Which clip is heard by who does not see beside what it stands.
 function remove({ ticket, prompt }) {
-  const node = button("Delete", "remove", null, () => s2v.asks(node) || trigger("remove", { ticket }));
-  node.append(Object.assign(document.createElement("span"), { className: "heard", textContent: `: ${prompt}` }));
+  const node = button(say("Delete"), "remove", null, () => s2v.asks(node) || trigger("remove", { ticket }));
+  node.append(Object.assign(document.createElement("span"), { className: "heard", textContent: say(": {scene}", { scene: prompt }) }));
   return node;
 }
 
@@ -73,7 +73,7 @@ const join = element.querySelector(".join"), compare = element.querySelector(".c
 function pick({ ticket, prompt }) {
   const label = Object.assign(document.createElement("label"), { className: "pick" });
   const box = Object.assign(document.createElement("input"), { type: "checkbox", checked: picked.has(ticket) });
-  box.ariaLabel = `Join or compare: ${prompt}`;
+  box.ariaLabel = say("Join or compare: {scene}", { scene: prompt });
   box.onchange = () => {
     box.checked ? picked.add(ticket) : picked.delete(ticket);
     offer();
@@ -88,12 +88,12 @@ function offer() {
   const count = order().length;
   joining.hidden = count < 2;
   compare.hidden = count !== 2;
-  join.textContent = count > 6 ? "A reel has 6 clips at most" : `Join ${count} clips as a reel`;
+  join.textContent = count > 6 ? say("A reel has 6 clips at most") : say("Join {count} clips as a reel", { count });
 }
 
 join.onclick = () => {
   if (order().length > 6) return;
-  join.textContent = "Joining";
+  join.textContent = say("Joining");
   trigger("join", { tickets: order() });
 };
 compare.onclick = () => trigger("compare", { tickets: order() });
@@ -102,9 +102,10 @@ let latest = 0, drawn = new Map();
 
 // What has not changed stays as it is: it may have the focus, or be in the middle of a click.
 function show() {
-  const { clips, more, at } = props.value;
+  const { clips, more, at, kept } = props.value;
   if (at < latest) return;
   latest = element.dataset.at = at;
+  if (kept) element.querySelector(".kept").textContent = kept;
   const before = drawn;
   drawn = new Map();
   for (const job of clips) {
@@ -114,11 +115,11 @@ function show() {
     drawn.set(job.ticket, { said, node });
   }
   // Here, where jobs are that are not on show, too.
-  for (const { ticket, running, state, prompt } of clips) {
-    if (!running) window.s2v?.announce(ticket, prompt, ["", "simulated"].includes(state));
+  for (const { ticket, running, ready, prompt } of clips) {
+    if (!running) window.s2v?.announce(ticket, prompt, ready);
   }
   all.hidden = !more;
-  all.textContent = `Show ${more} more`;
+  all.textContent = say("Show {count} more", { count: more });
   offer();
   place();
 }
@@ -145,7 +146,10 @@ function fill(row, clips) {
   nodes.forEach((node, at) => row.children[at] === node || row.insertBefore(node, row.children[at] ?? null));
 }
 
-element.querySelector(".kept").textContent = props.value.kept;
+addEventListener("language", () => {
+  drawn.clear();
+  show();
+});
 
 const all = element.querySelector(".all");
 all.onclick = () => trigger("all");

@@ -1,5 +1,5 @@
 // Whole scenes to try, three for each sample, and toggles for camera and light.
-const { scenes, chips, most } = props.value;
+let { scenes, chips, most } = props.value;
 const list = element.querySelector(".scenes"), row = element.querySelector(".chips");
 const box = () => document.querySelector("#prompt textarea");
 let sample = 0, clicked = false;
@@ -17,17 +17,20 @@ function show() {
   list.replaceChildren(...scenes[sample].map((scene) => button(scene, "scene", () => s2v.write(scene))));
 }
 
-const without = (text, phrase) => text.replace(new RegExp(`,? ${phrase}(?=[.,]|$)`, "i"), "");
+const without = (text, phrase) => text.replace(new RegExp(`([,，、] ?| )${phrase}(?=[.,。，、]|$)`, "i"), "");
 const has = (text, phrase) => without(text, phrase) !== text;
 
 function toggle(phrase, group) {
   const text = box().value.trim(), on = !has(text, phrase);
-  const bare = group.reduce((left, [, each]) => without(left, each), text).replace(/[.,\s]+$/, "");
-  s2v.write(on ? `${bare || "A portrait"}, ${phrase}.` : bare && `${bare}.`);
+  const bare = group.reduce((left, [, each]) => without(left, each), text).replace(/[.,。，、\s]+$/, "");
+  s2v.write(on ? say("{scene}, {phrase}.", { scene: bare || say("A portrait"), phrase }) : bare && say("{scene}.", { scene: bare }));
 }
 
-for (const group of chips) {
-  for (const [label, phrase] of group) row.append(button(label, "idea", () => toggle(phrase, group)));
+// Also once they are in another language.
+function offer() {
+  ({ scenes, chips, most } = props.value);
+  row.replaceChildren(...chips.flatMap((group) => group.map(([label, phrase]) => button(label, "idea", () => toggle(phrase, group)))));
+  show();
 }
 
 // What is typed, filled in or taken out presses them, too.
@@ -68,5 +71,6 @@ new MutationObserver(() => {
     clicked = false;
   }
 }).observe(document.documentElement, { attributeFilter: ["style"] });
-show();
+watch("value", offer);
+offer();
 setInterval(() => (press(), count()), 250);

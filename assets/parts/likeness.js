@@ -36,14 +36,14 @@ function show() {
 
 // The first of them is the portrait's.
 function face([seconds, found], number) {
-  const at = `${seconds.toFixed(1)} s`, node = place(found ? `Face at ${at}` : `No face at ${at}`, () => seconds);
+  const at = say("{seconds} s", { seconds: seconds.toFixed(1) }), node = place(found ? say("Face at {time}", { time: at }) : say("No face at {time}", { time: at }), () => seconds);
   node.dataset.found = found;
   node.style.setProperty("--place", `${(100 * (number + 1)) / props.value.seen.frames.length}%`);
   return node;
 }
 
 function still(number, stills, ratio) {
-  const frame = place(`Frame ${number + 1} of 5`, (clip) => (clip.duration * (number + 0.5)) / 5);
+  const frame = place(say("Frame {number} of 5", { number: number + 1 }), (clip) => (clip.duration * (number + 0.5)) / 5);
   frame.style.aspectRatio = ratio;
   frame.style.setProperty("--strip", `url(${JSON.stringify(stills)})`);
   frame.style.setProperty("--place", `${25 * number}%`);
@@ -92,4 +92,5 @@ for (const kind of ["play", "pause", "seeking", "seeked", "emptied"]) {
 }
 
 watch("value", show);
+addEventListener("language", show);
 show();

@@ -1,7 +1,7 @@
 // What becomes of a file, what will be sent of the photo, and what should be known before it costs. All text goes in as
 // textContent.
 const news = element.querySelector(".news"), verdict = element.querySelector(".verdict");
-const list = element.querySelector(".warnings"), { takes } = props;
+const list = element.querySelector(".warnings");
 
 function make(tag, text, name = "") {
   const node = document.createElement(tag);
@@ -17,12 +17,12 @@ function show() {
   const state = facts ? (warnings.length ? "careful" : "ready") : rejected ? "rejected" : "";
   element.querySelector("div").dataset.state = state;
   Object.assign(element.dataset, { crop: Boolean(crop), turn: Boolean(turn), face: Boolean(face) });
-  const word = { ready: "✓ Ready", careful: "Usable, but check", rejected: "Not accepted" }[state];
+  const word = { ready: say("✓ Ready"), careful: say("Usable, but check"), rejected: say("Not accepted") }[state];
   verdict.replaceChildren(
     ...(word ? [make("strong", word), ` ${facts ? facts.join(" · ") : rejected}`] : []),
   );
   list.replaceChildren(...(warnings ?? []).map((warning) => make("li", warning)));
-  if (seen && !warnings.length) list.append(make("li", "A face was found. Whether the service takes the photo is for the service to say.", "quiet"));
+  if (seen && !warnings.length) list.append(make("li", say("A face was found. Whether the service takes the photo is for the service to say."), "quiet"));
 }
 
 function tell(text, { refused = false, share = "" } = {}) {
@@ -40,8 +40,8 @@ function refusal({ name, size, type }) {
   const kind = /^(image\/|$)/.test(type) && (name.match(/\.(\w+)$/)?.[1] ?? type.slice(6));
   // The camera's has a name alone.
   const named = (type || `image/${name.split(".").pop().toLowerCase()}`).replace(/\/p?jpg$|\/pjpeg$/, "/jpeg");
-  if (!takes.types.includes(named)) return kind ? takes.kind.replace("{kind}", kind.toUpperCase()) : takes.no_picture;
-  return size > takes.bytes ? takes.size.replace("{given}", Math.ceil(size / 1e5) / 10) : "";
+  if (!props.takes.types.includes(named)) return kind ? props.takes.kind.replace("{kind}", kind.toUpperCase()) : props.takes.no_picture;
+  return size > props.takes.bytes ? props.takes.size.replace("{given}", Math.ceil(size / 1e5) / 10) : "";
 }
 
 // The XMP of an MP4, as it stands in the file: no more than this leaves the browser. Empty if there is none.
@@ -55,8 +55,8 @@ async function xmpOf(file) {
     if (size === 0) size = file.size - start;
     if (size < 8 || start + size > file.size) return "";
     const name = kind === "uuid" && [...new Uint8Array(head.buffer, 8, 16)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-    if (name === takes.xmp && size - 24 > takes.most) throw Error("large");
-    if (name === takes.xmp) return String.fromCharCode(...new Uint8Array((await read(start + 24, size - 24)).buffer));
+    if (name === props.takes.xmp && size - 24 > props.takes.most) throw Error("large");
+    if (name === props.takes.xmp) return String.fromCharCode(...new Uint8Array((await read(start + 24, size - 24)).buffer));
     start += size;
   }
   return "";
@@ -71,8 +71,8 @@ function look(event) {
   const files = (event.type === "change" ? chosen : event.dataTransfer ?? event.clipboardData)?.files ?? [];
   const file = s2v.photo(files) ?? files[0];
   const clip = file && (file.type === "video/mp4" || /\.mp4$/i.test(file.name));
-  const why = clip ? "Reading what the clip says of itself." : file && refusal(file);
-  if (clip) xmpOf(file).then((packet) => trigger("clip", { packet: btoa(packet) }), () => tell(takes.large, { refused: true }));
+  const why = clip ? say("Reading what the clip says of itself.") : file && refusal(file);
+  if (clip) xmpOf(file).then((packet) => trigger("clip", { packet: btoa(packet) }), () => tell(props.takes.large, { refused: true }));
   if (!why) return;
   event.preventDefault();
   event.stopImmediatePropagation();
@@ -89,11 +89,11 @@ const send = (url, { body, headers = {} }) => new Promise((answer) => {
     answer(new Response("[]"));
   };
   if (why) return fail(why);
-  tell("Uploading");
+  tell(say("Uploading"));
   request.upload.onprogress = ({ lengthComputable, loaded, total }) => {
-    if (lengthComputable) tell("Uploading", { share: ` · ${Math.floor((100 * loaded) / total)} %` });
+    if (lengthComputable) tell(say("Uploading"), { share: ` · ${Math.floor((100 * loaded) / total)} %` });
   };
-  request.onerror = () => fail("The portrait did not arrive. Check your connection, then choose it again.");
+  request.onerror = () => fail(say("The portrait did not arrive. Check your connection, then choose it again."));
   request.onload = () => {
     if (request.status !== 200) {
       // A sentence of the studio's; what stands before it may answer with a page.
@@ -113,7 +113,7 @@ Object.assign((window.ways ??= {}), { upload: send, upload_progress: async () =>
 
 // Gradio makes the field anew for each portrait, for pictures of any kind. Three named ones let Safari convert HEIC.
 function narrow() {
-  const field = document.querySelector("#subject input[type=file]"), accept = takes.types.join();
+  const field = document.querySelector("#subject input[type=file]"), accept = props.takes.types.join();
   if (field && field.accept !== accept) field.accept = accept;
 }
 

@@ -4,7 +4,7 @@ const find = (selector) => element.querySelector(selector), link = find("a");
 function player({ url, generated, scene = "" }) {
   const node = document.createElement("figure"), video = document.createElement("video");
   Object.assign(video, { src: url, controls: true, muted: true, loop: true, playsInline: true, preload: "auto" });
-  const label = Object.assign(document.createElement("span"), { className: "generated", textContent: "AI GENERATED" });
+  const label = Object.assign(document.createElement("span"), { className: "generated", textContent: say("AI GENERATED") });
   label.hidden = !generated;
   node.append(video, label, Object.assign(document.createElement("figcaption"), { textContent: scene }));
   return node;

@@ -63,7 +63,7 @@ function show() {
   const ready = now.state === "done" && !now.ending.length;
   bell.hidden = !now.running || !now.ticket || "Notification" in window === false;
   tellBell();
-  document.title = `${ready ? "✓ Ready · " : now.running ? `${now.title} · ` : ""}S2V Studio`;
+  document.title = `${ready ? `${say("✓ Ready")} · ` : now.running ? `${now.title} · ` : ""}S2V Studio`;
   const over = JSON.stringify([now.ending, now.actions]);
   if (over !== ended) {
     end();
@@ -83,7 +83,7 @@ function show() {
 function end() {
   ending.hidden = !now.ending.length;
   ending.replaceChildren(
-    ...now.ending.flatMap(([term, text]) => [make("dt", term), term === "Ticket" ? ticket("dd") : told(text)]),
+    ...now.ending.flatMap(([term, text]) => [make("dt", term), text === now.ticket ? ticket("dd") : told(text)]),
   );
   const row = find(".actions");
   row.hidden = !now.actions.length;
@@ -122,16 +122,16 @@ function press(label, selector) {
 
 // A ticket, short where there is little room, and a button that copies the whole of it.
 function ticket(tag) {
-  const node = make(tag, tag === "dd" ? "" : "Ticket ", "ticket");
+  const node = make(tag, tag === "dd" ? "" : `${say("Ticket")} `, "ticket");
   const shown = tag !== "dd" ? `${now.ticket.slice(0, 8)}…${now.ticket.slice(-4)}` : now.ticket;
-  const copy = make("button", "Copy");
+  const copy = make("button", say("Copy"));
   const whole = now.ticket;
   copy.type = "button";
-  copy.ariaLabel = "Copy the ticket";
+  copy.ariaLabel = say("Copy the ticket");
   copy.onclick = async () => {
     try {
       await navigator.clipboard.writeText(whole);
-      copy.textContent = "Copied";
+      copy.textContent = say("Copied");
     } catch {
       node.querySelector("code").textContent = whole;
       getSelection().selectAllChildren(node.querySelector("code"));
@@ -147,7 +147,7 @@ function tell(words) {
   facts.hidden = !words.length;
   facts.replaceChildren(...words.map((word) => make("li", word)));
   if (now.task && words.length) {
-    facts.append(make("li", "task "));
+    facts.append(make("li", `${say("task")} `));
     facts.lastChild.append(make("code", now.task));
   }
   if (now.ticket && words.length) facts.append(ticket("li"));
@@ -159,7 +159,8 @@ function measure() {
   const video = find("#clip video"), place = [...facts.children].find((fact) => !fact.textContent || fact.dataset.measured);
   if (!place || !video?.videoWidth) return;
   place.dataset.measured = true;
-  write(place, `${video.videoWidth} × ${video.videoHeight} · ${video.duration.toFixed(1)} s`);
+  const length = say("{seconds} s", { seconds: video.duration.toFixed(1) });
+  write(place, `${video.videoWidth} × ${video.videoHeight} · ${length}`);
 }
 
 // One click asks to be told of this job; the next takes it back.
@@ -173,7 +174,7 @@ function tellBell() {
   const on = Boolean(window.s2v?.awaited.has(now.ticket));
   bell.ariaPressed = on;
   const denied = window.Notification?.permission === "denied";
-  write(bell, on ? "You will be told" : denied ? "This browser tells nothing" : "Tell me when it is ready");
+  write(bell, on ? say("You will be told") : denied ? say("This browser tells nothing") : say("Tell me when it is ready"));
 }
 
 // Its captions, of which there are none, fail by themselves.
@@ -213,6 +214,7 @@ async function ask() {
 }
 
 watch("value", show);
+addEventListener("language", tellBell);
 show();
 setInterval(() => now.running && tick(), 250);
 setInterval(ask, 1000);

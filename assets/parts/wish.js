@@ -5,8 +5,7 @@ const line = (window.line = { cut: false, unheard: false, waiting: new Set() });
 const bytes = (text) => new TextEncoder().encode(text);
 const CLOSE = 'data: {"msg":"close_stream"}\n\n';
 const END = 'data: {"msg":"unexpected_error","message":[],"success":false}\n\n' + CLOSE;
-const LOST = { error: "The server did not answer. Check your connection." };
-const lost = () => new Response(JSON.stringify(LOST), { status: 500 });
+const lost = () => new Response(JSON.stringify({ error: say("The server did not answer. Check your connection.") }), { status: 500 });
 // What stands before the server may answer with a page.
 const understood = (answer) => (answer.headers.get("content-type")?.includes("json") ? answer : lost());
 // The last one of a stream, or of a session that was forgotten as its next event was being taken in.
@@ -73,6 +72,10 @@ const ways = Object.assign((window.ways ??= {}), {
 
 const usual = window.fetch;
 window.fetch = (asked, options) => {
-  const { pathname } = new URL(asked.url ?? asked, document.baseURI);
-  return (ways[pathname.split("/gradio_api/")[1]] ?? usual)(asked, options);
+  const { pathname } = new URL(asked.url ?? asked, document.baseURI), [, path] = pathname.split("/gradio_api/");
+  if (path === undefined) return usual(asked, options);
+  // The server answers in the language of the page, which may be another than the browser's.
+  const headers = new Headers(options?.headers);
+  headers.set("Accept-Language", document.documentElement.lang);
+  return (ways[path] ?? usual)(asked, { ...options, headers });
 };

@@ -1,7 +1,8 @@
 """The buttons of an ending, which do what it advises: a link is opened, what a selector finds is clicked or focused."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+from ..language import gettext
 from ..reasons import Reason
 
 Action = tuple[str, str]
@@ -48,6 +49,11 @@ _OF: Mapping[Reason, Sequence[Action]] = {
         Reason.PHOTO_PROGRESSIVE,
     )
 }  # fmt: skip
+
+
+def said(actions: Iterable[Action]) -> list[Action]:
+    """With what stands on the buttons in the reader's language."""
+    return [(gettext(label), target) for label, target in actions]
 
 
 def actions_for(reason: Reason | None) -> list[Action]:

@@ -71,7 +71,7 @@ class Gallery:
                 path = await store.run(store.reel, jobs)
             return str(path), not all(job.simulated for job in jobs)
         except NotJoined as error:
-            raise InputRejected(str(error)) from None
+            raise InputRejected(error.args[0]) from None
         except OSError as error:
             report(error)
             raise InputRejected(Reason.NO_REEL) from None

@@ -14,6 +14,7 @@ from ..clip import marks
 from ..errors import ChargeUnknown, ImageRejected, InputRejected, PromptRejected, RatioRejected, S2VError, report
 from ..jobs.model import Job
 from ..jobs.studio import Studio
+from ..language import gettext, ngettext, paragraph, said
 from ..photo.advice import advise
 from ..photo.prepare import Crop, Photo, PublicLink, in_thread, prepare_async, public_link
 from ..providers import price_words
@@ -62,8 +63,11 @@ class Orders:
 
     def label(self, name: str, clips: int, *, more: bool = False) -> str:
         """What the button that pays says: so many clips with the service of this name, beside others or not."""
-        one, several = ("another", "more") if more else ("the clip", "clips")
-        return f"Make {one if clips == 1 else f'{clips} {several}'} · {self.price(name, clips)}"
+        if clips == 1:
+            what = gettext("Make another" if more else "Make the clip")
+        else:
+            what = gettext("Make {clips} more" if more else "Make {clips} clips", clips=clips)
+        return f"{what} · {self.price(name, clips)}"
 
     async def choices(self, visitor: str, key: Key | None) -> list[tuple[str, str]]:
         """The services that the next click can use, with what was spent on them and is left of them today."""
@@ -73,21 +77,31 @@ class Orders:
     def services(self, left: int, spent: int = 0, key: Key | None = None, own: int = 0) -> list[tuple[str, str]]:
         """The same, where it is known what is left, and what was `spent` with the owner's key and with one's `own`."""
         label, owner = self._studio.services.live.label, bool(self._settings.api_key)
-        where = f"nothing goes to {label}" if self._settings.space else "runs on this computer"
-        simulator = "Simulator · free" if key or owner else f"Simulator · free, {where}"
+        if key or owner:
+            simulator = gettext("Simulator · free")
+        elif self._settings.space:
+            simulator = gettext("Simulator · free, nothing goes to {provider}", provider=label)
+        else:
+            simulator = gettext("Simulator · free, runs on this computer")
         found = [(simulator, "simulator")]
         if owner:
-            clips = f"{left} {'clip' if left == 1 else 'clips'} left"
-            today = f"{price_words(spent, label)} today, {clips}" if spent else f"{clips} today"
-            found.append((f"{label} · {today}", "live"))
+            if spent:
+                one, several = "{price} today, {count} clip left", "{price} today, {count} clips left"
+            else:
+                one, several = "{count} clip left today", "{count} clips left today"
+            found.append((f"{label} · {ngettext(one, several, left, price=price_words(spent, label))}", "live"))
         if key:
-            today = f", {price_words(own, label)} today" if own else ""
-            found.append((f"{label} · your key {key.mask}{today}", "own"))
+            yours = "your key {key}, {price} today" if own else "your key {key}"
+            found.append((f"{label} · {gettext(yours, key=key.mask, price=price_words(own, label))}", "own"))
         return found
 
     def made(self, photo: str) -> bool:
         """Whether this is a JPEG that was made here to be sent, and not an upload."""
         return photo in self._made and Path(photo).name == _MADE
+
+    async def said_of(self, photo: str) -> dict[str, Any]:
+        """What was said of a JPEG that was made here, in the reader's language by now; nothing of anything else."""
+        return _said((await self._made[photo])[1]) if self.made(photo) else {}
 
     async def inspect(self, photo: str, *, crop: Crop = False, turn: bool = False) -> tuple[str, dict[str, Any]]:
         """The JPEG that will be sent takes an upload's place; its path, and what is to be said of it.
@@ -116,11 +130,10 @@ class Orders:
         facts = [f"{made.width} × {made.height} px", f"{len(made.jpeg) / 1000:.0f} kB", *changes]
         advice = await in_thread(advise, made)
         offers = {"turn": advice.turn, "face": advice.crop}
-        said = {"facts": facts, "warnings": advice.warnings, "seen": bool(advice.faces)} | offers
-        shown = str(path), said
-        self._made[shown[0]] = asyncio.Future()
-        self._made[shown[0]].set_result(shown)
-        return shown
+        found = {"facts": facts, "warnings": advice.warnings, "seen": bool(advice.faces)} | offers
+        self._made[str(path)] = asyncio.Future()
+        self._made[str(path)].set_result((str(path), found))
+        return str(path), _said(found)
 
     async def _prepared(self, photo: str, *, crop: Crop = False) -> tuple[str, dict[str, Any]]:
         # Asked for by the page at the choice of a photo and by a click that may come before the first has ended:
@@ -131,30 +144,31 @@ class Orders:
                 del self._made[oldest]
         making = self._made[photo]
         try:
-            return await asyncio.shield(making)
+            path, found = await asyncio.shield(making)
+            return path, _said(found)
         finally:
             if making.done() and (making.cancelled() or making.exception()):
                 self._made.pop(photo, None)
 
     async def _make(self, photo: str, *, crop: Crop) -> tuple[str, dict[str, Any]]:
         path = uploaded(photo, self._cache)
-        shown = await self.show(path, crop=crop)
+        shown, _ = await self.show(path, crop=crop)
         await asyncio.to_thread(path.unlink, missing_ok=True)
-        return shown
+        return await self._made[shown]
 
     async def _remade(self, photo: str, *, crop: Crop, turn: bool) -> tuple[str, dict[str, Any]]:
         path = uploaded(photo, self._cache)
-        _, said = await self._made[photo]
-        return await self.show(path, crop=crop, turn=said["turn"] if turn else 0, before=said["facts"][2:])
+        _, found = await self._made[photo]
+        return await self.show(path, crop=crop, turn=found["turn"] if turn else 0, before=found["facts"][2:])
 
     async def warnings(self, order: Order) -> tuple[str, ...]:
         """What is to be said of its photo, which forbids nothing. Raises `ImageRejected`."""
         if not order.photo:
             return ()
         if isinstance(order.photo, Photo):
-            return (await in_thread(advise, order.photo)).warnings
-        _, said = await self._prepared(order.photo)
-        return tuple(said["warnings"])
+            return tuple(map(said, (await in_thread(advise, order.photo)).warnings))
+        _, found = await self._prepared(order.photo)
+        return tuple(found["warnings"])
 
     async def order(self, order: Order) -> Job:
         """Queue a job. Raises `InputRejected` before anything is sent."""
@@ -207,8 +221,8 @@ class Orders:
         photo = self._studio.photo(job)
         if isinstance(photo, str):
             return job, {}, None, photo
-        path, said = await self.show(photo)
-        return job, said, path, ""
+        path, found = await self.show(photo)
+        return job, found, path, ""
 
     async def _source(self, order: Order) -> Photo | PublicLink:
         if link := str(order.link or "").strip():
@@ -252,6 +266,10 @@ def text_of(value: object, name: str) -> str:
     return value or ""
 
 
+def _said(found: dict[str, Any]) -> dict[str, Any]:
+    return found | {name: [said(each) for each in found[name]] for name in ("facts", "warnings")}
+
+
 def _write(path: Path, jpeg: bytes) -> None:
     path.parent.mkdir(parents=True)
     path.write_bytes(jpeg)
@@ -259,26 +277,34 @@ def _write(path: Path, jpeg: bytes) -> None:
 
 def promise(settings: Settings, label: str) -> str:
     """What a person agrees to, with who gets the photo and how long it stays."""
-    receivers = " and ".join(dict.fromkeys((label, "MiniMax")))
+    receivers = "MiniMax" if label == "MiniMax" else gettext("{one} and {other}", one=label, other="MiniMax")
+    if settings.keep_hours is None:
+        agreed = "I may use this face. It goes to {receivers}, and stays here until you delete it."
+    else:
+        agreed = "I may use this face. It goes to {receivers}, and stays here for {hours} hours."
     # Without its ledger nobody knows when it is due.
-    lost = "; if the server restarts first, it can stay until the server's owner deletes it"
-    stays = _stays(settings) + (lost if settings.ledger_moved else "")
-    return f"I may use this face. It goes to {receivers}, and stays here {stays}."
+    lost = "If the server restarts first, the photo can stay until the server's owner deletes it."
+    hours = f"{settings.keep_hours or 0:g}"
+    more = gettext(lost) if settings.ledger_moved else ""
+    return paragraph(gettext(agreed, receivers=receivers, hours=hours), more)
 
 
 def kept_here(settings: Settings) -> str:
     """How long clips are kept, and what can lose one that was paid for."""
-    risk = ". A restart of the server can lose its ticket; the server's owner can prevent that with S2V_DATABASE_URL"
-    return f"Each is kept here {_stays(settings)}{risk if settings.api_key and settings.ledger_risk else ''}"
-
-
-def _stays(settings: Settings) -> str:
-    return "until you delete it" if settings.keep_hours is None else f"for {settings.keep_hours:g} hours"
+    kept = (
+        "Each is kept here until you delete it."
+        if settings.keep_hours is None
+        else "Each is kept here for {hours} hours."
+    )
+    risk = "A restart of the server can lose its ticket; the server's owner can prevent that with S2V_DATABASE_URL."
+    more = gettext(risk) if settings.api_key and settings.ledger_risk else ""
+    return paragraph(gettext(kept, hours=f"{settings.keep_hours or 0:g}"), more)
 
 
 def limit() -> str:
     """What a photo must be, for the place where one is dropped."""
-    return f"one clear human face\nJPEG, PNG or WebP, under {wire.PHOTO_BYTES // 1_000_000} MB"
+    most = wire.PHOTO_BYTES // 1_000_000
+    return gettext("one clear human face") + "\n" + gettext("JPEG, PNG or WebP, under {most} MB", most=most)
 
 
 def said_by(packet: str) -> tuple[dict[str, str], str]:
@@ -287,16 +313,20 @@ def said_by(packet: str) -> tuple[dict[str, str], str]:
         data = base64.b64decode(packet, validate=True)
         fields = marks.parse(data) if data else {}
     except ValueError:
-        return {}, "This clip's description could not be read."
+        return {}, gettext("This clip's description could not be read.")
     except marks.NotXmp as error:
-        return {}, f"This clip's description was not read: {error}."
+        return {}, gettext("This clip's description was not read: {why}.", why=gettext(str(error)))
     if not fields:
-        return {}, "This clip says nothing of itself."
+        return {}, gettext("This clip says nothing of itself.")
     names = (plain(fields.get(name, ""), 100) for name in (marks.SYSTEM, marks.TOOL, marks.MADE))
     system, tool, made = names
-    maker = " with ".join(filter(None, (system, tool))) or "It does not say by whom"
-    when = f", {made[:10]}" if made else ""
-    return fields, f"This clip says: made by {maker}{when}."
+    if system and tool:
+        maker = gettext("This clip says: made by {system} with {tool}.", system=system, tool=tool)
+    elif system or tool:
+        maker = gettext("This clip says: made by {system}.", system=system or tool)
+    else:
+        maker = gettext("This clip does not say by whom it was made.")
+    return fields, paragraph(maker, gettext("Its date: {date}.", date=made[:10]) if made else "")
 
 
 def takes() -> dict[str, Any]:
@@ -306,7 +336,7 @@ def takes() -> dict[str, Any]:
         "bytes": wire.PHOTO_BYTES,
         "xmp": marks.XMP.hex(),
         "most": _PACKET_BYTES,
-        "large": f"This clip's description was not read: it is over {_PACKET_BYTES // 1000} kB.",
+        "large": gettext("This clip's description was not read: it is over {most} kB.", most=_PACKET_BYTES // 1000),
         "no_picture": str(ImageRejected(Reason.PHOTO_NO_PICTURE)),
         "kind": str(ImageRejected(Reason.PHOTO_KIND, {"kind": "{kind}"})),
         "size": str(ImageRejected(Reason.PHOTO_MEGABYTES, {"given": "{given}", "most": wire.PHOTO_BYTES // 1_000_000})),

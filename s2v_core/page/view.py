@@ -1,7 +1,7 @@
 """What one open page shows, in one object that all its events share."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from typing import Any, TypeVar
 
 from ..jobs.model import Job
@@ -19,8 +19,9 @@ class View:
     price of so many `scenes`. The last order was of one `alone` or of several, and was `entered`, in part or whole, or
     not. `job` is the one on show as it was seen last, `next` the ticket that is wanted, `made` the jobs of clicks that
     paid, as long as the browser does not say that it keeps them. `all` cards are shown, or the newest; those that are
-    `settled` stay as they are, and `told` is what the page was told of them last. A page has one watch, which goes on
-    to whatever another event wants: of two that overlap, the browser may show what the first said last.
+    `settled` stay as they are, and `told` is what the page was told of them last. An `ending` makes the card of
+    what went wrong beside any job. A page has one watch, which goes on to whatever another event wants: of two that
+    overlap, the browser may show what the first said last.
     """
 
     def __init__(self) -> None:
@@ -35,6 +36,7 @@ class View:
         # None for a ticket that nobody knows here.
         self.settled: dict[str, dict[str, Any] | None] = {}
         self.told: dict[str, Any] = {}
+        self.ending: Callable[[], dict[str, Any]] | None = None
         self._wishes = self._forsaken = 0
         self._wanted = asyncio.Event()
 

@@ -14,7 +14,9 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ..language import gettext, language, read_in
 from .requests import whole_answer
+from .translation import Translation, chosen
 
 PICTURE = "/static/thumbnail.jpg"
 _CHARSET = '<meta charset="utf-8" />'
@@ -60,8 +62,10 @@ class Document:
     A browser that hears of those at once needs no round trip for each that another one names.
     """
 
-    def __init__(self, app: ASGIApp, preview: Preview, sheet: str, early: Sequence[str] = ()) -> None:
-        self._app, self._preview, self._sheet = app, preview, sheet
+    def __init__(
+        self, app: ASGIApp, preview: Preview, sheet: str, early: Sequence[str], translation: Translation
+    ) -> None:
+        self._app, self._preview, self._sheet, self._translation = app, preview, sheet, translation
         self._early = "".join(_EARLY[name.rpartition(".")[2]].format(name) for name in early)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -69,8 +73,10 @@ class Document:
             await self._app(scope, receive, send)
             return
         status, headers, body = await whole_answer(self._app, scope)
-        ours = self._ours(body.decode()).encode()
-        kept = {"Content-Type": headers.get("content-type", ""), "Vary": "Accept-Encoding"}
+        with read_in(chosen(scope)):
+            ours = self._ours(self._translation.document(body.decode())).encode()
+            kept = {"Content-Type": headers.get("content-type", ""), "Content-Language": language()}
+        kept["Vary"] = "Accept-Encoding, Accept-Language, Cookie"
         if "gzip" in Headers(scope=scope).get("accept-encoding", ""):
             kept["Content-Encoding"] = "gzip"
             ours = await asyncio.to_thread(gzip.compress, ours, 6)
@@ -80,7 +86,7 @@ class Document:
         found = _ROOT.search(document)
         facts = {
             "title": self._preview.title,
-            "description": self._preview.description,
+            "description": gettext(self._preview.description),
             "root": json.loads(found[1]) if found else "",
             "picture": PICTURE,
         }

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ImageRejected, S2VError, report
+from ..language import of_header, read_in
 from ..reasons import Reason
 
 
@@ -32,6 +33,12 @@ def end_in_words(
     async def process_api(block_fn: Any, inputs: list[Any], **around: Any) -> dict[str, Any]:
         # Inputs at the end may be left out: Gradio knows their defaults, and does not fill them in.
         inputs = [*inputs, *(block.value for block in block_fn.inputs[len(inputs) :])]
+        # Of an event that waited in a queue, the request was another's task.
+        told = getattr(around.get("request"), "headers", {})
+        with read_in(of_header(told.get("accept-language", ""))):
+            return await answered(block_fn, inputs, **around)
+
+    async def answered(block_fn: Any, inputs: list[Any], **around: Any) -> dict[str, Any]:
         try:
             _check_files(inputs, within)
             return dict(await usual(block_fn, inputs, **around))

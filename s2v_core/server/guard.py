@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..errors import DatabaseUnavailable
+from ..language import gettext, of_header, read_in
 from .hosts import Hosts, visitor
 from .limits import USUAL, ServerLimits
 from .rates import Rates
@@ -68,7 +69,8 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         match scope["type"]:
             case "http":
-                await self._request(self._known(scope), receive, send)
+                with read_in(of_header(Headers(scope=scope).get("accept-language", ""))):
+                    await self._request(self._known(scope), receive, send)
             case "lifespan":
                 async with self._uploads.tidied():
                     await self._app(scope, receive, send)
@@ -102,7 +104,7 @@ class Guard:
             await _told(kind, refusal)(scope, receive, answer)
         except Exception:
             if not started:
-                await PlainTextResponse("Something went wrong on the server.", 500)(scope, receive, answer)
+                await PlainTextResponse(gettext("Something went wrong on the server."), 500)(scope, receive, answer)
             # Anybody can make Gradio fail: the log gets only the first failures of each minute.
             with suppress(HttpRefusal):
                 self._rates.count("error", "")
@@ -118,7 +120,8 @@ class Guard:
             raise HttpRefusal(404, "There is nothing here.")
         self._rates.count(kind, who)
         if kind == "call" and self._busy(who) >= (most := self._limits.concurrent_calls):
-            raise HttpRefusal(429, f"{most} calls from your address are running: wait for one to end, then try again.")
+            many = "{most} calls from your address are running: wait for one to end, then try again."
+            raise HttpRefusal(429, many, most=most)
         if kind == "info":
             # Otherwise Gradio tells everybody the host that the first caller claimed to have reached.
             scope["query_string"] += b"&page="
@@ -191,7 +194,7 @@ class Guard:
             whole += data
             if len(whole) > most:
                 size = f"{most // 1000} kB" if most < 1_000_000 else f"{most // 1_000_000} MB"
-                raise HttpRefusal(413, f"A request can be {size} at most.")
+                raise HttpRefusal(413, "A request can be {size} at most.", size=size)
         return bytes(whole)
 
     def _headers(self, kind: str) -> dict[str, str]:

@@ -19,6 +19,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..errors import S2VError, SettingsError
+from ..language import EnglishRecord
 from ..settings import Settings
 from .compression import Compression
 from .connections import Connections, bounded
@@ -30,6 +31,7 @@ from .signals import AWAITED, heard, tell
 from .start import aside
 from .streams import StreamGrace
 from .tickets import Tickets
+from .translation import Translation
 
 _NO_TOOLS = PlainTextResponse("Tools for assistants are not installed: pip install -r requirements-mcp.txt", 404)
 
@@ -76,6 +78,7 @@ def serve(
     uploads: Path,
     preview: Preview,
     style: str,
+    translation: Translation,
     early: Sequence[str] = (),
     tools: Tools | None = None,
     limits: ServerLimits = USUAL,
@@ -116,7 +119,7 @@ def serve(
         Middleware(
             Tickets, studio.new_ticket, [number for number, each in blocks.fns.items() if each.api_name == "submit"]
         ),
-        Middleware(Document, preview, sheet := sheet_path(style), early),
+        Middleware(Document, preview, sheet := sheet_path(style), early, translation),
         Middleware(Compression),
     ]
     routes = [
@@ -159,6 +162,7 @@ def _cut_off() -> int:
 
 
 def _prepare_environment() -> None:
+    logging.setLogRecordFactory(EnglishRecord)
     logging.basicConfig(level=logging.WARNING)
     logging.getLogger("s2v_core").setLevel(logging.INFO)
     # Its lines, of which anybody can cause any number, repeat what callers send.

@@ -5,6 +5,7 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from ..language import gettext
 from .limits import ServerLimits
 from .requests import HttpRefusal
 
@@ -45,8 +46,8 @@ class Rates:
         if len(self._times) > self._visitors or (self._times[first] and self._times[first][-1] <= now - 60):
             del self._times[first]
         if len(times) >= self._per_minute[kind]:
-            made = f"{len(times)} {kind}s within a minute"
-            raise HttpRefusal(429, f"Your address made {made}: wait a moment, then try again.")
+            made = "Your address made {count} {kind}s within a minute: wait a moment, then try again."
+            raise HttpRefusal(429, made, count=len(times), kind=gettext(kind))
         times.append(now)
 
     @contextmanager
@@ -55,7 +56,8 @@ class Rates:
         kind = kind if kind in self._places else ""
         most, what = self._places.get(kind, self._others)
         if self._open[kind, who] >= most:
-            raise HttpRefusal(429, f"{most} {what} from your address already: wait for one to end, then try again.")
+            full = "{most} {what} from your address already: wait for one to end, then try again."
+            raise HttpRefusal(429, full, most=most, what=gettext(what))
         self._open[kind, who] += 1
         try:
             yield

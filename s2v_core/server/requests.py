@@ -6,12 +6,14 @@ from collections.abc import AsyncIterator
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope
 
+from ..language import gettext
+
 
 class HttpRefusal(Exception):
-    """Ends a request with a status and a sentence."""
+    """Ends a request with a status and a sentence, which is said in the reader's language."""
 
-    def __init__(self, status: int, sentence: str) -> None:
-        super().__init__(sentence)
+    def __init__(self, status: int, sentence: str, **facts: object) -> None:
+        super().__init__(gettext(sentence, **facts))
         self.status = status
 
 
@@ -23,9 +25,10 @@ async def body(receive: Receive, *, what: str, seconds: float) -> AsyncIterator[
             async with asyncio.timeout_at(until):
                 message = await receive()
         except TimeoutError:
-            raise HttpRefusal(408, f"The {what} took longer than {seconds:g} seconds.") from None
+            late = "The {what} took longer than {seconds} seconds."
+            raise HttpRefusal(408, late, what=gettext(what), seconds=f"{seconds:g}") from None
         if message["type"] == "http.disconnect":
-            raise HttpRefusal(400, f"The {what} was cut short.")
+            raise HttpRefusal(400, "The {what} was cut short.", what=gettext(what))
         more = message.get("more_body", False)
         yield message.get("body", b"")
 

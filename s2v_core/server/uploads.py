@@ -29,7 +29,8 @@ _log = logging.getLogger(__name__)
 
 # A photo and the form around it.
 _BODY_BYTES = wire.PHOTO_BYTES + 64_000
-_TOO_LARGE = f"A photo can be {wire.PHOTO_BYTES // 1_000_000} MB at most."
+_TOO_LARGE = "A photo can be {most} MB at most."
+_MOST_MB = wire.PHOTO_BYTES // 1_000_000
 _NOT_ONE = "This is not an upload of one photo: send a form with a single file."
 _FILENAME = re.compile(rb"filename\*?\s*=(?:.*?(\.(?:jpe?g|png|webp))\b)?", re.IGNORECASE)
 _OURS = re.compile(r"[0-9a-f]{32}(\.(jpe?g|png|webp|part))?")
@@ -53,7 +54,7 @@ class Uploads:
         form = _Form(headers.get("content-type", ""))
         size = int(headers.get("content-length", _BODY_BYTES))
         if size > _BODY_BYTES:
-            raise HttpRefusal(413, _TOO_LARGE)
+            raise HttpRefusal(413, _TOO_LARGE, most=_MOST_MB)
         async with self._room(size):
             path = await self._take(form, receive)
         await JSONResponse([str(path)])(scope, receive, send)
@@ -138,7 +139,7 @@ class _Form:
         """Returns the file's share of the form's next bytes."""
         self._received += len(data)
         if self._received > _BODY_BYTES:
-            raise HttpRefusal(413, _TOO_LARGE)
+            raise HttpRefusal(413, _TOO_LARGE, most=_MOST_MB)
         self._content.clear()
         try:
             self._parser.write(data)
@@ -164,7 +165,7 @@ class _Form:
     def _take(self, data: bytes, start: int, end: int) -> None:
         self._size += end - start
         if self._size > wire.PHOTO_BYTES:
-            raise HttpRefusal(413, _TOO_LARGE)
+            raise HttpRefusal(413, _TOO_LARGE, most=_MOST_MB)
         self._content.extend(data[start:end])
 
     def _end(self) -> None:

@@ -194,7 +194,7 @@ def test_a_clip_that_is_dropped_fills_in_its_scene_and_its_switch(
     sent: list[str] = []
     page.on("request", lambda request: sent.append(f"{request.url} {len(request.post_data_buffer or b'')}"))
     dropped(page, clip + ours("She nods.\n“<b>née</b>”"), "#subject .upload-container")
-    by = "made by MiniMax S2V-01 through 302.AI with S2V Studio 1.0.0, 1970-01-01."
+    by = "made by MiniMax S2V-01 through 302.AI with S2V Studio 1.0.0. Its date: 1970-01-01."
     expect(page.locator(NEWS)).to_have_text(f"This clip says: {by} Its scene is filled in.")
     expect(page.locator("#prompt textarea")).to_have_value("She nods. “<b>née</b>”")
     expect(page.locator("#optimizer input")).not_to_be_checked()

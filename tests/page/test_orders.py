@@ -219,20 +219,20 @@ def test_what_is_agreed_to_names_who_gets_the_photo_and_for_how_long() -> None:
     assert promise(Settings(), "MiniMax").endswith("It goes to MiniMax, and stays here until you delete it.")
     beside = Settings(keep_hours=24, data_mount="fuse", ledger_dir=Path("own"))
     assert promise(beside, "302.AI").endswith(
-        "stays here for 24 hours; if the server restarts first, it can stay until the server's owner deletes it."
+        "stays here for 24 hours. If the server restarts first, the photo can stay until the server's owner deletes it."
     )
 
 
 def test_where_a_paid_clips_ticket_can_be_lost_the_page_says_so_and_who_can_prevent_it() -> None:
     told = (
         "Each is kept here for 24 hours. A restart of the server can lose its ticket; the server's owner can prevent "
-        "that with S2V_DATABASE_URL"
+        "that with S2V_DATABASE_URL."
     )
     for ledger_dir in (Path("own"), Path("data")):
         beside = Settings(keep_hours=24, data_mount="fuse", ledger_dir=ledger_dir)
         assert kept_here(replace(beside, api_key=KEY)) == told
-        assert kept_here(beside) == "Each is kept here for 24 hours"
-    assert kept_here(Settings(api_key=KEY)) == "Each is kept here until you delete it"
+        assert kept_here(beside) == "Each is kept here for 24 hours."
+    assert kept_here(Settings(api_key=KEY)) == "Each is kept here until you delete it."
 
 
 def test_a_key_is_known_by_its_ends_and_shown_nowhere() -> None:
