@@ -13,7 +13,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import suppress
 from functools import partial
 from importlib.util import find_spec
@@ -44,7 +44,7 @@ from s2v_core.server.endings import end_in_words
 from s2v_core.server.launch import serve
 from s2v_core.server.limits import USUAL, ServerLimits
 from s2v_core.server.tickets import TICKET
-from s2v_core.server.translation import Translation, marked, translated, words, words_of
+from s2v_core.server.translation import Translation, in_words, marked, translated, words, words_of
 from s2v_core.settings import Key
 from s2v_core.simulator.service import Simulator
 from s2v_core.text import PROMPT_CHARACTERS, PROMPT_WORDS, check_prompt, in_a_line, scenes_of
@@ -656,7 +656,7 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
     async def speak(photo: Upload | None, view: View, request: gr.Request, event: gr.EventData) -> Update:
         """The page in another language: what it shows is said anew, and what was entered stays."""
         view.settled, view.told = {}, {}
-        update = {each: gr.update(**restated(each)) for each in restatable}
+        update = {each: gr.update(**restated(each, names)) for each, names in restatable.items()}
         update[chooser] = {"language": language(), "words": words(SAID)}
         update |= order.button_update(view) | {
             order.preflight: gr.update(value=await orders.said_of(path_of(photo)), takes=takes())
@@ -664,7 +664,8 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
         update[services.service] = gr.Radio(await orders.choices(visitor_of(request), view.key))
         if view.key:
             update[services.box] = gr.Accordion(label=view.key.mask)
-        update[history] = (await gallery.news(view, seen=0.0) or {}) | {"kept": kept_here(settings)}
+        if news := await gallery.news(view, seen=0.0):
+            update[history] = news | {"kept": kept_here(settings)}
         if view.shown:
             view.forsake()
             return update | {session.wish: view.want(view.shown)}
@@ -672,10 +673,10 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
             update[result.status] = view.ending() if view.ending else cards.idle_card()
         return update
 
-    def restated(each: gr.blocks.Block) -> dict[str, Any]:
-        """What a component has of words in the reader's language, but for what it was told since."""
-        facts = with_facts().get(each.elem_id or "", {})
-        return translated(each.get_config(), but="html_template") | facts
+    def restated(each: gr.blocks.Block, names: Iterable[str]) -> dict[str, Any]:
+        """These properties of a component as a page begins with them, in the reader's language."""
+        props = each.get_config() | with_facts().get(each.elem_id or "", {})
+        return {name: in_words(props[name]) for name in names}
 
     def as_gradio_error(error: Exception) -> Exception:
         return gr.Error(cards.sentence(error), print_exception=False)
@@ -777,7 +778,13 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
 
     changing = {result.status, result.likeness, order.preflight, order.generate, services.service, history, chooser}
     with read_in("zh-CN"):
-        restatable = [each for each in demo.blocks.values() if each not in changing and restated(each)]
+        # What is said in a template is said anew by the browser: what it holds would be mounted anew.
+        named = {
+            each: translated(each.get_config()).keys() - {"html_template"}
+            | with_facts().get(each.elem_id or "", {}).keys()
+            for each in demo.blocks.values()
+        }
+        restatable = {each: names for each, names in named.items() if names and each not in changing}
     anew = [*restatable, *changing, services.box, session.wish]
     chooser.choose(speak, [order.photo, session.view], list(dict.fromkeys(anew)), **UNOPENED)
     # Last: it takes in all events so far.

@@ -21,6 +21,7 @@ window.s2v = {
     if (matchMedia("(pointer: coarse)").matches) prompt.blur();
   },
   count(text, mostCharacters, mostWords) {
+    s2v.recount = () => s2v.count(text, mostCharacters, mostWords);
     // Of several scenes, of the longest.
     const scenes = s2v.scenes(text), longest = scenes.reduce((long, each) => (each.length > long.length ? each : long), "");
     const characters = [...longest].length, units = s2v.words(longest);
@@ -212,7 +213,10 @@ s2v.wrong = (selector, sentence) => {
 };
 
 for (const kind of ["input", "change"]) addEventListener(kind, () => (nameLack(), namePill()));
-addEventListener("language", () => (document.body.dataset.leave = say("Press Esc to leave")));
+addEventListener("language", () => {
+  document.body.dataset.leave = say("Press Esc to leave");
+  s2v.recount?.();
+});
 for (const kind of ["input", "change"]) addEventListener(kind, () => s2v.wrong("", ""));
 new MutationObserver(() => (nameLack(), nameParts(), namePill())).observe(document.body, { subtree: true, childList: true, attributeFilter: ["class", "style"] });
 

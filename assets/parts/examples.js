@@ -1,6 +1,7 @@
 // Finished clips on the stage until there is one of one's own; in the presenter view, when nobody has done anything.
 const find = (selector) => element.querySelector(selector);
-const { examples, address, code } = props.value;
+const { address, code } = props.value;
+let { examples } = props.value;
 // These leave this part for the stage.
 const playing = find(".playing"), video = find("video"), inset = find(".inset"), sentence = find(".sentence"), played = find(".played");
 const shared = find(".shared"), pause = find(".pause");
@@ -14,13 +15,30 @@ function play(number) {
   paused = false;
   video.poster = example.poster;
   inset.src = example.portrait;
-  sentence.textContent = example.scene;
   playing.dataset.real = !example.simulated;
-  find(".shelf p").textContent = example.simulated ? say("Made by the simulator; no model was asked.") : say("Made by {maker}.", { maker: example.made_by });
+  tell();
   [...find("ul").children].forEach((item, place) => item.firstChild.setAttribute("aria-current", place === number));
   video.src = example.clip;
   go();
 }
+
+function tell() {
+  const { scene, simulated, made_by: maker } = examples[chosen];
+  sentence.textContent = scene;
+  playing.dataset.label = say("AI GENERATED");
+  find(".shelf p").textContent = simulated ? say("Made by the simulator; no model was asked.") : say("Made by {maker}.", { maker });
+}
+
+// In another language.
+watch("value", () => {
+  ({ examples } = props.value);
+  examples.forEach(({ scene }, place) => {
+    const button = find("ul").children[place].firstChild;
+    button.ariaLabel = button.lastChild.textContent = scene;
+  });
+  if (chosen >= 0) tell();
+});
+addEventListener("language", () => (pause.textContent = video.paused ? say("Play") : say("Pause")));
 
 const onStage = () => document.querySelector("#status .card").dataset.state === "idle" || document.body.dataset.resting === "true";
 

@@ -29,6 +29,7 @@ function toggle(phrase, group) {
 // Also once they are in another language.
 function offer() {
   ({ scenes, chips, most } = props.value);
+  list.dataset.label = say("Try");
   row.replaceChildren(...chips.flatMap((group) => group.map(([label, phrase]) => button(label, "idea", () => toggle(phrase, group)))));
   show();
 }

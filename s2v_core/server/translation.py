@@ -41,13 +41,14 @@ def marked(template: str) -> str:
     return re.sub(r" data-say=([a-z-]+) \1=\"([^\"]*)\"", r' data-say-\1="\2" \1="\2"', template)
 
 
-def translated(props: Mapping[str, Any], *, but: str = "") -> dict[str, Any]:
+def translated(props: Mapping[str, Any]) -> dict[str, Any]:
     """Those properties of a component that are other in the reader's language."""
-    said = {name: _said(props[name]) for name in _SHOWN if name in props and name != but}
+    said = {name: in_words(props[name]) for name in _SHOWN if name in props}
     return {name: value for name, value in said.items() if value != props[name]}
 
 
-def _said(value: Any) -> Any:
+def in_words(value: Any) -> Any:
+    """Whatever has sentences in it, with those in the reader's language."""
     match value:
         case str() if "data-say" in value:
             text = _MARKED.sub(lambda found: f'data-say="{found[1]}"{found[2]}>{gettext(found[1])}<', value)
@@ -55,9 +56,9 @@ def _said(value: Any) -> Any:
         case str():
             return gettext(value) if value else value
         case dict():
-            return {name: _said(each) for name, each in value.items()}
+            return {name: in_words(each) for name, each in value.items()}
         case list() | tuple():
-            return [_said(each) for each in value]
+            return [in_words(each) for each in value]
     return value
 
 
