@@ -661,7 +661,9 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
         update |= order.button_update(view) | {
             order.preflight: gr.update(value=await orders.said_of(path_of(photo)), takes=takes())
         }
-        update[services.service] = gr.Radio(await orders.choices(visitor_of(request), view.key))
+        update[services.service] = gr.Radio(
+            await orders.choices(visitor_of(request), view.key), label=gettext("Next clip with")
+        )
         if view.key:
             update[services.box] = gr.Accordion(label=view.key.mask)
         if news := await gallery.news(view, seen=0.0):

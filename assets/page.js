@@ -1,5 +1,15 @@
 // What the page does on its own: counting, the soft backdrop of the stage, the presenter view.
-const OPENERS = { "#subject": "#subject [aria-label='Upload file']", "#link": "#by-link .label-wrap:not(.open)" };
+const OPENERS = { "#subject": "#subject [data-name='Upload file']", "#link": "#by-link .label-wrap:not(.open)" };
+// Gradio has these in English alone.
+const GRADIOS = {
+  "Upload file": () => say("Upload file"),
+  "Capture from camera": () => say("Capture from camera"),
+  "Paste from clipboard": () => say("Paste from clipboard"),
+  "Remove Image": () => say("Remove the portrait"),
+  "play-pause-replay-button": () => say("Play or pause"),
+  "Adjust volume": () => say("Adjust the volume"),
+  "full-screen": () => say("Full screen"),
+};
 
 window.s2v = {
   minutes: (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`,
@@ -74,7 +84,7 @@ window.s2v = {
   },
   // A photo that is dropped or pasted anywhere on the page takes the place of the one before.
   async take(file) {
-    document.querySelector("#subject [aria-label='Remove Image']")?.click();
+    document.querySelector("#subject [data-name='Remove Image']")?.click();
     await s2v.mounted("#subject input[type=file]");
     // What has just been mounted may listen from the next frame on.
     await new Promise(requestAnimationFrame);
@@ -90,7 +100,7 @@ window.s2v = {
     const link = find("#link :is(input, textarea)");
     if (!find("#subject .image-frame") && !link?.value.trim()) return [say("Choose a portrait"), "#subject input[type=file]"];
     if (find("#preflight [data-crop=true]")) return [say("Crop to fit"), "#crop"];
-    if (find("#preflight [data-state=rejected]")) return [say("Choose another portrait"), "#subject [aria-label='Remove Image']"];
+    if (find("#preflight [data-state=rejected]")) return [say("Choose another portrait"), "#subject [data-name='Remove Image']"];
     if (s2v.scenes(find("#prompt textarea")?.value ?? "").length > 6) return [say("Leave out scenes: 6 at most"), "#prompt textarea"];
     if (find("#prompt")?.dataset.long === "stop") return [say("Shorten the scene"), "#prompt textarea"];
     if (!find("#prompt textarea")?.value.trim()) return [say("Write the scene"), "#prompt textarea"];
@@ -203,6 +213,11 @@ function nameParts() {
     if (!title.role) Object.assign(title, { role: "heading", ariaLevel: 2 });
   }
   for (const icon of document.querySelectorAll(".sample img[alt]:not([alt=''])")) icon.alt = "";
+  for (const icon of document.querySelectorAll("#subject button[aria-label], #clip [role=button][aria-label], #clip button[aria-label]")) {
+    icon.dataset.name ??= icon.ariaLabel;
+    const name = GRADIOS[icon.dataset.name]?.() ?? icon.dataset.name;
+    if (icon.ariaLabel !== name) icon.ariaLabel = icon.title = name;
+  }
 }
 
 // What is wrong stands at its field until somebody changes it.
@@ -216,6 +231,7 @@ for (const kind of ["input", "change"]) addEventListener(kind, () => (nameLack()
 addEventListener("language", () => {
   document.body.dataset.leave = say("Press Esc to leave");
   s2v.recount?.();
+  nameParts();
 });
 for (const kind of ["input", "change"]) addEventListener(kind, () => s2v.wrong("", ""));
 new MutationObserver(() => (nameLack(), nameParts(), namePill())).observe(document.body, { subtree: true, childList: true, attributeFilter: ["class", "style"] });

@@ -10,7 +10,7 @@ Action = tuple[str, str]
 AGAIN: Action = ("Make it again", "#generate")
 _SCENE = "#prompt textarea"
 _CHANGE_SCENE: Action = ("Change the scene", _SCENE)
-_PORTRAIT: Action = ("Choose another portrait", "#subject :is([aria-label='Remove Image'], input[type=file])")
+_PORTRAIT: Action = ("Choose another portrait", "#subject :is([data-name='Remove Image'], input[type=file])")
 _CHOOSE: Action = ("Choose a portrait", "#subject input[type=file]")
 _LINK: Action = ("Change the link", "#link :is(input, textarea)")
 OWN_KEY: Action = ("Use your key", "#own-key .label-wrap:not(.open), #key input")
@@ -25,7 +25,7 @@ _OF: Mapping[Reason, Sequence[Action]] = {
     Reason.PROMPT_LONG: [("Shorten the scene", _SCENE)],
     Reason.INVISIBLE: [_CHANGE_SCENE],
     Reason.PHOTO_RATIO: [("Crop to fit", "#crop")],
-    Reason.PHOTO_AND_LINK: [("Remove the portrait", "#subject [aria-label='Remove Image']")],
+    Reason.PHOTO_AND_LINK: [("Remove the portrait", "#subject [data-name='Remove Image']")],
     Reason.LINK_CHARACTERS: [_LINK],
     Reason.LINK_NOT_PUBLIC: [_LINK],
     Reason.INVALID: [_CHANGE_SCENE, _PORTRAIT],

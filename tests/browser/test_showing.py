@@ -201,7 +201,7 @@ def test_a_clip_stands_beside_its_reference_with_how_it_was_made_and_can_be_used
     expect_state(page, "done")
     expect(page.locator("#subject img")).to_be_visible()
     expect(page.locator("#prompt textarea")).to_have_value(re.compile("from a computer"))
-    page.locator("#subject").get_by_label("Remove Image").click()
+    page.locator("#subject").get_by_label("Remove the portrait").click()
     say(page, "Something else.")
     page.locator("#optimizer input").check()
     page.locator("#again").click()

@@ -67,7 +67,7 @@ def test_the_html_is_compressed_for_those_who_can_read_that(http: httpx.Client) 
     small = http.get("", headers={"Accept-Encoding": "gzip"})
     assert "content-encoding" not in plain.headers
     assert small.headers["content-encoding"] == "gzip"
-    assert plain.headers["vary"] == small.headers["vary"] == "Accept-Encoding"
+    assert plain.headers["vary"] == small.headers["vary"] == "Accept-Encoding, Accept-Language, Cookie"
     assert small.text == plain.text
     assert int(small.headers["content-length"]) < 0.25 * len(plain.content)
 
@@ -99,3 +99,18 @@ def test_a_ledger_that_takes_long_to_open_keeps_nobody_from_the_page(tmp_path: P
     with served(tmp_path, program=("-c", SLOW)) as url:
         assert httpx.get(url, trust_env=False, timeout=60).status_code == 200
     assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+def test_a_page_is_in_the_language_that_its_address_or_its_reader_asks_for(http: httpx.Client) -> None:
+    def language(address: str = "", **headers: str) -> tuple[str, str]:
+        document = http.get(address, headers=headers)
+        (found,) = re.findall(r'<html\s+lang="([^"]*)"', document.text)
+        assert document.headers["content-language"] == found
+        return found, re.findall(r'name="description" content="([^"]*)"', document.text)[0]
+
+    assert language()[0] == language("?lang=xx")[0] == "en"
+    assert language(**{"Accept-Language": "ja"})[0] == language("?lang=ja")[0] == "ja"
+    assert language(**{"Accept-Language": "ja", "Cookie": "s2v_language=zh-CN"})[0] == "zh-CN"
+    assert language("?lang=ja", **{"Cookie": "s2v_language=zh-CN"})[0] == "ja"
+    assert language(**{"Cookie": "s2v_language=<script>"})[0] == "en"
+    assert len({language(f"?lang={each}")[1] for each in ("en", "ja", "zh-CN")}) == 3
