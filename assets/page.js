@@ -218,6 +218,8 @@ function nameParts() {
     const name = GRADIOS[icon.dataset.name]?.() ?? icon.dataset.name;
     if (icon.ariaLabel !== name) icon.ariaLabel = icon.title = name;
   }
+  // The button around it says what it does.
+  for (const drawn of document.querySelectorAll("#clip svg[aria-label]")) drawn.removeAttribute("aria-label");
 }
 
 // What is wrong stands at its field until somebody changes it.

@@ -23,8 +23,8 @@ pytestmark = pytest.mark.long
 NAMES = re.compile(
     r"S2V Studio|S2V-01|S2V_\w+|MiniMax|302\.AI|Gradio|PTC|JPEG|PNG|WebP|XMP|English|\bEN\b|Esc|Ctrl|"
     r"Eileen Collins|Grace Hopper|s2v_[\w…-]+|https://|(?<![A-Za-z])(px|kB|MB|UTC|URL|API|AI|s|P|HTTP|sRGB)(?![A-Za-z])|\d+|"
-    # The service's own words for its states.
-    r"\b(Processing|Preparing|Queueing|Success|Fail)\b",
+    # The service's own words, and a command.
+    r"\b(Processing|Preparing|Queueing|Success|Fail|a reason|export)\b",
 )
 # What a person sees, without what a person wrote.
 SEEN = """() => {
