@@ -80,6 +80,10 @@ def test_nothing_is_left_in_english_in_any_state(
         assert page.evaluate("document.documentElement.lang") == language
         assert in_english(page) == []
         assert violations(page) == []
+        # It says what it lacks.
+        lack = page.locator("#generate").evaluate("(button) => getComputedStyle(button, '::after').content")
+        with read_in(language):
+            assert lack == f'"{gettext("Choose a portrait")}"'
         if viewport is PHONE:
             page.locator(".pill").click()
         page.locator("#own-key .label-wrap").click()
