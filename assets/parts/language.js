@@ -21,7 +21,7 @@ for (const button of buttons) {
     // What is asked for from now on is asked for in it.
     root.lang = button.value;
     press();
-    document.cookie = `s2v_language=${button.value}; path=${location.pathname}; max-age=31536000; SameSite=Lax`;
+    document.cookie = `s2v-language=${button.value}; path=${location.pathname}; max-age=31536000; SameSite=Lax`;
     trigger("choose", { idle: document.querySelector("#status .card").dataset.state === "idle" });
   };
 }

@@ -14,7 +14,7 @@ from starlette.types import Scope
 
 from ..language import LANGUAGES, catalogue, gettext, language, of_header
 
-COOKIE = "s2v_language"
+COOKIE = "s2v-language"
 # Of a component: what a person sees or hears of it.
 _SHOWN = ("label", "info", "placeholder", "alt_text", "value", "choices", "html_template")
 _MARKED = re.compile(r'data-say="([^"]*)"([^<>]*)>[^<>]*<')

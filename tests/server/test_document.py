@@ -110,7 +110,7 @@ def test_a_page_is_in_the_language_that_its_address_or_its_reader_asks_for(http:
 
     assert language()[0] == language("?lang=xx")[0] == "en"
     assert language(**{"Accept-Language": "ja"})[0] == language("?lang=ja")[0] == "ja"
-    assert language(**{"Accept-Language": "ja", "Cookie": "s2v_language=zh-CN"})[0] == "zh-CN"
-    assert language("?lang=ja", **{"Cookie": "s2v_language=zh-CN"})[0] == "ja"
-    assert language(**{"Cookie": "s2v_language=<script>"})[0] == "en"
+    assert language(**{"Accept-Language": "ja", "Cookie": "s2v-language=zh-CN"})[0] == "zh-CN"
+    assert language("?lang=ja", **{"Cookie": "s2v-language=zh-CN"})[0] == "ja"
+    assert language(**{"Cookie": "s2v-language=<script>"})[0] == "en"
     assert len({language(f"?lang={each}")[1] for each in ("en", "ja", "zh-CN")}) == 3
