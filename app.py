@@ -627,7 +627,9 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
     async def leave_running(view: View) -> Update:
         wish, job = view.want(), await studio.cancel(view.shown)
         view.job = job if job.ended else None
-        card = gallery.card(job) if job.ended else cards.background_card(job)
+        if not job.ended:
+            view.ending = partial(cards.background_card, job)
+        card = view.ending() if view.ending else gallery.card(job)
         return {result.status: card, result.likeness: {}, session.wish: wish} | order.button_update(view)
 
     async def remove(ticket: str, view: View) -> Update:
@@ -658,9 +660,10 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
         view.settled, view.told = {}, {}
         update = {each: gr.update(**restated(each, names)) for each, names in restatable.items()}
         update[chooser] = {"language": language(), "words": words(SAID)}
-        update |= order.button_update(view) | {
-            order.preflight: gr.update(value=await orders.said_of(path_of(photo)), takes=takes())
-        }
+        path = path_of(photo)
+        # One that was not accepted is so again, and says it anew.
+        said = await orders.said_of(path) if orders.made(path) else (await orders.inspect(path))[1] if path else {}
+        update |= order.button_update(view) | {order.preflight: gr.update(value=said, takes=takes())}
         update[services.service] = gr.Radio(
             await orders.choices(visitor_of(request), view.key), label=gettext("Next clip with")
         )

@@ -10,9 +10,8 @@ from functools import cache
 from pathlib import Path
 
 FOLDER = Path(__file__).parent.parent / "assets" / "locale"
-# As each calls itself.
-LANGUAGES = {"en": "English", "zh-CN": "简体中文", "ja": "日本語"}
-_MOST = 200
+LANGUAGES = ("en", "zh-CN", "ja")
+_MOST = 200  # characters of a header that are read
 _reader: ContextVar[str] = ContextVar("language", default="en")
 
 
@@ -56,7 +55,7 @@ def said(text: str) -> str:
 
 
 def language() -> str:
-    """A key of `LANGUAGES`: whose words are made now."""
+    """One of `LANGUAGES`: whose words are made now."""
     return _reader.get()
 
 

@@ -100,8 +100,8 @@ class Orders:
         return photo in self._made and Path(photo).name == _MADE
 
     async def said_of(self, photo: str) -> dict[str, Any]:
-        """What was said of a JPEG that was made here, in the reader's language by now; nothing of anything else."""
-        return _said((await self._made[photo])[1]) if self.made(photo) else {}
+        """What was said of a JPEG that was made here, in the reader's language by now."""
+        return _said((await self._made[photo])[1])
 
     async def inspect(self, photo: str, *, crop: Crop = False, turn: bool = False) -> tuple[str, dict[str, Any]]:
         """The JPEG that will be sent takes an upload's place; its path, and what is to be said of it.

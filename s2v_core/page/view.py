@@ -19,9 +19,9 @@ class View:
     price of so many `scenes`. The last order was of one `alone` or of several, and was `entered`, in part or whole, or
     not. `job` is the one on show as it was seen last, `next` the ticket that is wanted, `made` the jobs of clicks that
     paid, as long as the browser does not say that it keeps them. `all` cards are shown, or the newest; those that are
-    `settled` stay as they are, and `told` is what the page was told of them last. An `ending` makes the card of
-    what went wrong beside any job. A page has one watch, which goes on to whatever another event wants: of two that
-    overlap, the browser may show what the first said last.
+    `settled` stay as they are, and `told` is what the page was told of them last. An `ending` makes the card that
+    stands there without a job, until something is wanted. A page has one watch, which goes on to whatever another event
+    wants: of two that overlap, the browser may show what the first said last.
     """
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class View:
 
     def want(self, ticket: str = "") -> int:
         """Show this next, or nothing; the number of this wish."""
-        self.next = ticket
+        self.next, self.ending = ticket, None
         self._wanted.set()
         self._wishes += 1
         return self._wishes

@@ -13,6 +13,14 @@ from ..support.service import FILE, TASK, Answer, Service, gateway, good, task
 
 pytestmark = pytest.mark.long
 
+# Of a job, one after the other, and what the service answers for it.
+STATES: list[tuple[str, dict[str, Any]]] = [
+    ("rendering", {"query": [task("Processing")]}),
+    ("done", {"query": [task("Success", file_id=FILE)]}),
+    ("unknown", {"submit": [Answer(reset=True)]}),
+    ("refused", {"submit": [gateway(-10001, 401)]}),
+    ("failed", {"submit": [good(task_id=TASK)], "query": [task("Fail")]}),
+]
 OWN = "sk-visitor-51c0ffee"
 
 
@@ -47,14 +55,7 @@ def test_nothing_serious_bars_anybody_in_any_state(
     expect(page.locator("#ticket :is(input, textarea)")).to_be_visible()
     assert violations(page) == []
     page.locator("#by-link .label-wrap").click()
-    states: list[tuple[str, dict[str, Any]]] = [
-        ("rendering", {"query": [task("Processing")]}),
-        ("done", {"query": [task("Success", file_id=FILE)]}),
-        ("unknown", {"submit": [Answer(reset=True)]}),
-        ("refused", {"submit": [gateway(-10001, 401)]}),
-        ("failed", {"submit": [good(task_id=TASK)], "query": [task("Fail")]}),
-    ]
-    for number, (state, answers) in enumerate(states):
+    for number, (state, answers) in enumerate(STATES):
         for call, given in answers.items():
             setattr(service, call, given)
         if number == 0:

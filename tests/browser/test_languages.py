@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import gradio_client
@@ -14,8 +15,8 @@ from s2v_core.errors import Charge
 from s2v_core.language import gettext, read_in
 
 from ..support.pages import PATIENT, PHONE, WIDE, click, ended, expect_state, say, start
-from ..support.service import FILE, TASK, Answer, Service, gateway, good, task
-from .test_everybody import violations
+from ..support.service import FILE, Service, gateway, task
+from .test_everybody import STATES, violations
 
 pytestmark = pytest.mark.long
 
@@ -96,14 +97,7 @@ def test_nothing_is_left_in_english_in_any_state(
         expect(page.locator("#ticket :is(input, textarea)")).to_be_visible()
         assert in_english(page) == []
         page.locator("#by-link .label-wrap").click()
-        states: list[tuple[str, dict[str, Any]]] = [
-            ("rendering", {"query": [task("Processing")]}),
-            ("done", {"query": [task("Success", file_id=FILE)]}),
-            ("unknown", {"submit": [Answer(reset=True)]}),
-            ("refused", {"submit": [gateway(-10001, 401)]}),
-            ("failed", {"submit": [good(task_id=TASK)], "query": [task("Fail")]}),
-        ]
-        for number, (state, answers) in enumerate(states):
+        for number, (state, answers) in enumerate(STATES):
             for call, given in answers.items():
                 setattr(service, call, given)
             if number == 0:
@@ -180,6 +174,29 @@ def test_another_language_is_chosen_while_a_clip_renders_and_nothing_is_lost(
         page.reload()
         expect(page.locator("#status h2")).to_have_text(re.compile("[ぁ-ん]"))
         assert page.evaluate("document.documentElement.lang") == "ja"
+
+
+def test_what_became_of_an_order_is_said_anew_and_nothing_older(
+    live: str, service: Service, open_page: Callable[..., Page], tmp_path: Path
+) -> None:
+    page = open_page(live)
+    (tmp_path / "text.jpg").write_text("no picture")
+    page.locator("#subject input[type=file]").set_input_files(tmp_path / "text.jpg")
+    expect(page.locator("#preflight [data-state]")).to_have_attribute("data-state", "rejected")
+    page.locator("#language button[value='ja']").click()
+    with read_in("ja"):
+        expect(page.locator("#preflight .verdict")).to_contain_text(gettext("Not accepted"))
+    # A job that goes on alone is not what went wrong before it.
+    page.locator("#language button[value='en']").click()
+    page.get_by_label("Remove the portrait").first.click()
+    service.query = [task("Processing")]
+    start(page, "She goes on alone.")
+    expect_state(page, "rendering")
+    page.locator("#stop").click()
+    expect(page.locator("#status h2")).to_have_text("Running in the background")
+    page.locator("#language button[value='ja']").click()
+    with read_in("ja"):
+        expect(page.locator("#status h2")).to_have_text(gettext("Running in the background"))
 
 
 def test_an_ending_is_said_anew_in_the_language_that_is_chosen(
