@@ -147,6 +147,8 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 def open_page(context: BrowserContext) -> Iterator[Callable[..., Page]]:
     """A page that is ready for its first click; what it asked for and what it complained of is looked at in the end."""
     pages, complaints, hosts = [], [], set()
+    # Without what a test before it chose.
+    context.clear_cookies()
 
     def open_page(url: str, viewport: dict[str, int] = WIDE, theme: str = "light") -> Page:
         page = context.new_page()

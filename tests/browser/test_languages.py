@@ -144,12 +144,12 @@ def test_another_language_is_chosen_while_a_clip_renders_and_nothing_is_lost(
         ticket = page.locator("#status .card").get_attribute("data-ticket")
         say(page, "And what comes next.")
         page.evaluate("""() => {
-          window.shifted = 0;
           new PerformanceObserver((list) => {
-            for (const entry of list.getEntries()) window.shifted += entry.hadRecentInput ? 0 : entry.value;
+            for (const entry of list.getEntries()) window.shifted += entry.value;
           }).observe({ type: "layout-shift" });
         }""")
         for language in ("ja", "zh-CN", "en", "ja"):
+            page.evaluate("window.shifted = 0")
             page.locator(f"#language button[value='{language}']").click()
             with read_in(language):
                 expect(page.locator("#status .stages span").last).to_have_text(gettext("Save"))
@@ -161,10 +161,11 @@ def test_another_language_is_chosen_while_a_clip_renders_and_nothing_is_lost(
             assert page.locator("#prompt textarea").input_value() == "And what comes next."
             assert page.locator("#status .card").get_attribute("data-ticket") == ticket
             expect_state(page, "rendering")
-        page.wait_for_timeout(600)
+            page.wait_for_timeout(600)
+            # Also what a browser forgives, as it comes within half a second of the click.
+            assert page.evaluate("window.shifted") < 0.1
         # Gradio's own words change with the next load.
         assert in_english(page) == ["Use via API"]
-        assert page.evaluate("window.shifted") < 0.1
         service.query = [task("Success", file_id=FILE)]
         expect_state(page, "done")
         with read_in("ja"):
