@@ -11,6 +11,7 @@ const understood = (answer) => (answer.headers.get("content-type")?.includes("js
 // The last one of a stream, or of a session that was forgotten as its next event was being taken in.
 const LAST = /^data: .*("msg":"close_stream"|"session_not_found":true)/m;
 const ENDED = /^data: .*"msg":"process_completed".*$/gm;
+const NEWS = /^data: (.*"msg":"process_generating".*)$/gm;
 
 // An event may have ended before it is known that it has begun.
 const early = new Set();
@@ -28,9 +29,31 @@ function last(well) {
   return bytes(well ? CLOSE : END);
 }
 
+// Gradio tells a generator's values by what differs from those before, and changes these in place, where a part of the
+// page may not have read them yet: of two messages that come together the first would be lost. So each has whole values.
+function whole(message, before) {
+  const { event_id, output } = message, known = before.get(event_id), changes = output?.data;
+  if (!changes) return message;
+  before.set(event_id, known ? known.map((value, place) => changes[place].reduce(changed, value)) : changes);
+  if (!known) return message;
+  const data = before.get(event_id).map((value, place) => (changes[place].length ? [["replace", [], value]] : []));
+  return { ...message, output: { ...output, data } };
+}
+
+function changed(value, [action, path, to]) {
+  if (!path.length) return action === "append" ? value + to : to;
+  const place = path.at(-1), holder = path.slice(0, -1).reduce((each, key) => each[key], value), list = Array.isArray(holder);
+  if (action === "append") holder[place] += to;
+  else if (action === "replace" || (action === "add" && !list)) holder[place] = to;
+  else if (action === "add") holder.splice(place, 0, to);
+  else if (list) holder.splice(place, 1);
+  else delete holder[place];
+  return value;
+}
+
 // Whole messages alone, and a last one however the stream ends.
 function unbroken(body) {
-  const reader = body.getReader();
+  const reader = body.getReader(), before = new Map();
   let left = new Uint8Array();
   return new ReadableStream({
     async pull(controller) {
@@ -41,7 +64,8 @@ function unbroken(body) {
       left = all.slice(end + 1);
       const text = new TextDecoder().decode(all.slice(0, end + 1)), found = LAST.exec(text);
       for (const [said] of text.matchAll(ENDED)) finish(JSON.parse(said.slice(5)).event_id);
-      controller.enqueue(bytes(found ? text.slice(0, found.index) : text));
+      const told = found ? text.slice(0, found.index) : text;
+      controller.enqueue(bytes(told.replace(NEWS, (_, news) => `data: ${JSON.stringify(whole(JSON.parse(news), before))}`)));
       if (!found && !done) return;
       // An event that was taken in as the stream was being closed will never be heard of.
       controller.enqueue(last(found?.[1].includes("close") && !line.waiting.size));

@@ -38,6 +38,23 @@ window.fetch = async (asked, options) => {
   return new Response(answer.body.pipeThrough(hold), { headers: answer.headers });
 };
 """
+# Holds the news of a clip back until all is said, and tells it together.
+TOGETHER = """
+const usual = window.fetch;
+window.fetch = async (asked, options) => {
+  const answer = await usual(asked, options);
+  if (!(asked.url ?? String(asked)).includes("queue/data")) return answer;
+  let kept = "";
+  const hold = new TransformStream({
+    transform(chunk, out) {
+      const said = kept + new TextDecoder().decode(chunk, { stream: true });
+      kept = said.includes('"Your clip is ready"') && !said.includes('"process_completed"') ? said : "";
+      if (!kept) out.enqueue(new TextEncoder().encode(said));
+    },
+  });
+  return new Response(answer.body.pipeThrough(hold), { headers: answer.headers });
+};
+"""
 DENIED = "() => ['getItem', 'setItem'].forEach((name) => (Storage.prototype[name] = () => { throw Error('denied') }))"
 
 
@@ -339,6 +356,21 @@ def test_a_clip_that_is_opened_as_a_stream_is_being_closed_is_shown(live: str, o
     expect(page.locator("#likeness .caption")).to_have_text("The first.")
     page.locator(".clips .open", has_text="The second.").click()
     expect(page.locator("#likeness .caption")).to_have_text("The second.")
+
+
+def test_what_is_told_together_is_shown_whole(live: str, service: Service, open_page: Callable[..., Page]) -> None:
+    page = open_page(live)
+    page.add_init_script(TOGETHER)
+    page.reload()
+    expect(page.locator(".loading")).to_have_count(0)
+    service.query = [task("Processing")]
+    start(page, "Told together.")
+    expect_state(page, "rendering")
+    # It cannot ask for what it has not understood.
+    page.route("**/run/predict*", lambda route: route.abort())
+    service.query = [task("Success", file_id=FILE)]
+    expect_state(page, "done")
+    expect(page.locator("#likeness .stills button")).to_have_count(5)
 
 
 def test_more_pages_than_streams_at_one_address_each_keep_what_they_paid_for(
