@@ -21,8 +21,9 @@ import pytest
 from PIL import Image
 
 from s2v_core import S2VError, Settings, UnknownTicket
-from s2v_core.__main__ import EXITS, main
+from s2v_core.__main__ import main
 from s2v_core.clip.marks import without
+from s2v_core.commands.exits import EXITS
 from s2v_core.errors import Charge
 from s2v_core.jobs.ledger import Ledger
 from s2v_core.language import read_in

@@ -149,7 +149,7 @@ class FileStore:
                 self.has(job.clip)
             made.parent.mkdir(parents=True, exist_ok=True)
             with atomic_write(made) as part:
-                join([(self.path(job.clip), made_by(job)) for job in jobs], part, version=__version__)
+                join([(self.path(job.clip), maker_fields(job)) for job in jobs], part, version=__version__)
             for older in sorted(self._public_dir.glob(f"*/{_REEL}"), key=_age)[_REELS:]:
                 shutil.rmtree(older.parent, ignore_errors=True)
         return made
@@ -247,7 +247,7 @@ def _marked(path: Path, job: Job, *, scene: bool = False) -> bool:
         return False
 
 
-def made_by(job: Job) -> dict[str, str]:
+def maker_fields(job: Job) -> dict[str, str]:
     """The fields of `clip/marks.py` that say so, also of a clip that could not be marked."""
     return {} if job.simulated else marks.by_model(_system(job), wire.MODEL)
 

@@ -15,8 +15,8 @@ import pytest
 import trustme
 
 from s2v_core import Client, ImageRejected, NotDownloaded, Photo, Settings
-from s2v_core.__main__ import _check
 from s2v_core.addresses import Network, NotPublic, PublicTransport, check_public, is_public, proxy_for, tunnels
+from s2v_core.commands.installation import _check
 from s2v_core.download import download, way
 from s2v_core.errors import DownloadFailed
 from s2v_core.jobs.studio import Studio

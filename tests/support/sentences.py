@@ -4,7 +4,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-import s2v_core.__main__ as main
+from s2v_core.commands import files
 from s2v_core.errors import Busy, ChargeUnknown, Failed, NotDownloaded, Refused
 from s2v_core.jobs.model import Stage, State
 from s2v_core.page import actions, cards
@@ -72,7 +72,7 @@ def _tables() -> Iterator[str]:
     for kind, (_, what) in Rates(USUAL)._places.items():
         yield from (kind, what)
     yield from ("upload", "error", "request", "requests are open", *Stage)
-    yield from main._SAID
+    yield from files._SAID
     yield from ("marks", "not read", "video", "bytes", PREVIEW, "a video", "it cannot be read", "Try again")
     yield from cards._TERMS
 
