@@ -26,15 +26,16 @@ from gradio.data_classes import FileData
 from gradio.route_utils import get_root_url
 from gradio.utils import get_upload_folder
 
-from s2v_core.clip.marks import OPTIMIZER, SCENE
-from s2v_core.errors import DatabaseUnavailable, InputRejected, PromptRejected, S2VError, SettingsError, UnknownTicket
+from s2v_core.errors import DatabaseUnavailable, InputRejected, S2VError, SettingsError, UnknownTicket
 from s2v_core.jobs.model import UNDER_WAY, Job, State
 from s2v_core.jobs.studio import Studio
-from s2v_core.language import LANGUAGES, gettext, language, paragraph, read_in
+from s2v_core.language import gettext, language, paragraph, read_in
 from s2v_core.page import cards
+from s2v_core.page.dropped import dropped
 from s2v_core.page.examples import examples
 from s2v_core.page.gallery import Gallery
-from s2v_core.page.orders import Order, Orders, kept_here, limit, path_of, promise, said_by, takes, text_of
+from s2v_core.page.offered import CHIPS, OWN, SAMPLES, Offered
+from s2v_core.page.orders import Order, Orders, kept_here, limit, path_of, promise, takes, text_of
 from s2v_core.page.share import shared
 from s2v_core.page.view import View
 from s2v_core.providers import console, price_of_a_clip
@@ -47,7 +48,7 @@ from s2v_core.server.tickets import TICKET
 from s2v_core.server.translation import Translation, in_words, marked, translated, words, words_of
 from s2v_core.settings import Key
 from s2v_core.simulator.service import Simulator
-from s2v_core.text import PROMPT_CHARACTERS, PROMPT_WORDS, check_prompt, in_a_line, scenes_of
+from s2v_core.text import PROMPT_CHARACTERS, PROMPT_WORDS, in_a_line, scenes_of
 from s2v_core.text import SCENES as MOST_SCENES
 
 ASSETS, UPLOADS = Path(__file__).parent / "assets", Path(get_upload_folder())
@@ -56,40 +57,6 @@ PREVIEW = Preview(
     title="S2V Studio",
     description="One portrait and one sentence become a six-second clip of that person.",
     picture=ASSETS / "thumbnail.jpg",
-)
-# Each with scenes to try.
-SAMPLES = (
-    ("Eileen Collins, astronaut", "astronaut.png", (
-        "She looks up at the night sky and smiles.",
-        "She takes off her helmet and laughs.",
-        "She floats past a window, Earth behind her.",
-    )),
-    ("Grace Hopper, US Navy", "grace_hopper.jpg", (
-        "She turns from a computer and nods.",
-        "She salutes on deck in a strong wind.",
-        "She puts down her pen and looks at us.",
-    )),
-    ("A gardener", "gardener.jpg", (
-        "She lifts a flower to the sun and laughs.",
-        "She walks through rain and looks up.",
-        "She opens a glasshouse door into mist.",
-    )),
-    ("A sailor", "sailor.jpg", (
-        "He looks out over a rough sea, wind and spray.",
-        "He turns the wheel and squints into the sun.",
-        "He raises a mug in a café and grins.",
-    )),
-)  # fmt: skip
-# For a portrait of one's own.
-OWN = (
-    "Walks through rain, looks up and laughs.",
-    "Turns at the window, morning sun.",
-    "Steps on stage and takes a bow.",
-)
-# Camera and light; of each pair one at a time.
-CHIPS = (
-    (("push in", "slow push in"), ("handheld", "handheld camera")),
-    (("golden hour", "golden hour"), ("night", "at night")),
 )
 
 PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
@@ -129,13 +96,7 @@ FIRST = studio.services.default.name
 CONSOLE, _ = console(studio.services.live.label)
 # What scripts and templates say by themselves.
 SAID = words_of([ASSETS / "page.js", *(ASSETS / "parts").glob("*.js"), *(ASSETS / "parts").glob("*.html")])
-# What nobody has written here gives way to a sample's scene, in whatever language it was shown.
-OURS = {*OWN, *(scene for _, _, scenes in SAMPLES for scene in scenes), *(each.scene for each in EXAMPLES)}
-SCENES, PHRASES = set[str](), set[str]()
-for each in LANGUAGES:
-    with read_in(each):
-        SCENES |= set(map(gettext, OURS))
-        PHRASES |= {gettext(phrase) for pair in CHIPS for _, phrase in pair}
+OFFERED = Offered(each.scene for each in EXAMPLES)
 
 
 def for_browser(file: Path) -> str:
@@ -326,29 +287,14 @@ class OrderForm:
     async def sample(self, portrait: Path, scene: str, prompt: str) -> Update:
         """With a scene, unless somebody has written one."""
         path, said = await orders.show(portrait)
-        bare = prompt.strip()
-        for phrase in PHRASES:
-            bare = re.sub(f"(, |，|、){re.escape(phrase)}", "", bare)
         update = {self.photo: path, self.preflight: said, self.link: "", self.by_link: gr.Accordion(open=False)}
-        return update | ({self.prompt: gettext(scene)} if not bare or bare in SCENES else {})
+        return update | ({self.prompt: gettext(scene)} if OFFERED.has(prompt) else {})
 
     async def clip_dropped(self, prompt: str, said: dict[str, Any], event: gr.EventData) -> Update:
         """What a clip says of itself; its scene and its switch, unless somebody has written a scene."""
-        fields, sentence = said_by(str(event.packet))
-        update, scene = {}, fields.get(SCENE, "")
-        try:
-            scene = in_a_line(check_prompt(scene)) if scene else ""
-        except PromptRejected:
-            scene = ""
-        if scene and (not prompt.strip() or prompt.strip() in SCENES):
-            update = {self.prompt: scene, self.optimizer: fields.get(OPTIMIZER) != "False"}
-            sentence = paragraph(sentence, gettext("Its scene is filled in."))
-        elif scene:
-            left = gettext("Your scene was left as it is; the clip's is: “{scene}”", scene=scene)
-            sentence = paragraph(sentence, left)
-        elif fields:
-            sentence = paragraph(sentence, gettext("It does not keep its scene."))
-        return update | {self.preflight: (said or {}) | {"clip": sentence, "at": time.time()}}
+        sentence, scene, improved = dropped(str(event.packet), free=OFFERED.has(prompt))
+        filled = {self.prompt: scene, self.optimizer: improved} if scene else {}
+        return filled | {self.preflight: (said or {}) | {"clip": sentence, "at": time.time()}}
 
     async def use_example(self, event: gr.EventData) -> Update:
         """Its portrait and its scene."""
@@ -538,28 +484,15 @@ with gr.Blocks(title=PREVIEW.title, analytics_enabled=False, delete_cache=(3600,
 
     async def join(view: View, event: gr.EventData) -> Update:
         """Clips of this browser as one, in the order of its cards."""
-        tickets, clips = view.kept(event.tickets), list[dict[str, Any]]()
-        try:
-            path, generated = await gallery.reel(tickets)
-            clips = [{"url": address(Path(path)), "generated": generated}]
-            joined = "{count} clips, one after the other. It goes when one of them is deleted here."
-            said = gettext(joined, count=len(tickets))
-        except S2VError as error:
-            said = str(error)
-        return {reel: {"clips": clips, "said": said}, history: await gallery.news(view, seen=0.0) or gr.skip()}
+        made = playing(*await gallery.joined(view.kept(event.tickets)))
+        return {reel: made, history: await gallery.news(view, seen=0.0) or gr.skip()}
 
     async def compare(view: View, event: gr.EventData) -> Update:
         """Two clips of this browser side by side."""
-        clips = list[dict[str, Any]]()
-        try:
-            for ticket in view.kept(event.tickets)[:2]:
-                job = await studio.job(ticket)
-                if path := await gallery.clip(job):
-                    clips.append({"url": address(Path(path)), "generated": not job.simulated, "scene": job.prompt})
-            said = gettext("Both play and stop together." if len(clips) == 2 else "One of them is no longer here.")
-        except S2VError as error:
-            said = str(error)
-        return {reel: {"clips": clips if len(clips) == 2 else [], "said": said}}
+        return {reel: playing(*await gallery.pair(view.kept(event.tickets)[:2]))}
+
+    def playing(clips: list[dict[str, Any]], said: str) -> dict[str, Any]:
+        return {"clips": [each | {"url": address(Path(each["file"]))} for each in clips], "said": said}
 
     async def watch(view: View, request: gr.Request) -> AsyncIterator[Update]:
         """Shows what is wanted, and may end early without harm: a job goes on without its spectator."""

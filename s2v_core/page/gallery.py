@@ -8,9 +8,10 @@ from contextlib import suppress
 from typing import Any
 
 from ..clip.marks import MOST_PARTS, NotJoined
-from ..errors import DatabaseUnavailable, InputRejected, UnknownTicket, report
+from ..errors import DatabaseUnavailable, InputRejected, S2VError, UnknownTicket, report
 from ..jobs.model import Job
 from ..jobs.studio import Studio
+from ..language import gettext
 from ..reasons import Reason
 from ..settings import Settings
 from . import cards
@@ -75,6 +76,29 @@ class Gallery:
         except OSError as error:
             report(error)
             raise InputRejected(Reason.NO_REEL) from None
+
+    async def joined(self, tickets: Sequence[str]) -> tuple[list[dict[str, Any]], str]:
+        """Clips as one, in this order, if that can be, and what is to be said of it."""
+        try:
+            file, generated = await self.reel(tickets)
+        except S2VError as error:
+            return [], str(error)
+        joined = "{count} clips, one after the other. It goes when one of them is deleted here."
+        return [{"file": file, "generated": generated}], gettext(joined, count=len(tickets))
+
+    async def pair(self, tickets: Sequence[str]) -> tuple[list[dict[str, Any]], str]:
+        """Two clips, if both are here, and what is to be said of them."""
+        clips: list[dict[str, Any]] = []
+        try:
+            for ticket in tickets:
+                job = await self._studio.job(ticket)
+                if file := await self.clip(job):
+                    clips.append({"file": file, "generated": not job.simulated, "scene": job.prompt})
+        except S2VError as error:
+            return [], str(error)
+        if len(clips) != 2:
+            return [], gettext("One of them is no longer here.")
+        return clips, gettext("Both play and stop together.")
 
     async def newest(self, tickets: Iterable[str]) -> str:
         """The first of these tickets that is known here, if there is one."""

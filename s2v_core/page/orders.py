@@ -1,7 +1,6 @@
 """What a page or a program asks for: the photo, the service, the order; checked before anything is sent."""
 
 import asyncio
-import base64
 import secrets
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -21,7 +20,7 @@ from ..providers import price_words
 from ..reasons import Reason
 from ..settings import Key, Settings
 from ..text import SCENES as MOST_SCENES
-from ..text import check_prompt, meant, plain
+from ..text import check_prompt, meant
 
 _MADE = "portrait.jpg"
 _REMEMBERED = 500
@@ -305,28 +304,6 @@ def limit() -> str:
     """What a photo must be, for the place where one is dropped."""
     most = wire.PHOTO_BYTES // 1_000_000
     return gettext("one clear human face") + "\n" + gettext("JPEG, PNG or WebP, under {most} MB", most=most)
-
-
-def said_by(packet: str) -> tuple[dict[str, str], str]:
-    """What the XMP of a dropped clip has, which a browser sends as base64, and the sentence for that."""
-    try:
-        data = base64.b64decode(packet, validate=True)
-        fields = marks.parse(data) if data else {}
-    except ValueError:
-        return {}, gettext("This clip's description could not be read.")
-    except marks.NotXmp as error:
-        return {}, gettext("This clip's description was not read: {why}.", why=gettext(str(error)))
-    if not fields:
-        return {}, gettext("This clip says nothing of itself.")
-    names = (plain(fields.get(name, ""), 100) for name in (marks.SYSTEM, marks.TOOL, marks.MADE))
-    system, tool, made = names
-    if system and tool:
-        maker = gettext("This clip says: made by {system} with {tool}.", system=system, tool=tool)
-    elif system or tool:
-        maker = gettext("This clip says: made by {system}.", system=system or tool)
-    else:
-        maker = gettext("This clip does not say by whom it was made.")
-    return fields, paragraph(maker, gettext("Its date: {date}.", date=made[:10]) if made else "")
 
 
 def takes() -> dict[str, Any]:

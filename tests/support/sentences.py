@@ -79,7 +79,7 @@ def _tables() -> Iterator[str]:
 
 def _in_module(module: ast.Module, *, drawn: bool) -> Iterator[str]:
     for node in module.body:
-        if drawn and isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in _TRIED:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in _TRIED:
             texts = (each.value for each in ast.walk(node.value) if isinstance(each, ast.Constant))
             yield from (text for text in texts if not text.endswith((".png", ".jpg")))
     for scope in ast.walk(module):
