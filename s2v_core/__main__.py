@@ -68,6 +68,8 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
+    # It looks its own words up under this name, in catalogues that nobody has.
+    vars(argparse)["_"] = gettext
     codes = (
         "Exit codes: 1 the ledger does not answer; 2 usage, or a photo or prompt that is not accepted; "
         "3 refused, not charged; 4 failed at the provider; 5 it is unknown whether it was charged; "
@@ -89,16 +91,16 @@ def _parser() -> argparse.ArgumentParser:
     generate.add_argument("--turn", type=int, choices=[90, 180, 270], default=0, help="turn the photo clockwise")
     generate.add_argument("--crop", choices=["fit", "face"], help="if it is too wide or too tall, or around the face")
     generate.add_argument("--strict", action="store_true", help="send nothing if there is a warning about the photo")
-    fetch = commands.add_parser("fetch", help="resume by ticket, also after a crash, and print the clip's path")
+    fetch = command("fetch", "resume by ticket, also after a crash, and print the clip's path")
     fetch.add_argument("ticket", metavar="TICKET")
     fetch.add_argument("-o", "--output", type=Path, metavar="clip.mp4", help="where to put it")
-    jobs = commands.add_parser("jobs", help="the newest 50 jobs, each with its state and its charge")
+    jobs = command("jobs", "the newest 50 jobs, each with its state and its charge")
     jobs.add_argument("--all", action="store_true", help="every job")
-    pin = commands.add_parser("pin", help="make an example for the page of a finished clip, and print its folder")
+    pin = command("pin", "make an example for the page of a finished clip, and print its folder")
     pin.add_argument("ticket", metavar="TICKET")
     pin.add_argument("--name", help="of the example's folder, such as sea-wind; default: the scene's first words")
     pin.add_argument("--folder", type=Path, help="where examples lie; default: assets/examples, which the page shows")
-    join = commands.add_parser("join", help="make one reel of finished clips, in this order, and print its path")
+    join = command("join", "make one reel of finished clips, in this order, and print its path")
     join.add_argument("tickets", metavar="TICKET", nargs="+")
     join.add_argument("-o", "--output", type=Path, metavar="reel.mp4", required=True, help="where to put it")
     show = command("show", "what a clip's file says of itself, and whether it is from here")
@@ -107,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     move.add_argument("--ledger", type=Path, metavar="ledger.db", help="default: the one in the data directory")
     simulate = command("simulate", "serve the simulator over HTTP, on this machine alone")
     simulate.add_argument("--port", type=_port, default=8302)
-    commands.add_parser("check", help="which service is used, is the key accepted (a free call), what is left today")
+    command("check", "which service is used, is the key accepted (a free call), what is left today")
     return parser
 
 

@@ -15,6 +15,8 @@ from urllib.request import getproxies
 
 import httpx
 
+from .language import Sentence
+
 Address: TypeAlias = IPv4Address | IPv6Address
 Network: TypeAlias = IPv4Network | IPv6Network
 Resolve: TypeAlias = Callable[[str], Awaitable[list[str]]]
@@ -40,7 +42,10 @@ _PRIVATE_NAMES = {"localhost", "localdomain", "local", "internal"}
 
 
 class NotPublic(httpx.TransportError):
-    """A link leads, or may lead, elsewhere than to a public address; nothing was connected to."""
+    """A link may lead elsewhere than to a public address, as its `Sentence` says; nothing was connected to."""
+
+    def __init__(self, why: str, **facts: object) -> None:
+        super().__init__(Sentence(why, **facts))
 
 
 def is_public(address: Address) -> bool:
@@ -62,7 +67,7 @@ def check_public(url: str | httpx.URL, *, port: int = PORT) -> None:
     except httpx.InvalidURL:
         raise NotPublic("the link is no URL") from None
     if url.scheme != "https" or url.userinfo or url.port not in (None, port):
-        raise NotPublic(f"the link is not plain https on port {port}")
+        raise NotPublic("the link is not plain https on port {port}", port=port)
     if not _may_be_public(url.raw_host.decode()):
         raise NotPublic("the link names no public host")
 
@@ -190,7 +195,8 @@ class PublicTransport(httpx.AsyncBaseTransport):
             # One that is not public is passed over and does not spoil the rest.
             found = fitting(addresses, networks)
         if not found:
-            raise NotPublic(f"{host} has no {'public ' if addresses else ''}address")
+            none = "{host} has no public address" if addresses else "{host} has no address"
+            raise NotPublic(none, host=host)
         return found
 
     async def _send(self, request: httpx.Request, address: Address) -> httpx.Response:

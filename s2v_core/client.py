@@ -19,6 +19,7 @@ from . import providers, wire
 from .addresses import Network, is_loopback
 from .download import download, way
 from .errors import Busy, ChargeUnknown, DownloadFailed, Failed, NotDownloaded, PollFailed, Refused, S2VError
+from .language import Sentence
 from .network import certificates, check_network
 from .photo.prepare import Photo, PublicLink, Source, accept_async
 from .reasons import Reason
@@ -275,16 +276,19 @@ class Client:
                 try:
                     link = await self.retrieve(file_id)
                     await self._download(link.url, path)
-                except (PollFailed, DownloadFailed) as error:
-                    detail = str(error).removesuffix(".")
-                    _log.info("file %s: %s", file_id, detail)
+                except PollFailed as error:
+                    detail = Sentence("the service gave no link to it")
+                    _log.info("file %s: %s", file_id, error)
+                except DownloadFailed as error:
+                    detail = error.args[0]
+                    _log.info("file %s: %s", file_id, error)
                 else:
                     return path
             if link.backup_url:
                 await self._download(link.backup_url, path)
                 return path
         except DownloadFailed as error:
-            detail = str(error)
+            detail = error.args[0]
         except OSError as error:
             raise NotDownloaded(Reason.NOT_WRITTEN, {"detail": str(error.strerror)}, task_id=task_id) from None
         except NotDownloaded as error:

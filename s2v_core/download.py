@@ -25,6 +25,7 @@ from .addresses import (
 from .atomic import commit, temporary_for
 from .clip.boxes import NotWhole, check_whole
 from .errors import DownloadFailed
+from .language import Sentence, gettext, paragraph
 from .network import certificates
 
 _REDIRECTS = 3
@@ -61,18 +62,20 @@ async def download(
                 async with asyncio.timeout(limits.seconds):
                     length_is_known = await _receive(url, file, transport, limits)
             except TimeoutError:
-                raise DownloadFailed(f"it took longer than {limits.seconds:.0f} seconds") from None
+                raise DownloadFailed(
+                    Sentence("it took longer than {seconds} seconds", seconds=round(limits.seconds))
+                ) from None
             except NotPublic as error:
-                raise DownloadFailed(str(error)) from None
+                raise DownloadFailed(error.args[0]) from None
             # A UnicodeError: httpx decodes the host of a redirect, which may be no IDN.
             # An SSLError, which is an OSError: httpx passes on what breaks behind the handshake.
             except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, ssl.SSLError) as error:
                 # Only its kind: the text may hold the pre-signed URL.
-                raise DownloadFailed(f"the connection failed ({type(error).__name__})") from None
+                raise DownloadFailed(Sentence("the connection failed ({kind})", kind=type(error).__name__)) from None
         await asyncio.to_thread(check_whole, part, length_is_known=length_is_known)
         await asyncio.to_thread(commit, part, path)
     except NotWhole as error:
-        raise DownloadFailed(str(error)) from None
+        raise DownloadFailed(error.args[0]) from None
     finally:
         part.unlink(missing_ok=True)
 
@@ -83,30 +86,32 @@ async def way(base_url: str, *, networks: Sequence[Network] = (), resolve: Resol
     Nobody knows a file host before there is a clip; the host of `base_url` stands for it.
     """
     service = httpx.URL(base_url)
-    words = ["Clips are downloaded directly."]
+    words = [gettext("Clips are downloaded directly.")]
     if proxy := proxy_for(httpx.URL("https://any-file-host.invalid")):
         others = [service.host] if is_loopback(service.host) else []
-        others += ["the hosts in NO_PROXY"] if getproxies().get("no") else []
-        but = f", except from {' and '.join(others)}" if others else ""
+        others += [gettext("the hosts in NO_PROXY")] if getproxies().get("no") else []
+        by = "Clips are downloaded by the proxy {host}, except from {others}." if others else (
+            "Clips are downloaded by the proxy {host}."
+        )  # fmt: skip
         # Without its user and password.
         host = proxy.rpartition("@")[2].rpartition("//")[2].partition("/")[0]
-        words = [f"Clips are downloaded by the proxy {host}{but}."]
+        words = [gettext(by, host=host, others=gettext(" and ").join(others))]
     if networks:
-        words.append(f"Addresses in {_listed(networks)} count as public: S2V_FILE_NETWORKS names them.")
+        named = "Addresses in {networks} count as public: S2V_FILE_NETWORKS names them."
+        words.append(gettext(named, networks=_listed(networks)))
     if proxy_for(service) or is_loopback(service.host):
-        return " ".join(words), ""
+        return paragraph(*words), ""
     addresses = await resolved(service.raw_host.decode(), resolve)
     if made_up := tunnels(addresses):
-        words.append(
-            f"Addresses in {_listed(made_up)} count as public: {service.host} has one, so a tunnel makes them."
-        )
+        tunnel = "Addresses in {networks} count as public: {host} has one, so a tunnel makes them."
+        words.append(gettext(tunnel, networks=_listed(made_up), host=service.host))
     if not addresses or fitting(addresses, [*networks, *made_up]):
-        return " ".join(words), ""
-    return " ".join(words), (
-        f"{service.host} has the address {addresses[0]} here, which is not public: a clip from such an address is paid "
-        "and then refused. Before you pay, name its network in S2V_FILE_NETWORKS, or the proxy that leads out in "
-        "HTTPS_PROXY."
+        return paragraph(*words), ""
+    refused = (
+        "{host} has the address {address} here, which is not public: a clip from such an address is paid and then "
+        "refused. Before you pay, name its network in S2V_FILE_NETWORKS, or the proxy that leads out in HTTPS_PROXY."
     )
+    return paragraph(*words), gettext(refused, host=service.host, address=addresses[0])
 
 
 def _listed(networks: Sequence[Network]) -> str:
@@ -127,12 +132,12 @@ async def _receive(url: str, file: BinaryIO, transport: httpx.AsyncBaseTransport
                     url = str(response.next_request.url)
                     continue
                 if response.status_code != 200:
-                    raise DownloadFailed(f"the file host answered HTTP {response.status_code}")
+                    raise DownloadFailed(Sentence("the file host answered HTTP {status}", status=response.status_code))
                 received = 0
                 async for chunk in response.aiter_raw(1 << 16):
                     received += len(chunk)
                     if received > limits.bytes:
-                        raise DownloadFailed(f"it is over {limits.bytes // 1_000_000} MB")
+                        raise DownloadFailed(Sentence("it is over {most} MB", most=limits.bytes // 1_000_000))
                     file.write(chunk)
                 return "Content-Length" in response.headers
-        raise DownloadFailed(f"the file host redirected more than {_REDIRECTS} times")
+        raise DownloadFailed(Sentence("the file host redirected more than {most} times", most=_REDIRECTS))

@@ -48,12 +48,16 @@ class Charge(StrEnum):
                 return gettext(unknown, price=price)
             case Charge.UNKNOWN:
                 return gettext("It may have been charged: it counts as spent and was not sent again.")
-            case _:
-                provider = provider or gettext("The provider")
-                decides = "{provider} decides; it may charge {price}." if price else (
-                    "{provider} decides; it may charge for it."
+            case _ if price:
+                decides = "{provider} decides; it may charge {price}." if provider else (
+                    "The provider decides; it may charge {price}."
                 )  # fmt: skip
                 return gettext(decides, provider=provider, price=price)
+            case _:
+                decides = "{provider} decides; it may charge for it." if provider else (
+                    "The provider decides; it may charge for it."
+                )  # fmt: skip
+                return gettext(decides, provider=provider)
 
 
 class S2VError(Exception):
@@ -185,7 +189,7 @@ class PollFailed(S2VError):
 
 
 class DownloadFailed(S2VError):
-    """Says which part of it went wrong, in lower case and without a full stop."""
+    """Its argument is a `Sentence` for what went wrong, in lower case and without a full stop."""
 
     says_charge = False
 

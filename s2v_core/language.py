@@ -19,14 +19,14 @@ def gettext(sentence: str, /, **facts: object) -> str:
     """In the reader's language, with its `facts` filled in; English where it is not translated."""
     forms = catalogue(language()).get(sentence)
     text = forms[0] if forms else sentence
-    return text.format_map(facts) if facts else text
+    return _filled(text, facts)
 
 
 def ngettext(one: str, several: str, count: int, /, **facts: object) -> str:
     """The form for so many, with `count` among its facts."""
     forms = catalogue(language()).get(one)
     text = forms[_form(language(), count)] if forms else one if count == 1 else several
-    return text.format_map({"count": count, **facts})
+    return _filled(text, {"count": count, **facts})
 
 
 def paragraph(*sentences: str) -> str:
@@ -47,6 +47,17 @@ class Sentence(str):
 
     def said(self) -> str:
         return gettext(self._sentence, **self._facts)
+
+    @property
+    def kept(self) -> list[object]:
+        """What JSON can keep of it: its words, and their facts."""
+        return [self._sentence, self._facts]
+
+
+def _filled(text: str, facts: Mapping[str, object]) -> str:
+    """A fact may be a `Sentence`, such as why something is so."""
+    named = {name: fact.said() if isinstance(fact, Sentence) else fact for name, fact in facts.items()}
+    return text.format_map(named) if facts else text
 
 
 def said(text: str) -> str:

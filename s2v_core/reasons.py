@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import TypeAlias
 
-from .language import gettext
+from .language import Sentence, gettext
 
-# What JSON keeps, so that a row can.
-Facts: TypeAlias = Mapping[str, str | int | float]
+# What JSON keeps, so that a row can; of a `Sentence` what is `kept`.
+Fact: TypeAlias = str | int | float | list[object]
+Facts: TypeAlias = Mapping[str, Fact]
 
 
 class Reason(StrEnum):
@@ -309,9 +310,16 @@ def what_happened(reason: Reason, facts: Facts) -> str:
     return happened
 
 
-def _fact(fact: str | int | float) -> str | int | float:
-    # Such as why a download failed, which is a sentence by itself.
-    return gettext(fact) if isinstance(fact, str) else fact
+def _fact(fact: Fact) -> object:
+    """Such as why a download failed, which is a sentence by itself."""
+    match fact:
+        case Sentence():
+            return fact.said()
+        case str():
+            return gettext(fact)
+        case [str(sentence), dict(facts)]:
+            return gettext(sentence, **facts)
+    return fact
 
 
 def what_to_do(reason: Reason) -> str:

@@ -117,18 +117,18 @@ class Settings:
         """What a network mount below the data directory means, and what to do; empty if there is none."""
         if not self.data_mount:
             return ""
-        mount = f"is on a network mount ({self.data_mount})"
+        risk = (
+            "The ledger {ledger} is on a network mount ({mount}), and is used there: a crash can lose jobs that were "
+            "just paid for, and SQLite's locks may not hold. To be safe, set S2V_DATABASE_URL once no job is under way."
+        )
         if self.ledger_moved:
-            return (
-                f"{self.data_dir.absolute()} {mount}, where SQLite is not safe, so the ledger is {self.ledger_url}. If "
+            risk = (
+                "{folder} is on a network mount ({mount}), where SQLite is not safe, so the ledger is {ledger}. If "
                 "this disk is lost, as a Space's is at each restart, so are all tickets and the count of today's "
                 "clips; photos and clips stay on the mount until you delete them. To keep the tickets, set "
                 "S2V_DATABASE_URL."
             )
-        return (
-            f"The ledger {self.ledger_url} {mount}, and is used there: a crash can lose jobs that were just paid for, "
-            "and SQLite's locks may not hold. To be safe, set S2V_DATABASE_URL once no job is under way."
-        )
+        return gettext(risk, folder=self.data_dir.absolute(), mount=self.data_mount, ledger=self.ledger_url)
 
 
 @dataclass(frozen=True, slots=True)

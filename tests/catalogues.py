@@ -54,7 +54,7 @@ def main() -> None:
     for language in LANGUAGES:
         if language != "en":
             write(catalogue := renewed(language), FOLDER / f"{language}.po")
-            open_ones = [each.id for each in catalogue if each.id and not any(each.string)]
+            open_ones = [each.id for each in catalogue if each.id and not any(each.string or "")]
             print(f"{language}: {len(catalogue)} sentences, {len(open_ones)} to be translated", *open_ones, sep="\n  ")
 
 

@@ -1,13 +1,18 @@
 """What is said to people is said in their language, and in all of them."""
 
 import ast
+import json
 import re
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 
 import pytest
 from babel.messages.catalog import Message
 
+from s2v_core.__main__ import main
 from s2v_core.errors import Charge, ChargeUnknown, ImageRejected, Refused
+from s2v_core.jobs.schema import because
 from s2v_core.language import (
     LANGUAGES,
     Sentence,
@@ -20,7 +25,7 @@ from s2v_core.language import (
     said,
 )
 from s2v_core.page import cards
-from s2v_core.reasons import _WORDS, Reason
+from s2v_core.reasons import _WORDS, Reason, what_happened
 from s2v_core.server.translation import marked, translated
 
 from .catalogues import kept, renewed
@@ -28,10 +33,18 @@ from .support.forks import ROOT
 from .support.sentences import in_code
 
 OTHERS = [language for language in LANGUAGES if language != "en"]
+COMMANDS = ("", "generate", "fetch", "jobs", "pin", "join", "show", "move", "simulate", "check")
+MISTAKES = (
+    "", "nothing", "generate", "generate a b --turn 1", "generate --s a b", "jobs --all=x", "simulate --port x",
+    "fetch a -o", "fetch a b",
+)  # fmt: skip
 # A sentence, or a title of some words.
 SENTENCE = re.compile(r"[A-Z“][a-z’']+ .*[a-z].*")
-# What only programs and their makers read.
-FOR_PROGRAMS = {"tools.py", "mcp.py", "examples.py"}
+# What only programs and their makers read; settings and the log, which are the same everywhere.
+ASIDE = {
+    "page/tools.py", "page/mcp.py", "page/examples.py", "simulator/service.py", "settings.py", "network.py",
+    "jobs/database.py", "server/start.py", "server/launch.py",
+}  # fmt: skip
 
 
 def messages(language: str) -> list[Message]:
@@ -50,7 +63,7 @@ def test_each_sentence_is_translated_and_none_is_left_over(language: str) -> Non
 
 @pytest.mark.parametrize("language", OTHERS)
 def test_translations_have_the_same_facts(language: str) -> None:
-    facts = re.compile(r"{(\w+)}")
+    facts = re.compile(r"{(\w+)}|%(?:\((\w+)\))?[sr]")
     for each in messages(language):
         wanted = set(facts.findall(texts(each.id)[-1]))
         assert [set(facts.findall(text)) for text in texts(each.string)] == [wanted] * len(texts(each.string)), each.id
@@ -73,11 +86,11 @@ def test_names_stay_as_they_are(language: str) -> None:
 
 def test_no_sentence_is_said_in_english_alone() -> None:
     known = {text for each in in_code() for text in texts(each)}
-    files = [ROOT / "app.py", ROOT / "s2v_core" / "errors.py", *(ROOT / "s2v_core" / "page").glob("*.py")]
+    core = ROOT / "s2v_core"
+    files = {ROOT / "app.py", *core.rglob("*.py")} - {core / name for name in ASIDE}
     found = [
         f"{path.name}: {text}"
         for path in files
-        if path.name not in FOR_PROGRAMS
         for text in literals(ast.parse(path.read_text("utf-8")))
         if SENTENCE.fullmatch(text) and text not in known
     ]
@@ -110,6 +123,32 @@ def test_the_reader_s_language_is_found() -> None:
     assert of_environment({"LANG": "zh_CN.UTF-8"}) == "zh-CN"
     assert of_environment({"LANG": "zh_CN.UTF-8", "LC_ALL": "ja_JP.UTF-8"}) == "ja"
     assert of_environment({"LANG": "ja_JP.UTF-8", "LC_ALL": "C"}) == "en"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_why_a_download_failed_is_said_in_the_reader_s_language_from_its_row(language: str) -> None:
+    facts = {"detail": Sentence("the file host answered HTTP {status}", status=403)}
+    with read_in("ja" if language == "zh-CN" else "zh-CN"):
+        kept = because(Reason.NOT_DOWNLOADED, facts)["facts"]
+    with read_in(language):
+        detail = gettext("the file host answered HTTP {status}", status=403)
+        said = gettext("The clip is rendered, but it could not be downloaded: {detail}.", detail=detail)
+        assert what_happened(Reason.NOT_DOWNLOADED, json.loads(kept)) == said
+        assert what_happened(Reason.NOT_DOWNLOADED, facts) == said
+
+
+@pytest.mark.parametrize("words", [*(f"{name} --help" for name in COMMANDS), *MISTAKES])
+@pytest.mark.parametrize("language", OTHERS)
+def test_a_terminal_s_help_and_mistakes_in_a_command_are_in_the_reader_s_language(
+    language: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LC_ALL", language)
+    with redirect_stdout(StringIO()) as told, redirect_stderr(told), pytest.raises(SystemExit) as ended:
+        main(words.split())
+    assert ended.value.code == (0 if "--help" in words else 2)
+    seen = re.sub(r"python -m s2v_core |-[\w-]+ \w+\.\w+", "", told.getvalue())
+    assert re.search("[\u3041-\u9fff]", seen)
+    assert re.findall("[a-z]{2,} [a-z]{2,}", seen) == []
 
 
 @pytest.mark.parametrize("language", OTHERS)

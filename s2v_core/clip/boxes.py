@@ -4,12 +4,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from ..language import Sentence
+
 # Of a clip at its top: a few hundred at most.
 _BOXES = 100_000
 
 
 class NotWhole(Exception):
-    """Says what is wrong with the file, in lower case and without a full stop."""
+    """Its argument is a `Sentence` for what is wrong with the file, in lower case and without a full stop."""
+
+    def __init__(self, why: str, **facts: object) -> None:
+        super().__init__(Sentence(why, **facts))
 
 
 class Box(NamedTuple):
@@ -27,7 +32,7 @@ def boxes(file: BinaryIO, start: int, end: int) -> Iterator[Box]:
     number = 0
     while start < end:
         if (number := number + 1) > _BOXES:
-            raise NotWhole(f"it has more than {_BOXES} boxes")
+            raise NotWhole("it has more than {most} boxes", most=_BOXES)
         file.seek(start)
         header = file.read(16)
         size, kind, body = int.from_bytes(header[:4]), header[4:8], start + 8
@@ -58,4 +63,4 @@ def check_whole(path: Path, *, length_is_known: bool = False) -> None:
             if number == _BOXES and length_is_known:
                 return
     if missing := {b"ftyp", b"moov", b"mdat"} - found:
-        raise NotWhole("the file lacks " + b", ".join(sorted(missing)).decode())
+        raise NotWhole("the file lacks {boxes}", boxes=b", ".join(sorted(missing)).decode())

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 from xml.etree import ElementTree
 
+from ..language import Sentence
 from .boxes import Box, NotWhole, boxes
 
 MAKER = "S2V Studio"
@@ -47,7 +48,10 @@ MOST_PARTS = 6
 
 
 class NotXmp(Exception):
-    """No XMP, or none that can be trusted to be read; says why, in lower case and without a full stop."""
+    """No XMP, or none that can be trusted to be read; its argument is why, as that of `NotWhole`."""
+
+    def __init__(self, why: str, **facts: object) -> None:
+        super().__init__(Sentence(why, **facts))
 
 
 class NotJoined(Exception):
@@ -102,14 +106,14 @@ def box(fields: Mapping[str, str]) -> bytes:
         ElementTree.SubElement(description, _long(name)).text = _NO_XML.sub("", text)
     packet = f"{_HEAD}{ElementTree.tostring(root, encoding='unicode')}{_TAIL}".encode()
     if len(packet) > PACKET_BYTES:
-        raise NotXmp(f"it would be over {PACKET_BYTES // 1000} kB")
+        raise NotXmp("it would be over {most} kB", most=PACKET_BYTES // 1000)
     return (24 + len(packet)).to_bytes(4) + b"uuid" + XMP + packet
 
 
 def parse(packet: bytes) -> dict[str, str]:
     """The fields of an XMP packet in the namespaces that are known here. Raises `NotXmp`."""
     if len(packet) > PACKET_BYTES:
-        raise NotXmp(f"it is over {PACKET_BYTES // 1000} kB")
+        raise NotXmp("it is over {most} kB", most=PACKET_BYTES // 1000)
     try:
         text = packet.decode()
     except UnicodeDecodeError:
@@ -214,13 +218,13 @@ def _read(file: BinaryIO, top: list[Box]) -> Marks:
             c2pa = c2pa or name == C2PA
             packets += name == XMP
             if packets > _PACKETS:
-                unread = f"there are more than {_PACKETS}"
+                unread = Sentence("there are more than {most}", most=_PACKETS)
             elif name == XMP:
                 try:
                     found = parse(file.read(min(PACKET_BYTES + 1, each.end - each.body - 16)))
                     fields = {**found, **fields}
                 except NotXmp as error:
-                    unread = str(error)
+                    unread = error.args[0]
         elif each.kind == b"moov":
             aigc = aigc or _has_aigc(file, each)
     return Marks(fields, c2pa, aigc, unread)

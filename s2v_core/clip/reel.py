@@ -60,7 +60,7 @@ def _said(part: Path) -> Mapping[str, str]:
     try:
         found = marks.read(part)
     except NotWhole as error:
-        raise NotJoined(Sentence("{name} is no whole MP4: {why}.", name=part.name, why=error)) from None
+        raise NotJoined(Sentence("{name} is no whole MP4: {why}.", name=part.name, why=error.args[0])) from None
     # None may be taken out of a clip, and no copy of its frames has it.
     there = ("C2PA", found.c2pa), ("AIGC", found.aigc), ("XMP that cannot be read", found.unread)
     if kinds := [name for name, is_there in there if is_there]:

@@ -7,7 +7,7 @@ from ..errors import InputRejected, SettingsError
 from ..jobs.files import files_in
 from ..jobs.ledger import Ledger
 from ..jobs.model import Job
-from ..language import gettext, paragraph
+from ..language import Sentence, gettext, paragraph
 from ..output import destination
 from ..photo.prepare import is_link
 from ..settings import Settings
@@ -47,4 +47,5 @@ def open_simulator(settings: Settings) -> Simulator:
     try:
         return Simulator(settings.data_dir / "simulator", seconds=settings.simulator_seconds)
     except OSError as error:
-        raise SettingsError(f"S2V_DATA_DIR: the simulator has no place in this folder ({error.strerror}).") from None
+        no_place = Sentence("S2V_DATA_DIR: the simulator has no place in this folder ({why}).", why=error.strerror)
+        raise SettingsError(no_place) from None

@@ -60,7 +60,7 @@ def show(settings: Settings, arguments: argparse.Namespace) -> int:
     try:
         found, bare = marks.read(path), marks.without(path)
     except NotWhole as error:
-        raise InputRejected(gettext("{name} is no whole MP4: {why}.", name=path.name, why=error)) from None
+        raise InputRejected(gettext("{name} is no whole MP4: {why}.", name=path.name, why=error.args[0])) from None
     lines = [(name, plain(found.fields.get(field, ""), 2100)) for name, field in _SAID.items()]
     kinds = {"XMP": bool(found.fields), "C2PA": found.c2pa, "AIGC": found.aigc}
     lines.append(("marks", ", ".join(name for name, there in kinds.items() if there) or gettext("none")))

@@ -20,7 +20,7 @@ from ..errors import (
 )
 from ..jobs.model import Job
 from ..jobs.studio import Studio
-from ..language import gettext, paragraph, said
+from ..language import Sentence, gettext, paragraph, said
 from ..output import is_stdout, put, write
 from ..photo.advice import advise
 from ..photo.prepare import Crop, Photo, is_link, prepare_async
@@ -45,14 +45,15 @@ def make_clip(settings: Settings, arguments: argparse.Namespace) -> int:
     try:
         with (
             asyncio.Runner() as runner,
-            heard(runner.get_loop(), stop.set, awaited=AWAITED, end=lambda: _cut_off(seen)),
+            heard(runner.get_loop(), stop.set, awaited=gettext(AWAITED), end=lambda: _cut_off(seen)),
         ):
             runner.run(_make(settings, arguments, stop, seen))
     except (KeyboardInterrupt, OSError, DatabaseUnavailable) as error:
         if seen:
             return _end(settings, seen[-1], output, arguments.output)
         if isinstance(error, OSError):
-            raise SettingsError(f"S2V_DATA_DIR: this folder cannot be used ({error.strerror}).") from None
+            unusable = Sentence("S2V_DATA_DIR: this folder cannot be used ({why}).", why=error.strerror)
+            raise SettingsError(unusable) from None
         raise
     if not seen:
         raise KeyboardInterrupt
@@ -98,7 +99,7 @@ async def _ask(studio: Studio, arguments: argparse.Namespace) -> Job:
     if arguments.command == "fetch":
         return await studio.resume(arguments.ticket)
     if arguments.service == "live" and studio.services.default.name != "live":
-        raise SettingsError("S2V_API_KEY: the live service needs a key.")
+        raise SettingsError(Sentence("S2V_API_KEY: the live service needs a key."))
     service = studio.services[arguments.service] if arguments.service else studio.services.default
     if service.price != 0 and is_link(arguments.photo):
         say(gettext("A link is never opened here: it cannot be checked before it costs."))

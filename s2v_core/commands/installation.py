@@ -18,7 +18,7 @@ from ..jobs.ledger import Ledger
 from ..jobs.loops import sentences
 from ..jobs.model import Job
 from ..jobs.move import move
-from ..language import gettext, paragraph
+from ..language import Sentence, gettext, paragraph
 from ..mounts import ledger_folder
 from ..output import write
 from ..providers import price_of_a_clip
@@ -39,7 +39,7 @@ def list_jobs(settings: Settings, arguments: argparse.Namespace) -> int:
         ledger.close()
     trouble = write("".join(f"{_line(job)}\n" for job in jobs), sys.stdout)
     if trouble and not isinstance(trouble, BrokenPipeError):
-        raise SettingsError(f"The list could not be written ({trouble.strerror}).")
+        raise SettingsError(Sentence("The list could not be written ({why}).", why=trouble.strerror))
     return 0
 
 
@@ -75,9 +75,9 @@ def simulate(settings: Settings, arguments: argparse.Namespace) -> int:
     try:
         listener = socket.create_server(("127.0.0.1", arguments.port))
     except OSError as error:
-        raise SettingsError(
-            f"--port: {arguments.port} cannot be listened on ({os.strerror(error.errno or 0)})."
-        ) from None
+        why = os.strerror(error.errno or 0)
+        cannot = Sentence("--port: {port} cannot be listened on ({why}).", port=arguments.port, why=why)
+        raise SettingsError(cannot) from None
     simulator = open_simulator(settings)
     for prefix in ("/minimaxi/v1", "/v1"):
         write(f"S2V_BASE_URL=http://127.0.0.1:{arguments.port}{prefix}\n", sys.stdout)
@@ -98,7 +98,11 @@ async def _check(settings: Settings) -> int:
         return 0
     async with Client(settings.base_url, settings.api_key, file_networks=settings.file_networks) as client:
         way, refused = await client.way()
-        tell(f"{client.provider}: {settings.base_url}, {price_of_a_clip(settings.base_url)}.", way)
+        price = price_of_a_clip(settings.base_url)
+        asked = gettext(
+            "{provider}: {address}, {price}.", provider=client.provider, address=settings.base_url, price=price
+        )
+        tell(asked, way)
         at_once, a_minute = settings.concurrent, settings.per_minute
         limits = "With one key, at most {at_once} clips render at once, and {a_minute} are sent a minute."
         tell(gettext(limits, at_once=at_once, a_minute=a_minute))

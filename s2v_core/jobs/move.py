@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy import select, update
 
 from ..errors import InputRejected
+from ..language import Sentence
 from ..photo.prepare import is_link
 from .database import Clock, Database
 from .files import FolderFiles, drop, put
@@ -17,6 +18,7 @@ from .schema import JOBS, LEDGER, LOOPS
 
 # Some heartbeats.
 _ALIVE_SECONDS = 20.0
+_COPIED = Sentence("Nothing was copied.")
 
 
 def move(source: Database, folder: Path, target: Database) -> tuple[int, int]:
@@ -26,9 +28,9 @@ def move(source: Database, folder: Path, target: Database) -> tuple[int, int]:
     `DatabaseUnavailable`.
     """
     if not target.shared:
-        raise InputRejected("S2V_DATABASE_URL is to be the PostgreSQL database that everything goes to.")
-    for ledger, which in ((source, "old"), (target, "new")):
-        _check_idle(ledger, which)
+        raise InputRejected(Sentence("S2V_DATABASE_URL is to be the PostgreSQL database that everything goes to."))
+    _check_idle(source, Sentence("A process is at work on the old ledger, or was a minute ago: stop it first."))
+    _check_idle(target, Sentence("A process is at work on the new ledger, or was a minute ago: stop it first."))
     with source.read() as connection:
         rows = [dict(row) for row in connection.execute(select(JOBS).order_by(JOBS.c.queued_at)).mappings()]
     _adopt(source, target)
@@ -54,15 +56,13 @@ def move(source: Database, folder: Path, target: Database) -> tuple[int, int]:
     return copied, missing
 
 
-def _check_idle(ledger: Database, which: str) -> None:
+def _check_idle(ledger: Database, busy: Sentence) -> None:
     """Raises `InputRejected` where a process has shown a sign of life of late."""
     with ledger.read() as connection:
         alive = select(sa.func.count()).select_from(LOOPS).where(LOOPS.c.ran_at > Clock(-_ALIVE_SECONDS))
         held = sa.and_(JOBS.c.state.in_(UNDER_WAY), JOBS.c.leased_until > Clock())
         if connection.scalar(alive) or connection.scalar(select(sa.func.count()).where(held)):
-            raise InputRejected(
-                f"A process is at work on the {which} ledger, or was a minute ago: stop it first. Nothing was copied."
-            )
+            raise InputRejected(busy, advice=_COPIED)
 
 
 def _adopt(source: Database, target: Database) -> None:
@@ -74,5 +74,5 @@ def _adopt(source: Database, target: Database) -> None:
         if tuple(theirs) == tuple(mine):
             return
         if connection.scalar(select(sa.func.count()).select_from(JOBS)):
-            raise InputRejected("That database has jobs of another ledger. Nothing was copied.")
+            raise InputRejected(Sentence("That database has jobs of another ledger."), advice=_COPIED)
         connection.execute(update(LEDGER).values(pepper=mine.pepper, identity=mine.identity))

@@ -6,6 +6,7 @@ import secrets
 import sqlalchemy as sa
 from sqlalchemy import func, select, update
 
+from ..language import Sentence
 from ..reasons import Facts, Reason
 from .model import Stage
 
@@ -103,8 +104,9 @@ FILES = sa.Table(
 
 def because(reason: Reason | None = None, facts: Facts | None = None) -> dict[str, str]:
     """The columns that say why a job is where it is."""
+    kept = {name: fact.kept if isinstance(fact, Sentence) else fact for name, fact in (facts or {}).items()}
     return {
-        "reason": reason or "", "facts": json.dumps(facts) if facts else "", "what": "", "advice": "", "waits": ""
+        "reason": reason or "", "facts": json.dumps(kept) if kept else "", "what": "", "advice": "", "waits": ""
     }  # fmt: skip
 
 

@@ -245,7 +245,7 @@ def _spent(job: Job) -> str:
 
 def background_card(job: Job) -> dict[str, Any]:
     """The card when a job goes on without anybody watching it: ready for the next."""
-    paid = "" if job.charge is Charge.NONE else gettext("It is paid.")
+    paid = gettext("It is paid." if job.task_id else "It counts as spent.") if job.charge is not Charge.NONE else ""
     line = paragraph(paid, gettext("It goes on and will appear under “Your clips”."))
     return idle_card() | {"title": gettext("Running in the background"), "line": line}
 

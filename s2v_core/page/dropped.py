@@ -36,7 +36,7 @@ def _read(packet: str) -> tuple[dict[str, str], str]:
     except ValueError:
         return {}, gettext("This clip's description could not be read.")
     except marks.NotXmp as error:
-        return {}, gettext("This clip's description was not read: {why}.", why=gettext(str(error)))
+        return {}, gettext("This clip's description was not read: {why}.", why=error.args[0])
     if not fields:
         return {}, gettext("This clip says nothing of itself.")
     names = (plain(fields.get(name, ""), 100) for name in (marks.SYSTEM, marks.TOOL, marks.MADE))

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import sqlite3
 import time
 from collections.abc import AsyncIterator
@@ -14,6 +15,7 @@ from s2v_core import Charge, ImageRejected, Photo, PromptRejected, Settings, Unk
 from s2v_core.clip.marks import without
 from s2v_core.jobs.model import Job, Limits, Pace, Stage, State
 from s2v_core.jobs.studio import Studio
+from s2v_core.language import read_in
 from s2v_core.simulator.service import Simulator
 
 from ..support.clips import describe
@@ -103,6 +105,8 @@ async def test_after_the_task_id_trouble_is_waited_out_and_told(
     async for job in studio.watch((await studio.submit(photo, PROMPT)).ticket):
         if says in job.waits:
             told = True
+            with read_in("ja"):
+                assert not re.search("[a-z]{2,} [a-z]{2,}", job.waits)
             setattr(service, call, fine)
     assert told
     assert job.state is State.DONE

@@ -13,6 +13,7 @@ from s2v_core.photo import advice
 from s2v_core.reasons import _WORDS
 from s2v_core.server.limits import USUAL
 from s2v_core.server.rates import Rates
+from s2v_core.server.signals import AWAITED
 from s2v_core.server.translation import words_of
 
 from .forks import ROOT
@@ -20,11 +21,19 @@ from .forks import ROOT
 # Of the page, where it is linked.
 PREVIEW = "One portrait and one sentence become a six-second clip of that person."
 # Why something went wrong, as a part of a sentence.
-_WHY = {"NotWhole": [0], "NotXmp": [0], "DownloadFailed": [0]}
+_WHY = {"NotWhole": [0], "NotXmp": [0], "NotPublic": [0]}
 # Which of its arguments are sentences.
 _SAYS = {"gettext": [0], "ngettext": [0, 1], "Sentence": [0], "HttpRefusal": [1], "command": [1], **_WHY}
 # What can be tried on the page.
 _TRIED = {"SAMPLES", "OWN", "CHIPS"}
+# What it says of our commands, and of mistakes in them.
+OF_ARGPARSE = (
+    "usage: ", "positional arguments", "options", "show this help message and exit", "%(prog)s: error: %(message)s\n",
+    "argument %(argument_name)s: %(message)s", "the following arguments are required: %s", "unrecognized arguments: %s",
+    "expected one argument", "invalid %(type)s value: %(value)r", "ignored explicit argument %r",
+    "invalid choice: %(value)r (choose from %(choices)s)",
+    "ambiguous option: %(option)s could match %(matches)s",
+)  # fmt: skip
 _DRAWN = {"label", "info", "placeholder", "alt_text"}
 _PLURAL = re.compile(r'says\([^"]*"([^"]*)", "([^"]*)"\)')
 _PARTS = [ROOT / "assets" / "page.js", *sorted((ROOT / "assets" / "parts").glob("*.*s"))]
@@ -73,7 +82,8 @@ def _tables() -> Iterator[str]:
         yield from (kind, what)
     yield from ("upload", "error", "request", "requests are open", *Stage)
     yield from files._SAID
-    yield from ("marks", "not read", "video", "bytes", PREVIEW, "a video", "it cannot be read", "Try again")
+    yield from ("marks", "not read", "video", "bytes", PREVIEW, "a video", "a QuickTime video", "it cannot be read")
+    yield from ("Try again", AWAITED, *OF_ARGPARSE)
     yield from cards._TERMS
 
 
