@@ -19,24 +19,33 @@ function begin(event) {
   early.delete(event) || line.waiting.add(event);
 }
 function finish(event) {
+  told.delete(event);
   line.waiting.delete(event) || early.add(event);
 }
 
 // The last word of a stream: all is well, or all events end.
 function last(well) {
   line.cut = line.unheard = !well;
-  if (!well) line.waiting.clear();
+  if (!well) {
+    line.waiting.clear();
+    for (const event of told.keys()) told.set(event, null);
+  }
   return bytes(well ? CLOSE : END);
 }
 
 // Gradio tells a generator's values by what differs from those before, and changes these in place, where a part of the
 // page may not have read them yet: of two messages that come together the first would be lost. So each has whole values.
-function whole(message, before) {
-  const { event_id, output } = message, known = before.get(event_id), changes = output?.data;
-  if (!changes) return message;
-  before.set(event_id, known ? known.map((value, place) => changes[place].reduce(changed, value)) : changes);
-  if (!known) return message;
-  const data = before.get(event_id).map((value, place) => (changes[place].length ? [["replace", [], value]] : []));
+// What each event has said so far; null where a stream was cut, or it had begun before: then nobody knows.
+const told = new Map();
+
+function whole(message) {
+  const { event_id, output } = message, before = told.get(event_id), changes = output?.data;
+  if (before === null || !changes) return message;
+  // Differences are lists, and no first value of ours is one.
+  if (!before) told.set(event_id, changes.some(Array.isArray) ? null : changes);
+  if (!before) return message;
+  told.set(event_id, before.map((value, place) => changes[place].reduce(changed, value)));
+  const data = told.get(event_id).map((value, place) => (changes[place].length ? [["replace", [], value]] : []));
   return { ...message, output: { ...output, data } };
 }
 
@@ -53,7 +62,7 @@ function changed(value, [action, path, to]) {
 
 // Whole messages alone, and a last one however the stream ends.
 function unbroken(body) {
-  const reader = body.getReader(), before = new Map();
+  const reader = body.getReader();
   let left = new Uint8Array();
   return new ReadableStream({
     async pull(controller) {
@@ -63,9 +72,9 @@ function unbroken(body) {
       while (end > 0 && all[end - 1] !== 10) end = all.lastIndexOf(10, end - 1);
       left = all.slice(end + 1);
       const text = new TextDecoder().decode(all.slice(0, end + 1)), found = LAST.exec(text);
-      for (const [said] of text.matchAll(ENDED)) finish(JSON.parse(said.slice(5)).event_id);
-      const told = found ? text.slice(0, found.index) : text;
-      controller.enqueue(bytes(told.replace(NEWS, (_, news) => `data: ${JSON.stringify(whole(JSON.parse(news), before))}`)));
+      const said = found ? text.slice(0, found.index) : text;
+      controller.enqueue(bytes(said.replace(NEWS, (_, news) => `data: ${JSON.stringify(whole(JSON.parse(news)))}`)));
+      for (const [end] of text.matchAll(ENDED)) finish(JSON.parse(end.slice(5)).event_id);
       if (!found && !done) return;
       // An event that was taken in as the stream was being closed will never be heard of.
       controller.enqueue(last(found?.[1].includes("close") && !line.waiting.size));
