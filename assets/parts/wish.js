@@ -35,15 +35,20 @@ function last(well) {
 
 // Gradio tells a generator's values by what differs from those before, and changes these in place, where a part of the
 // page may not have read them yet: of two messages that come together the first would be lost. So each has whole values.
-// What each event has said so far; null where a stream was cut, or it had begun before: then nobody knows.
+// What each event has said so far; null where a stream was cut, or its first word was lost: then it is told no further.
 const told = new Map();
+const SILENCE = { msg: "heartbeat" };
 
 function whole(message) {
   const { event_id, output } = message, before = told.get(event_id), changes = output?.data;
-  if (before === null || !changes) return message;
-  // Differences are lists, and no first value of ours is one.
-  if (!before) told.set(event_id, changes.some(Array.isArray) ? null : changes);
-  if (!before) return message;
+  if (!changes) return message;
+  if (!before) {
+    // Differences are lists, and no first value of ours is one.
+    const lost = before === null || changes.every(Array.isArray);
+    if (before === undefined && lost) line.cut = line.unheard = true;
+    told.set(event_id, lost ? null : changes);
+    return lost ? SILENCE : message;
+  }
   told.set(event_id, before.map((value, place) => changes[place].reduce(changed, value)));
   const data = told.get(event_id).map((value, place) => (changes[place].length ? [["replace", [], value]] : []));
   return { ...message, output: { ...output, data } };

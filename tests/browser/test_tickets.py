@@ -55,6 +55,23 @@ window.fetch = async (asked, options) => {
   return new Response(answer.body.pipeThrough(hold), { headers: answer.headers });
 };
 """
+# Loses the first word of the first generator.
+LOST = """
+const usual = window.fetch;
+window.fetch = async (asked, options) => {
+  const answer = await usual(asked, options);
+  if (!(asked.url ?? String(asked)).includes("queue/data")) return answer;
+  const lose = new TransformStream({
+    transform(chunk, out) {
+      let said = new TextDecoder().decode(chunk);
+      const first = said.match(/^data: .*"process_generating".*$/m);
+      if (first && !window.lost) said = said.replace((window.lost = first[0]), 'data: {"msg":"heartbeat"}');
+      out.enqueue(new TextEncoder().encode(said));
+    },
+  });
+  return new Response(answer.body.pipeThrough(lose), { headers: answer.headers });
+};
+"""
 DENIED = "() => ['getItem', 'setItem'].forEach((name) => (Storage.prototype[name] = () => { throw Error('denied') }))"
 
 
@@ -371,6 +388,23 @@ def test_what_is_told_together_is_shown_whole(live: str, service: Service, open_
     service.query = [task("Success", file_id=FILE)]
     expect_state(page, "done")
     expect(page.locator("#likeness .stills button")).to_have_count(5)
+
+
+def test_a_watch_whose_first_word_is_lost_is_asked_anew(
+    live: str, service: Service, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(live)
+    page.add_init_script(LOST)
+    page.reload()
+    expect(page.locator(".loading")).to_have_count(0)
+    service.query = [task("Processing")]
+    start(page, "Its first word is lost.")
+    expect_state(page, "rendering")
+    service.query = [task("Success", file_id=FILE)]
+    expect_state(page, "done")
+    expect(page.locator("#likeness .stills button")).to_have_count(5)
+    assert page.evaluate("window.lost")
+    assert page.locator("#service input:checked").get_attribute("value") == "live"
 
 
 def test_more_pages_than_streams_at_one_address_each_keep_what_they_paid_for(
